@@ -1,0 +1,60 @@
+# Everything here needs Python 3.11 or newer and make; the rest is installed into .venv.
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# The first of these that runs and is new enough; `make PYTHON=/some/python venv` chooses another.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$python && break; done)
+# Two workers fit the smallest machine that we test on.
+WORKERS ?= 2
+ARGS ?=
+
+.PHONY: help venv demo test lint types imports unit format dist clean
+
+help:  ## Show what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP)  ## Install spikeport, torch and the tools into .venv (instant when nothing changed)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "spikeport needs Python 3.11 or newer; found $$(python3 --version 2>&1). Try: make PYTHON=/path/to/python3.11 venv" >&2; exit 1; }
+	@echo "installing into $(VENV) with $$($(PYTHON) --version); torch is large, this takes some minutes the first time"
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,dev]'
+	@touch $@
+
+demo: venv  ## Train a small CNN on handwritten digits, convert, validate, export: demo/report.html, demo/model.nir
+	@mkdir -p demo
+	$(BIN)/python examples/digits.py
+
+test: lint types imports unit  ## All checks: lint, types, import contracts, tests
+
+lint: venv  ## Style and likely bugs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv  ## Static types
+	$(BIN)/mypy
+
+imports: venv  ## The layers that pyproject.toml draws
+	$(BIN)/lint-imports
+
+unit: venv  ## Unit, property, doctest and documentation tests; `make unit ARGS='-k digits'` for some of them
+	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+format: venv  ## Put the code into the one format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+dist: venv  ## Build the wheel into dist/
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+clean:  ## Remove .venv, caches and everything that was built
+	rm -rf $(VENV) build demo dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests examples bench -name __pycache__ -type d -prune -exec rm -rf {} +

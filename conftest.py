@@ -1,0 +1,7 @@
+"""Which modules of src can be collected for their doctests."""
+
+from importlib.util import find_spec
+
+NEEDS_TORCH = ("capture", "backends/torch", "quantize/distill.py")
+
+collect_ignore = [] if find_spec("torch") else [f"src/spikeport/{room}" for room in NEEDS_TORCH]

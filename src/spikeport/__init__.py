@@ -1,0 +1,91 @@
+"""spikeport: a trained PyTorch model in, a validated spiking network out.
+
+    import spikeport as sp
+    snn = sp.convert(model, train_loader)
+    report = sp.validate(snn, test_loader)
+    sp.to_nir(snn, "model.nir")
+
+Importing it needs no torch; `convert` does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spikeport.backends.reference import simulate
+from spikeport.convert import convert
+from spikeport.errors import (
+    ArchiveError,
+    CaptureError,
+    DataError,
+    FileError,
+    GraphError,
+    NirError,
+    OptionError,
+    Problem,
+    ProofError,
+    QuantizeError,
+    SpikeportError,
+)
+from spikeport.model import SpikingModel, load
+from spikeport.primitives import Approximation, ExecutionContract, Ledger, Recording, SpikeTrain, SpikingNetwork
+from spikeport.quantize import IntegerNetwork
+from spikeport.report import Report
+from spikeport.validate import validate
+from spikeport.version import __version__
+
+__all__ = [
+    "Approximation",
+    "ArchiveError",
+    "CaptureError",
+    "DataError",
+    "ExecutionContract",
+    "FileError",
+    "GraphError",
+    "IntegerNetwork",
+    "NirError",
+    "OptionError",
+    "Problem",
+    "ProofError",
+    "QuantizeError",
+    "Recording",
+    "Report",
+    "SpikeTrain",
+    "SpikeportError",
+    "SpikingModel",
+    "SpikingNetwork",
+    "__version__",
+    "convert",
+    "from_nir",
+    "load",
+    "simulate",
+    "to_nir",
+    "validate",
+]
+
+
+def to_nir(model: SpikingModel | SpikingNetwork, path: str | Path) -> Ledger:
+    """Write a NIR file that any reader of NIR opens, with our execution contract as metadata.
+
+    Returns:
+        What plain NIR cannot say: entries for the ledger.
+
+    Raises:
+        NirError: operations without a form in NIR, all of them by name.
+        FileError: the file cannot be written.
+    """
+    from spikeport import nir  # h5py and nir load only when they are used
+
+    return nir.to_nir(model.network if isinstance(model, SpikingModel) else model, path)
+
+
+def from_nir(path: str | Path) -> SpikingNetwork:
+    """Read a NIR file that carries our execution contract; its spikes are those of the network that was written.
+
+    Raises:
+        NirError: no contract, or one that does not fit the graph.
+        FileError: the file cannot be read.
+    """
+    from spikeport import nir
+
+    return nir.from_nir(path)

@@ -1,0 +1,1 @@
+"""What executes networks: `reference` (numpy, step by step) and `torch` (exact evaluation in one pass)."""

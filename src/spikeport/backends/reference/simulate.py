@@ -1,0 +1,98 @@
+"""Run a batch through the stepper until it is quiet, and record what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.backends.reference.stepper import Stepper, split
+from spikeport.errors import DataError, OptionError, Problem
+from spikeport.primitives import MaxUnit, Recording, SpikeTrain, SpikingNetwork
+from spikeport.quantize import encode_input
+
+
+def simulate(
+    network: SpikingNetwork,
+    x: NDArray[Any],
+    *,
+    record: Collection[str] = (),
+    max_steps: int | None = None,
+) -> Recording:
+    """Step a batch until no sample fires any more, at most `max_steps` (default: the proved bound).
+
+    Args:
+        x: values of shape (batch, *input); for event input also (time, batch, *input), one time bin a step. A summed
+            frame is split evenly over the contract's time bins.
+        record: names of populations whose spike trains and membrane potentials are kept.
+
+    Raises:
+        DataError: input that does not fit.
+        OptionError: a name that is not in the network.
+    """
+    known = {p.name for p in network.populations} - network.on_host()
+    unknown = sorted(set(record) - known)
+    if unknown:
+        raise OptionError([Problem(name, "is not a population of this network") for name in unknown])
+    stepper = Stepper(network, encode_steps(network, x))
+    limit = network.contract.max_steps if max_steps is None else max_steps
+    quiet_after = np.zeros(stepper.batch, dtype=np.int64)
+    n_spikes = {name: np.zeros(stepper.batch, dtype=np.int64) for name in known - {network.output}}
+    trains: dict[str, list[NDArray[Any]]] = {name: [] for name in record}
+    potentials: dict[str, list[NDArray[Any]]] = {name: [] for name in record}
+    readout = []
+    waits_until = _last_scheduled_step(network)
+    fired = np.ones(stepper.batch, dtype=np.bool_)
+    while stepper.step_index < limit and (stepper.step_index <= waits_until or fired.any()):
+        spikes = stepper.step()
+        fired[:] = False
+        for name, sent in spikes.items():
+            if name not in n_spikes:
+                continue
+            events = np.count_nonzero(sent.reshape(stepper.batch, -1), axis=1)
+            n_spikes[name] += events
+            fired |= events > 0
+        quiet_after[fired] = stepper.step_index
+        readout.append(stepper.state[network.output].v.copy())
+        for name in record:
+            trains[name].append(spikes[name].astype(np.int32))
+            potentials[name].append(stepper.state[name].v.copy())
+    complete = stepper.step_index > waits_until and not fired.any()
+    quiet_after = np.maximum(quiet_after, min(network.contract.presentation, stepper.step_index))
+    if not complete and stepper.step_index < network.contract.max_steps:
+        quiet_after[fired] = -1
+    scale = getattr(network[network.output].neuron, "scale")  # noqa: B009 - the read-out is an Accumulator
+    return Recording(
+        n_steps=stepper.step_index,
+        quiet_after=quiet_after,
+        readout=np.array(readout),
+        output=readout[-1] * scale,
+        counts={name: stepper.state[name].sent for name in n_spikes},
+        n_spikes=n_spikes,
+        spikes={name: SpikeTrain(np.array(trains[name]), network.contract.dt) for name in record},
+        potentials={name: np.array(potentials[name]) for name in record if not isinstance(network[name].neuron, MaxUnit)},
+    )
+
+
+def encode_steps(network: SpikingNetwork, x: NDArray[Any]) -> NDArray[np.int64]:
+    """Integers that enter: (batch, *input) for static input, (time, batch, *input) for events."""
+    encoder = network.input
+    if encoder.kind == "static":
+        return encode_input(encoder, x)
+    steps = network.contract.presentation
+    if x.ndim == len(encoder.shape) + 2:
+        if len(x) > steps:
+            hint = f"convert with steps={len(x)}, or sum the events into {steps} bins"
+            raise DataError(Problem("input", f"has {len(x)} time bins, the network presents {steps}", hint))
+        encode_input(encoder, x.sum(axis=0))  # the declared maximum holds for the whole presentation
+        return np.stack([encode_input(encoder, part) for part in x])
+    frame = encode_input(encoder, x)
+    return np.stack([split(frame, step, steps) for step in range(steps)])
+
+
+def _last_scheduled_step(network: SpikingNetwork) -> int:
+    """Index of the last step in which something is due to arrive or to be sent."""
+    due = [getattr(p.neuron, "fires_at", None) or 0 for p in network.populations]
+    return max(network.contract.presentation - 1, *due)

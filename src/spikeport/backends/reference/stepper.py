@@ -1,0 +1,212 @@
+"""Steps any `SpikingNetwork` in numpy, with nothing but spikes crossing layers.
+
+This is the oracle of every other backend, so it is written to be read. It never calls the one-pass evaluator: a test makes
+that evaluator raise while this one runs. Products run through BLAS in float32 or float64 only where the proved bound keeps
+every partial sum an exact integer; state is integer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.graph import apply, apply_synapse
+from spikeport.primitives import (
+    Accumulator,
+    Connection,
+    Conv,
+    Dense,
+    GradedIF,
+    MaxUnit,
+    OneToOne,
+    Population,
+    SignedIF,
+    SpikingNetwork,
+)
+
+FLOAT32_EXACT = 2**24
+FLOAT64_EXACT = 2**53
+"""Integers below these are exact in floating point, and so is each sum that stays below them."""
+
+
+def split(total: NDArray[Any], step: int, steps: int) -> NDArray[Any]:
+    """Share of step `step` of a total injected over `steps` steps; the shares sum to the total, negative totals too.
+
+    >>> [int(split(np.array(-7), t, 3)) for t in range(3)]
+    [-3, -2, -2]
+    """
+    if not 0 <= step < steps:
+        return np.zeros_like(total)
+    return np.floor_divide((step + 1) * total, steps) - np.floor_divide(step * total, steps)
+
+
+@dataclass
+class _State:
+    """Membrane potential and what was sent so far; a max unit keeps its inputs' counts instead of a membrane."""
+
+    v: NDArray[np.int64]
+    sent: NDArray[np.int64]
+
+
+class Stepper:
+    """A network and the state of one batch of samples."""
+
+    def __init__(self, network: SpikingNetwork, encoded: NDArray[np.int64]) -> None:
+        """Prepare a batch of encoded input: (batch, *input), or (time, batch, *input) for event input."""
+        self.network = network
+        self.step_index = 0
+        self._host = network.on_host()
+        self._events = encoded if network.input.kind == "events" else None
+        self.batch = encoded.shape[1] if self._events is not None else len(encoded)
+        self._incoming = {p.name: network.incoming(p.name) for p in network.populations}
+        self._exact = {id(c): _in_exact_dtype(c, self._largest_payload(c.source)) for c in network.connections}
+        self._current = self._host_currents(encoded) if self._events is None else {}
+        self.state = {p.name: self._initial(p) for p in network.populations if p.name not in self._host}
+
+    def step(self) -> dict[str, NDArray[np.int64]]:
+        """Advance every population by one step, in order; returns the spikes each one sent (payloads, signed)."""
+        contract, t = self.network.contract, self.step_index
+        spikes: dict[str, NDArray[np.int64]] = {}
+        if self._events is not None:
+            silent = np.zeros(self._events.shape[1:], dtype=np.int64)
+            spikes[self.network.input.name] = self._events[t] if t < len(self._events) else silent
+        for population in self.network.populations:
+            if population.name in self._host:
+                continue
+            arriving = np.zeros(self.state[population.name].v.shape, dtype=np.int64)
+            for connection in self._incoming[population.name]:
+                if connection.source not in self._host:
+                    self._deliver(connection, spikes[connection.source], arriving)
+            if population.name in self._current:
+                arriving += split(self._current[population.name], t, contract.presentation)
+            if not isinstance(population.neuron, MaxUnit):
+                arriving += split(np.asarray(population.neuron.bias), t, contract.presentation)
+            spikes[population.name] = _update(population, self.state[population.name], arriving, t)
+        self.step_index += 1
+        return spikes
+
+    def _deliver(self, connection: Connection, spikes: NDArray[np.int64], arriving: NDArray[np.int64]) -> None:
+        """Add what the spikes of one connection deposit; samples without a spike cost nothing."""
+        active = np.flatnonzero(spikes.reshape(len(spikes), -1).any(axis=1))
+        if active.size:
+            arriving[active] += self._exact[id(connection)].through(spikes[active])
+
+    def _host_currents(self, encoded: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+        """Total current into each population from values that the host computes once: the static input."""
+        values = {self.network.input.name: encoded}
+        totals: dict[str, NDArray[np.int64]] = {}
+        for population in self.network.populations:
+            parts = [
+                self._exact[id(c)].through(values[c.source])
+                for c in self._incoming[population.name]
+                if c.source in self._host
+            ]
+            if parts:
+                totals[population.name] = np.sum(parts, axis=0)
+            if population.name in self._host:
+                assert isinstance(population.neuron, MaxUnit)
+                values[population.name] = apply(population.neuron.window, [totals.pop(population.name)])
+        return totals
+
+    def _initial(self, population: Population) -> _State:
+        neuron, shape = population.neuron, (self.batch, *population.shape)
+        sent = np.zeros(shape, dtype=np.int64)
+        match neuron:
+            case SignedIF() | GradedIF():
+                return _State(np.array(np.broadcast_to(neuron.initial, shape), dtype=np.int64), sent)
+            case Accumulator():
+                return _State(np.zeros(shape, dtype=np.int64), sent)
+            case MaxUnit():
+                example = np.zeros((1, *self._source_shape(self._incoming[population.name][0].source)), dtype=np.int64)
+                for synapse in self._incoming[population.name][0].synapses:
+                    example = apply_synapse(synapse, example)
+                return _State(np.zeros((self.batch, *example.shape[1:]), dtype=np.int64), sent)
+
+    def _source_shape(self, name: str) -> tuple[int, ...]:
+        return self.network.input.shape if name == self.network.input.name else self.network[name].shape
+
+    def _largest_payload(self, name: str) -> int:
+        """Largest absolute count of a source; no single step carries more."""
+        if name == self.network.input.name:
+            return max(-self.network.input.low, self.network.input.high)
+        neuron = self.network[name].neuron
+        match neuron:
+            case SignedIF() | GradedIF():
+                return max(-neuron.low, neuron.high)
+            case MaxUnit():
+                return max(self._largest_payload(c.source) for c in self.network.incoming(name))
+            case Accumulator():
+                raise AssertionError("the read-out sends nothing")
+
+
+def _update(population: Population, state: _State, arriving: NDArray[np.int64], step: int) -> NDArray[np.int64]:
+    """Apply the neuron's rule once; changes `state`, returns the payloads sent."""
+    neuron = population.neuron
+    state.v += arriving
+    match neuron:
+        case SignedIF(threshold, _, _, low, high):
+            up = (state.v >= threshold) & (state.sent < high)
+            down = (state.v < 0) & (state.sent > low)
+            spikes = up.astype(np.int64) - down
+            state.v -= spikes * threshold
+        case GradedIF(threshold, _, _, low, high, fires_at):
+            if step != fires_at:
+                return np.zeros_like(state.sent)
+            spikes = np.clip(np.floor_divide(state.v, threshold), low, high)
+            state.v -= spikes * threshold
+        case MaxUnit(window, fires_at):
+            if fires_at is not None and step != fires_at:
+                return np.zeros_like(state.sent)
+            spikes = apply(window, [state.v]) - state.sent
+        case Accumulator():
+            return np.zeros_like(state.sent)
+    state.sent += spikes
+    return spikes
+
+
+@dataclass(frozen=True)
+class _Exact:
+    """A connection in the narrowest arithmetic that is exact for it."""
+
+    connection: Connection
+    largest_payload: int
+
+    def through(self, spikes: NDArray[np.int64]) -> NDArray[np.int64]:
+        x: NDArray[Any] = spikes.astype(self.dtype)
+        for synapse in self._synapses:
+            x = apply_synapse(synapse, x)
+        return x.astype(np.int64)
+
+    @cached_property
+    def dtype(self) -> type[np.number[Any]]:
+        bound = self.largest_payload
+        for synapse in self.connection.synapses:
+            bound *= _gain(synapse)
+        return np.float32 if bound < FLOAT32_EXACT else np.float64 if bound < FLOAT64_EXACT else np.int64
+
+    @cached_property
+    def _synapses(self) -> tuple[Any, ...]:
+        def cast(synapse: Any) -> Any:
+            return replace(synapse, weight=synapse.weight.astype(self.dtype)) if hasattr(synapse, "weight") else synapse
+
+        return tuple(map(cast, self.connection.synapses))
+
+
+def _in_exact_dtype(connection: Connection, largest_payload: int) -> _Exact:
+    return _Exact(connection, largest_payload)
+
+
+def _gain(synapse: Any) -> int:
+    """Largest sum of absolute weights into one neuron: how much a synapse can enlarge the largest value."""
+    match synapse:
+        case Dense(weight) | Conv(weight):
+            return int(np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1).max())
+        case OneToOne(weight):
+            return int(np.abs(weight.astype(np.int64)).max())
+    if hasattr(synapse, "kernel"):
+        return int(np.prod(synapse.kernel))
+    return 1

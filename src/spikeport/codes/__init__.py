@@ -1,0 +1,25 @@
+"""Codes carry the integers of an `IntegerNetwork` by spikes; each file states its lemma and proof."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from spikeport.codes import graded, signed
+from spikeport.errors import OptionError, Problem
+from spikeport.primitives import SpikingNetwork
+from spikeport.quantize import IntegerNetwork
+
+CODES: Mapping[str, Callable[..., SpikingNetwork]] = {"graded": graded.encode, "signed": signed.encode}
+
+
+def encode(network: IntegerNetwork, code: str, **options: Any) -> SpikingNetwork:
+    """The integer network carried by the named code.
+
+    Raises:
+        OptionError: an unknown code.
+    """
+    if code not in CODES:
+        raise OptionError(Problem("code", f"{code!r} is not known", f"one of {', '.join(sorted(CODES))}"))
+    return CODES[code](network, **options)
+
+
+__all__ = ["CODES", "encode"]

@@ -1,0 +1,44 @@
+"""What the codes share: how long data is presented, and the parts of a network that no code changes."""
+
+from __future__ import annotations
+
+from spikeport.errors import OptionError, Problem
+from spikeport.primitives import Accumulator, Approximation, ExecutionContract, Population, SpikingNetwork
+from spikeport.quantize import CountLayer, IntegerNetwork, Readout
+
+
+def presentation_steps(network: IntegerNetwork, steps: int | None) -> int:
+    """Steps over which input and biases are split: `steps`, or the largest L among the layers that the input feeds."""
+    if steps is not None:
+        if steps < 1:
+            raise OptionError(Problem("steps", f"is {steps}", "give at least one step, or None for one a level"))
+        return steps
+    first = [network[c.target] for c in network.connections if c.source == network.input.name]
+    levels = [layer.high for layer in first if isinstance(layer, CountLayer)]
+    return max(levels, default=max(layer.high for layer in network.layers if isinstance(layer, CountLayer)))
+
+
+def readout_population(layer: Readout) -> Population:
+    return Population(layer.name, layer.shape, Accumulator(layer.bias, layer.scale))
+
+
+def network_of(
+    network: IntegerNetwork, populations: tuple[Population, ...], contract: ExecutionContract
+) -> SpikingNetwork:
+    """A `SpikingNetwork` with the integer network's connections and ledger."""
+    entries = list(network.ledger)
+    if network.input.kind == "static":
+        why = "products of the first layers' weights with the integer input are computed by the host and arrive as a current"
+        entries.append(Approximation(network.input.name, why, 0.0))
+    tail = tuple("log_softmax" if op.log else "softmax" for op in network.host_tail)
+    entries += [Approximation(network.readout.name, f"{name} after the read-out runs on the host", 0.0) for name in tail]
+    return SpikingNetwork(
+        name="network",
+        input=network.input,
+        populations=populations,
+        connections=network.connections,
+        output=network.readout.name,
+        contract=contract,
+        ledger=tuple(entries),
+        host_tail=tail,
+    )

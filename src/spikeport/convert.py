@@ -1,0 +1,113 @@
+"""From a trained PyTorch model to a validated spiking network: the main job on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport import codes
+from spikeport.errors import OptionError, Problem, ProofError
+from spikeport.model import SpikingModel
+from spikeport.primitives import Code, InputKind
+from spikeport.quantize import QuantizeOptions, quantize
+from spikeport.report import Report
+from spikeport.validate import Outputs, Proof, collect, make_report
+from spikeport.validate.agreement import affordable_samples, step_and_compare
+from spikeport.validate.validate import counts_of, outputs_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+STEPPING_WORK = 2e10
+"""Synaptic operations that `convert` spends on stepping held-out samples."""
+HELD_OUT = 64
+"""Most samples kept from calibration to check the result."""
+
+
+def convert(
+    model: nn.Module,
+    data: Iterable[Any],
+    *,
+    levels: int | Mapping[str, int] = 31,
+    weight_bits: int = 8,
+    input_bits: int = 8,
+    state_bits: int = 24,
+    code: Code = "signed",
+    input: InputKind = "static",
+    steps: int | None = None,
+    max_samples: int = 512,
+    seed: int = 0,
+    progress: bool = True,
+) -> SpikingModel:
+    """A spiking network that is provably the same function as an integer network close to `model`.
+
+    Args:
+        model: any trained `nn.Module` with one input and one output tensor; never changed.
+        data: any iterable of batches `x` or `(x, y)`; labels are not used.
+        levels: largest count L of a neuron, for all layers or by name.
+        weight_bits: width of weights.
+        input_bits: width of an input value; for event input the declared maximum is `2**input_bits - 1`.
+        state_bits: width of a membrane potential; proved wide enough.
+        code: how counts are carried by spikes; see `spikeport.codes`.
+        input: "static" for analogue values, "events" for counts of events.
+        steps: steps over which the input is presented, the number of time bins of event input; None: one a level.
+        max_samples: most samples to read; an eighth of them, at most 64, is held out to check the result.
+        seed: chooses which samples are held out.
+        progress: show bars on standard error when it is a terminal.
+
+    Returns:
+        A `SpikingModel`; its `report` holds the capture proof, the comparison of spiking and integer network on
+        held-out samples, and the agreement with the model.
+
+    Raises:
+        CaptureError: unsupported operations, all of them, with file and line.
+        QuantizeError: a layer without integer form.
+        DataError, OptionError: bad input.
+        ProofError: two stages that must agree do not.
+    """
+    options = QuantizeOptions(
+        levels=levels, weight_bits=weight_bits, input_bits=input_bits, state_bits=state_bits, input=input
+    )
+    if not isinstance(max_samples, int) or max_samples < 1:
+        raise OptionError(Problem("max_samples", f"is {max_samples!r}", "give at least one sample"))
+    if code not in codes.CODES:
+        raise OptionError(Problem("code", f"{code!r} is not known", f"one of {', '.join(sorted(codes.CODES))}"))
+    import torch
+
+    from spikeport.backends.torch import TorchOperations
+    from spikeport.capture import FloatModel, capture, prove, undisturbed
+
+    with undisturbed():
+        samples = collect(data, max_samples)
+        calibration, held_out = _divided(samples, seed)
+        float_model = FloatModel(model)
+        operations = TorchOperations()
+        graph = capture(float_model, torch.tensor(samples[:2]))
+        proof = prove(graph, float_model, [samples[:HELD_OUT]], operations=operations)
+        exact = TorchOperations(dtype=torch.float64)
+        integer = quantize(graph, calibration, options, operations=operations, exact_operations=exact, progress=progress)
+        network = codes.encode(integer, code, steps=steps)
+        snn = SpikingModel(graph, integer, network, Report.empty())
+        outputs = Outputs(float_model.run(held_out), outputs_of(snn, held_out), None)
+        count = min(len(held_out), affordable_samples(integer, network, STEPPING_WORK))
+        stepped = step_and_compare(
+            network, integer, held_out[:count], lambda x: counts_of(snn, x), classes=outputs.classes, progress=progress
+        )
+    report = make_report(integer, network, outputs, stepped, Proof(proof.relative, proof.samples))
+    if report.mismatches:
+        why = f"{report.mismatches:,} of {report.comparisons:,} counts differ from the integer network"
+        raise ProofError(Problem(str(report.divergence), why, "this is a bug of spikeport; please report it with the model"))
+    return snn.with_report(report)
+
+
+def _divided(samples: NDArray[Any], seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Samples for calibration and samples held out; a single sample serves both."""
+    if len(samples) == 1:
+        return samples, samples
+    n = min(HELD_OUT, max(1, len(samples) // 8))
+    order = np.random.default_rng(seed).permutation(len(samples))
+    return samples[np.sort(order[n:])], samples[np.sort(order[:n])]

@@ -1,0 +1,167 @@
+"""One converted model with everything known about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport import codes
+from spikeport.backends import reference
+from spikeport.errors import ArchiveError, Problem
+from spikeport.graph import Graph, apply
+from spikeport.model import archive, codec
+from spikeport.model.summary import summary
+from spikeport.primitives import Code, Ledger, Recording, SpikingNetwork
+from spikeport.quantize import IntegerNetwork, Layer, evaluate
+from spikeport.report import Report, report_from_json
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = "spikeport.model/1"
+
+
+@dataclass(frozen=True, eq=False)
+class SpikingModel:
+    """A spiking network, the integers it carries, the float graph they came from, and the report on all three.
+
+    Calling it gives what the spiking network computes, on the model's own scale: a tensor for a tensor, an array for an
+    array, of shape (batch, *output).
+    """
+
+    graph: Graph
+    """The model as captured, before conversion."""
+    integer: IntegerNetwork
+    """The integer network that the spikes carry."""
+    network: SpikingNetwork
+    """Populations and connections under the chosen code."""
+    report: Report
+    """What was proved and measured, on the last `validate` or at conversion."""
+    _evaluators: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __call__(self, x: Any) -> Any:
+        """Outputs for a batch, exactly those of the spiking network at rest.
+
+        Args:
+            x: tensor or array of shape (batch, *input); event input may also be (time, batch, *input).
+
+        Raises:
+            DataError: a wrong shape, values that are not finite, counts that are no counts.
+        """
+        if isinstance(x, np.ndarray):
+            return self._on_model_scale(self.readout(x)).astype(np.float32)
+        import torch
+
+        from spikeport.backends.torch import TorchOperations
+
+        total = self.readout(x)
+        value = total.to(torch.float64) * self.integer.readout.scale
+        operations = TorchOperations(device=total.device, dtype=torch.float64)
+        for op in self.integer.host_tail:
+            value = operations.apply(op, [value])
+        return value.to(x.dtype if x.is_floating_point() else torch.float32).to(x.device)
+
+    def readout(self, x: Any, *, visit: Callable[[Layer, Any], None] | None = None) -> Any:
+        """Integer read-out, of the same kind as `x`; `visit` sees the counts of every layer."""
+        if len(x.shape) == len(self.integer.input.shape) + 2 and self.integer.input.kind == "events":
+            x = x.sum(0)
+        if isinstance(x, np.ndarray):
+            return evaluate(self.integer, x, visit=visit)
+        from spikeport.backends.torch import ExactEvaluator
+
+        device = str(x.device)
+        if device not in self._evaluators:
+            self._evaluators[device] = ExactEvaluator(self.integer, device=device)
+        return self._evaluators[device](x, visit=visit)
+
+    def _on_model_scale(self, total: NDArray[np.int64]) -> NDArray[np.float64]:
+        value = total * self.integer.readout.scale
+        for op in self.integer.host_tail:
+            value = apply(op, [value])
+        return value
+
+    def simulate(self, x: Any, *, record: Collection[str] | None = None, max_steps: int | None = None) -> Recording:
+        """Step a batch on the reference backend until it is quiet.
+
+        Args:
+            x: as for a call.
+            record: populations whose spike trains and potentials are kept; None keeps all of them.
+            max_steps: stop earlier than the proved bound.
+        """
+        data = x if isinstance(x, np.ndarray) else x.numpy(force=True)
+        names = [p.name for p in self.network.populations if p.name not in self.network.on_host()]
+        return reference.simulate(self.network, data, record=names if record is None else record, max_steps=max_steps)
+
+    def with_code(self, code: Code, *, steps: int | None = None) -> SpikingModel:
+        """The same integers carried by another code; the report then waits for `validate`."""
+        network = codes.encode(self.integer, code, steps=steps)
+        return SpikingModel(self.graph, self.integer, network, self.report.without_stepping(code, network.contract.max_steps))
+
+    def as_module(self) -> torch.nn.Module:
+        """A `torch.nn.Module` that computes what calling this model computes; it has no parameters and no gradient."""
+        from spikeport.backends.torch.module import SpikingModule
+
+        return SpikingModule(self)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What was lost on the way, where, and how much."""
+        return self.network.ledger
+
+    def summary(self) -> str:
+        """Layers, levels, synapses, latency and spikes as a table."""
+        return summary(self.integer, self.network, self.report)
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything to one `.spk` file, whole or not at all.
+
+        Raises:
+            FileError: the folder does not exist, is not writable, or is full.
+        """
+        structure, arrays = codec.encode((self.graph, self.integer, self.network))
+        document = {"format": FORMAT, "content": structure}
+        documents = {
+            "model.json": json.dumps(document, allow_nan=False).encode(),
+            "report.json": self.report.as_json().encode(),
+        }
+        return archive.write_archive(Path(path), documents, arrays)
+
+    def with_report(self, report: Report) -> SpikingModel:
+        """The same model with a newer report."""
+        return replace(self, report=report)
+
+
+def load(path: str | Path) -> SpikingModel:
+    """Read a `.spk` file; nothing in it is executed, and every size is bounded before it is believed.
+
+    Raises:
+        FileError: the file does not exist.
+        ArchiveError: the file is truncated, altered, too large, or not a `.spk` file.
+    """
+    documents, arrays = archive.read_archive(Path(path))
+    model = _document(path, documents, "model.json")
+    if not isinstance(model, dict) or model.get("format") != FORMAT:
+        raise ArchiveError(Problem(f"{path}: model.json", f"is not of the format {FORMAT}", "use the spikeport that wrote it"))
+    try:
+        content = codec.decode(model["content"], arrays)
+        graph, integer, network = content  # type: ignore[misc]
+        if not (isinstance(graph, Graph) and isinstance(integer, IntegerNetwork) and isinstance(network, SpikingNetwork)):
+            raise ArchiveError(Problem(str(path), "does not hold a model"))
+        report = report_from_json(documents["report.json"].decode())
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArchiveError(Problem(str(path), f"holds a model that is not well formed: {error}")) from error
+    return SpikingModel(graph, integer, network, report)
+
+
+def _document(path: str | Path, documents: Mapping[str, bytes], name: str) -> object:
+    try:
+        return json.loads(documents[name])
+    except (KeyError, ValueError) as error:
+        raise ArchiveError(Problem(f"{path}: {name}", "is missing or is not JSON")) from error

@@ -1,0 +1,82 @@
+"""Neurons: what a unit does with its membrane potential in one step.
+
+All state is integer. In each step a unit first adds what arrives (and its share of the bias), then applies its rule once.
+Parameters are arrays that broadcast to the population's shape. The lemmas are in `spikeport.codes`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from spikeport.primitives.frozen import freeze_fields
+from spikeport.primitives.synapses import MaxPool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SignedIF:
+    """Integrate-and-fire unit with spikes of both signs and a saturating counter S of what it has sent.
+
+        if v >= threshold and S < high: send +1; v -= threshold; S += 1
+        elif v < 0 and S > low:         send -1; v += threshold; S -= 1
+    """
+
+    threshold: NDArray[Any]
+    """Positive integers."""
+    initial: NDArray[Any]
+    """Membrane potential before the first step."""
+    bias: NDArray[Any]
+    """Total constant current of a presentation, split over its steps."""
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        freeze_fields(self, "threshold", "initial", "bias")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GradedIF:
+    """Integrate-and-fire unit that sends one event, in step `fires_at`, whose payload is its whole count.
+
+    payload = clip(floor(v / threshold), low, high)
+    """
+
+    threshold: NDArray[Any]
+    initial: NDArray[Any]
+    bias: NDArray[Any]
+    low: int
+    high: int
+    fires_at: int
+    """Index of the step in which all input of the layer has arrived."""
+
+    def __post_init__(self) -> None:
+        freeze_fields(self, "threshold", "initial", "bias")
+
+
+@dataclass(frozen=True, slots=True)
+class MaxUnit:
+    """Remembers the counts of its window and sends the change of their maximum.
+
+    It keeps S_j, the sum of what input j has sent, and in each step sends `max_j S_j(t) - max_j S_j(t-1)`; what it has
+    sent so far is therefore always the maximum. With `fires_at` it is silent until that step.
+    """
+
+    window: MaxPool
+    fires_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Accumulator:
+    """Sums what arrives and never fires: the read-out. `value = scale * v`, smallest index wins ties."""
+
+    bias: NDArray[Any]
+    """Total constant current of a presentation, split over its steps."""
+    scale: float
+
+    def __post_init__(self) -> None:
+        freeze_fields(self, "bias")
+
+
+Neuron = SignedIF | GradedIF | MaxUnit | Accumulator

@@ -1,0 +1,68 @@
+"""What a simulation gives back: spike trains, potentials, and when the network went quiet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.primitives.frozen import freeze_fields
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpikeTrain:
+    """Spikes of one population as a raster of signed payloads, shape (time, batch, *population)."""
+
+    raster: NDArray[Any]
+    dt: float
+    """Duration of a step in seconds."""
+
+    def __post_init__(self) -> None:
+        freeze_fields(self, "raster")
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Sum of the payloads of each neuron, shape (batch, *population).
+
+        >>> SpikeTrain(np.array([[[1, 0]], [[1, -1]]]), dt=1e-3).counts.tolist()
+        [[2, -1]]
+        """
+        total: NDArray[np.int64] = self.raster.sum(axis=0, dtype=np.int64)
+        return total
+
+    def events(self, sample: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+        """Steps, flat neuron indices and payloads of one sample, in order of time.
+
+        >>> [a.tolist() for a in SpikeTrain(np.array([[[1, 0]], [[1, -1]]]), dt=1e-3).events()]
+        [[0, 1, 1], [0, 0, 1], [1, 1, -1]]
+        """
+        flat = self.raster[:, sample].reshape(len(self.raster), -1)
+        steps, neurons = np.nonzero(flat)
+        return steps, neurons, flat[steps, neurons]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """One simulation of a batch, step by step. Mappings are by population name."""
+
+    n_steps: int
+    quiet_after: NDArray[Any]
+    """Steps after which each sample fired no more, shape (batch,)."""
+    readout: NDArray[Any]
+    """Potential of the read-out after each step, integers, shape (time, batch, *output)."""
+    output: NDArray[Any]
+    """Final read-out on the model's own scale, shape (batch, *output); before any host tail."""
+    counts: Mapping[str, NDArray[Any]]
+    """Final counts of every spiking population, shape (batch, *population)."""
+    n_spikes: Mapping[str, NDArray[Any]]
+    """Number of spikes sent by each population in each sample, shape (batch,)."""
+    spikes: Mapping[str, SpikeTrain] = field(default_factory=dict)
+    """Recorded spike trains."""
+    potentials: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """Recorded membrane potentials after each step, shape (time, batch, *population)."""
+
+    def __post_init__(self) -> None:
+        freeze_fields(self, "quiet_after", "readout", "output")

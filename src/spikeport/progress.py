@@ -1,0 +1,2 @@
+def track(items, description, *, total=None, enabled=True):
+    yield from items

@@ -1,0 +1,177 @@
+"""One layer's integers: thresholds, weights, biases and identity coefficients from real weights and scales."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.errors import Problem, QuantizeError
+from spikeport.graph import per_channel
+from spikeport.primitives import Connection, Conv, Dense, OneToOne, Shape
+from spikeport.quantize.bounds import Interval, combine, membrane, reach, with_constant
+from spikeport.quantize.integer import CountLayer, Readout
+from spikeport.quantize.paths import Path, carried_scale, channel_source, compact, synapses
+
+Floats = NDArray[np.floating]
+
+IDENTITY_BITS = 4
+"""Identity coefficients may be this much wider than weights where a layer has no other weights."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Term:
+    """One path into a layer with its real weights: what one count of the source adds, in the model's units."""
+
+    path: Path
+    weight: Floats
+    """float64; shape of the path's weight, or of the layer for an identity."""
+    channel: NDArray[np.int64] | None
+    """For each channel of the layer the weights' output channel, -1 for none; None for an identity."""
+
+    @property
+    def is_identity(self) -> bool:
+        return self.path.weight is None
+
+
+def term(path: Path, shape: Shape, source_shape: Shape, source_scale: Floats, weight_output: Shape) -> Term:
+    """Multiply a path's weights by the scale of what enters them.
+
+    Raises:
+        QuantizeError: the path mixes counts of different sizes in a way that no integer weight can undo.
+    """
+    scale = carried_scale(source_scale, source_shape, path.before)
+    where = f"path from {path.source}"
+    if scale is None:
+        raise QuantizeError(Problem(where, "sums activations that are scaled differently", "use one scale for the pooled channels"))
+    match path.weight:
+        case None:
+            return Term(path, np.nan_to_num(scale), None)
+        case Dense(weight):
+            real = weight.astype(np.float64) * np.nan_to_num(scale)
+        case Conv(weight, groups=groups):
+            channels = per_channel(scale, scale.shape)
+            if channels is None:
+                raise QuantizeError(Problem(where, "scales the positions of a feature map differently", "scale channels instead"))
+            incoming = np.nan_to_num(channels).reshape(groups, 1, -1).repeat(len(weight) // groups, axis=1)
+            incoming = incoming.reshape(len(weight), -1, *(1,) * (weight.ndim - 2))
+            real = weight.astype(np.float64) * incoming
+    found = channel_source(path, shape[0], weight_output)
+    if found is None:
+        raise QuantizeError(Problem(where, "mixes channels between the weights and the neuron", "apply the activation first"))
+    return Term(path, real, found)
+
+
+def count_layer(
+    name: str,
+    shape: Shape,
+    terms: Sequence[Term],
+    constant: Floats,
+    scale: Floats,
+    *,
+    low: int,
+    high: int,
+    weight_bits: int,
+    state_bits: int,
+    sources: Mapping[str, Interval],
+) -> tuple[CountLayer, tuple[Connection, ...]]:
+    """A counting layer with the largest thresholds that use the weights' width and fit the membrane.
+
+    Args:
+        scale: size of one count of each channel, shape (channel,).
+        constant: what reaches the neuron when nothing spikes, in the model's units, shape of the layer.
+        sources: interval of the counts of each source.
+
+    Raises:
+        QuantizeError: a channel whose threshold would fall below 1.
+    """
+    widest = 2 ** (weight_bits - 1) - 1
+    weighted = [t for t in terms if not t.is_identity]
+    largest = np.zeros(shape[0])
+    for t in weighted or terms:
+        largest = np.maximum(largest, _largest_per_channel(t, shape))
+    limit = widest if weighted else widest * 2**IDENTITY_BITS
+    with np.errstate(divide="ignore"):
+        wished = np.floor(limit * scale / largest)
+    threshold = np.minimum(wished, 2.0 ** (state_bits - 3) / (high - low)).clip(max=2.0**40)
+    room = 2 ** (state_bits - 1)
+    while True:
+        threshold = np.floor(threshold)
+        if threshold.min() < 1:
+            raise QuantizeError(_too_small(name, threshold, wished))
+        layer, connections = _rounded(name, shape, terms, constant, scale, threshold, low, high)
+        total = combine([reach(c.synapses, sources[c.source]) for c in connections])
+        sums = with_constant(total, layer.bias, layer.offset)
+        held = membrane(layer, sums)
+        need = np.maximum(np.maximum(-held.low, held.high + 1), np.maximum(-sums.low, sums.high + 1))
+        excess = need.reshape(shape[0], -1).max(axis=1) / room
+        if excess.max() <= 1:
+            return layer, connections
+        threshold = np.where(excess > 1, np.minimum(threshold - 1, threshold / excess * 0.999), threshold)
+
+
+def readout_layer(
+    name: str, shape: Shape, terms: Sequence[Term], constant: Floats, *, weight_bits: int
+) -> tuple[Readout, tuple[Connection, ...]]:
+    """The read-out: integer weights of one common scale, so that outputs can be compared."""
+    weighted = [t for t in terms if not t.is_identity]
+    widest = 2 ** (weight_bits - 1) - 1
+    limit = widest if weighted else widest * 2**IDENTITY_BITS
+    largest = max(float(np.abs(t.weight).max()) for t in weighted or terms)
+    scale = largest / limit if largest else 1.0
+    connections = tuple(
+        Connection(t.path.source, name, synapses(t.path, _integer_weight(t, t.weight / scale))) for t in terms
+    )
+    return Readout(name, shape, _rint(compact(constant / scale)), scale), connections
+
+
+def _rounded(
+    name: str, shape: Shape, terms: Sequence[Term], constant: Floats, scale: Floats, threshold: Floats, low: int, high: int
+) -> tuple[CountLayer, tuple[Connection, ...]]:
+    spread = (-1, *(1,) * (len(shape) - 1))
+    factor = threshold / scale
+    connections = []
+    for t in terms:
+        if t.channel is None:
+            scaled = t.weight * factor.reshape(spread)
+        else:
+            rows = np.zeros(len(t.weight))
+            used = t.channel >= 0
+            rows[t.channel[used]] = factor[used]
+            scaled = t.weight * rows.reshape(-1, *(1,) * (t.weight.ndim - 1))
+        connections.append(Connection(t.path.source, name, synapses(t.path, _integer_weight(t, scaled))))
+    whole = _rint(threshold).reshape(spread)
+    bias = _rint(compact(constant * factor.reshape(spread)))
+    layer = CountLayer(name, shape, whole, bias, whole // 2, low, high, scale.reshape(spread))
+    return layer, tuple(connections)
+
+
+def _integer_weight(t: Term, scaled: Floats) -> Dense | Conv | OneToOne:
+    match t.path.weight:
+        case None:
+            return OneToOne(_rint(compact(scaled)))
+        case weight:
+            return replace(weight, weight=_rint(scaled))
+
+
+def _largest_per_channel(t: Term, shape: Shape) -> Floats:
+    """Largest absolute real weight into each channel of the layer."""
+    if t.channel is None:
+        return np.abs(np.broadcast_to(t.weight, shape)).reshape(shape[0], -1).max(axis=1)
+    rows = np.abs(t.weight).reshape(len(t.weight), -1).max(axis=1)
+    return np.where(t.channel >= 0, rows[t.channel], 0.0)
+
+
+def _rint(array: Floats) -> NDArray[np.int64]:
+    return np.rint(array).astype(np.int64)
+
+
+def _too_small(name: str, threshold: Floats, wished: Floats) -> Problem:
+    channel = int(np.argmin(threshold))
+    if wished[channel] < 1:
+        why = f"channel {channel} has a weight larger than {'its whole activation range'}: its threshold would fall below 1"
+        return Problem(name, why, "raise weight_bits, lower levels, or equalize the layer before it")
+    why = f"channel {channel} does not fit into the membrane: its sums reach too far for any threshold of at least 1"
+    return Problem(name, why, "raise state_bits, or lower levels or weight_bits")

@@ -1,0 +1,323 @@
+"""Graph -> IntegerNetwork, layer by layer, on calibration data.
+
+    th_c = floor(q * s_out,c / max_j |w_cj s_in,j|)          q = 2**(weight_bits - 1) - 1
+    W_cj = round(w_cj s_in,j th_c / s_out,c)                 so that U_c / th_c = a_c / s_out,c
+    b_c  = round(bias_c th_c / s_out,c),  h_c = floor(th_c / 2)
+    m_ck = round(s_skip,k th_c / s_out,c)                    identity connections
+
+Each layer sees the counts that the layers before it really send; the mean error that remains goes into its bias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.errors import DataError, OptionError, Problem, QuantizeError
+from spikeport.graph import (
+    Affine,
+    Graph,
+    Input,
+    Node,
+    NumpyOperations,
+    Operations,
+    Relu,
+    insert_quantizers,
+    is_spiking,
+    normalized,
+    output_shape,
+    split_host_tail,
+)
+from spikeport.primitives import Approximation, Connection, InputEncoder, InputKind, MaxPool
+from spikeport.progress import track
+from spikeport.quantize.bounds import Interval, combine, counts, reach
+from spikeport.quantize.integer import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout, encode_input, respond
+from spikeport.quantize.layers import Term, count_layer, readout_layer, term
+from spikeport.quantize.observe import channel_samples, encoder_for, take_normalization
+from spikeport.quantize.paths import Path, carried_scale, constant_terms, needs_one_scale, paths_into, shape_after, synapses
+from spikeport.quantize.scales import best_scales
+
+Floats = NDArray[np.floating]
+CHUNK = 32
+"""Samples evaluated at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizeOptions:
+    """Widths of the integer network."""
+
+    levels: int | Mapping[str, int] = 31
+    """Largest count L of a neuron, 1 to 4095; a mapping gives it for some layers by name, the rest have 31."""
+    weight_bits: int = 8
+    """2 to 16, two's complement, symmetric."""
+    input_bits: int = 8
+    """2 to 16; for event input the declared maximum is 2**input_bits - 1 events."""
+    state_bits: int = 24
+    """Width of a membrane potential, 8 to 48."""
+    input: InputKind = "static"
+
+    def __post_init__(self) -> None:
+        ranges = {"weight_bits": (2, 16), "input_bits": (2, 16), "state_bits": (8, 48)}
+        problems = []
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+                problems.append(Problem(name, f"is {value!r}", f"give a whole number from {low} to {high}"))
+        levels = self.levels if isinstance(self.levels, Mapping) else {"levels": self.levels}
+        for name, value in levels.items():
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 4095:
+                problems.append(Problem(name, f"has {value!r} levels", "give a whole number from 1 to 4095"))
+        if self.input not in ("static", "events"):
+            problems.append(Problem("input", f"is {self.input!r}", 'one of "static", "events"'))
+        if problems:
+            raise OptionError(problems)
+
+    def levels_of(self, name: str) -> int:
+        return self.levels.get(name, 31) if isinstance(self.levels, Mapping) else self.levels
+
+
+def prepared(graph: Graph) -> Graph:
+    """The graph as quantization reads it: neurons beside their weights, quantizers where spikes are needed."""
+    body, _ = split_host_tail(graph)
+    return insert_quantizers(normalized(body))
+
+
+def quantize(
+    graph: Graph,
+    samples: NDArray[Any],
+    options: QuantizeOptions,
+    *,
+    operations: Operations | None = None,
+    exact_operations: Operations | None = None,
+    progress: bool = False,
+) -> IntegerNetwork:
+    """The integer network of a float graph.
+
+    Args:
+        graph: as captured.
+        samples: calibration data, shape (sample, *input); labels are not needed.
+        options: widths.
+        operations: evaluates the float graph; numpy by default.
+        exact_operations: evaluates integer sums, in float64 or wider.
+        progress: show a bar.
+
+    Raises:
+        QuantizeError: layers that have no integer form, all of them.
+        DataError: samples that do not fit.
+        OptionError: levels for a layer that does not exist.
+    """
+    _, tail = split_host_tail(graph)
+    calibration = _Calibration(prepared(graph), options, operations, exact_operations)
+    calibration.enter(samples)
+    for node in track(calibration.graph.nodes, "quantize", enabled=progress):
+        calibration.visit(node)
+    calibration.read_out()
+    return IntegerNetwork(
+        input=calibration.encoder,
+        layers=tuple(calibration.layers),
+        connections=tuple(calibration.connections),
+        weight_bits=options.weight_bits,
+        state_bits=options.state_bits,
+        host_tail=tail,
+        ledger=tuple(calibration.ledger),
+    )
+
+
+class _Calibration:
+    """Walks the graph once, holding three values of each node for the calibration data, in parts:
+
+    the model's own, the one that results from quantized counts before it, and (for spiking nodes) the counts.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        options: QuantizeOptions,
+        operations: Operations | None,
+        exact_operations: Operations | None,
+    ) -> None:
+        self.options = options
+        self.graph, self.normalization = take_normalization(graph, options.input)
+        self.operations = operations or NumpyOperations()
+        self.exact = exact_operations or NumpyOperations()
+        self.paths = {n.name: paths_into(self.graph, n.inputs[0]) for n in self.graph.nodes if _is_layer(n)}
+        self.output_paths = paths_into(self.graph, self.graph.output)
+        self.constants = constant_terms(self.graph)
+        self.together = self._sources_of_one_scale()
+        self.left = {name: len(users) for name, users in self.graph.consumers().items()}
+        self.left[self.graph.output] += 1
+        self.model: dict[str, list[Any]] = {}
+        self.seen: dict[str, list[Any]] = {}
+        self.counts: dict[str, list[Any]] = {}
+        self.scales: dict[str, Floats] = {}
+        self.intervals: dict[str, Interval] = {}
+        self.layers: list[Layer] = []
+        self.connections: list[Connection] = []
+        self.ledger: list[Approximation] = []
+        self._check_names()
+
+    def _sources_of_one_scale(self) -> set[str]:
+        readers = [(p, self.graph[name].op) for name, paths in self.paths.items() for p in paths]
+        readers += [(p, None) for p in self.output_paths]
+        return {path.source for path, op in readers if needs_one_scale(self.graph, path, op)}
+
+    def _check_names(self) -> None:
+        neurons = {name for name in self.paths if not isinstance(self.graph[name].op, MaxPool)}
+        if not neurons:
+            hint = "the model has no activation that could become a neuron; is its ReLU missing?"
+            raise QuantizeError(Problem("model", "converts to 0 neurons", hint))
+        if isinstance(self.options.levels, Mapping):
+            unknown = sorted(set(self.options.levels) - neurons)
+            hint = f"layers with levels: {', '.join(sorted(neurons))}"
+            if unknown:
+                raise OptionError([Problem(name, "is not a layer of this model", hint) for name in unknown])
+
+    def enter(self, samples: NDArray[Any]) -> None:
+        """Choose the input encoder and encode the data."""
+        node = self.graph.input
+        self.encoder, entries = encoder_for(
+            node, samples, self.options.input, self.options.input_bits, self.normalization, node.name in self.together
+        )
+        self.ledger += entries
+        parts = [samples[i : i + CHUNK] for i in range(0, len(samples), CHUNK)]
+        whole = [encode_input(self.encoder, part) for part in parts]
+        gain, shift = self.normalization
+        self.model[node.name] = [self.operations.load(_affine(part, gain, shift)) for part in parts]
+        self.seen[node.name] = [self.operations.load((n * self.encoder.scale).astype(np.float32)) for n in whole]
+        self.counts[node.name] = [self.exact.load(n.astype(np.float64)) for n in whole]
+        self.scales[node.name] = self.encoder.scale
+        self.intervals[node.name] = Interval(np.full(node.shape, self.encoder.low), np.full(node.shape, self.encoder.high))
+
+    def visit(self, node: Node) -> None:
+        """Evaluate a node; a neuron or maximum becomes a layer."""
+        if isinstance(node.op, Input):
+            return
+        self.model[node.name] = self._apply(node, self.model)
+        if not is_spiking(node.op):
+            self.seen[node.name] = self._apply(node, self.seen)
+        elif isinstance(node.op, MaxPool):
+            self._max_layer(node)
+        else:
+            self._count_layer(node)
+        for name in node.inputs:
+            self.left[name] -= 1
+            if not self.left[name]:
+                self.model.pop(name, None)
+                self.seen.pop(name, None)
+
+    def _apply(self, node: Node, values: dict[str, list[Any]]) -> list[Any]:
+        return [self.operations.apply(node.op, inputs) for inputs in zip(*(values[i] for i in node.inputs), strict=True)]
+
+    def _terms(self, paths: tuple[Path, ...], shape: tuple[int, ...]) -> tuple[Term, ...]:
+        terms = []
+        for path in paths:
+            source = self.graph[path.source].shape
+            before = shape_after(source, path.before)
+            output = before if path.weight is None else output_shape(path.weight, [before])
+            terms.append(term(path, shape, source, self.scales[path.source], output))
+        return tuple(terms)
+
+    def _count_layer(self, node: Node) -> None:
+        options, before = self.options, node.inputs[0]
+        high = options.levels_of(node.name)
+        low = 0 if isinstance(node.op, Relu) else -high
+        try:
+            terms = self._terms(self.paths[node.name], node.shape)
+            target, seen = channel_samples(
+                [self.operations.store(v) for v in self.model[node.name]],
+                [self.operations.store(v) for v in self.seen[before]],
+            )
+            scale = best_scales(target, seen, low=low, high=high, together=node.name in self.together)
+            layer, connections = count_layer(
+                node.name,
+                node.shape,
+                terms,
+                self.constants[before],
+                scale,
+                low=low,
+                high=high,
+                weight_bits=options.weight_bits,
+                state_bits=options.state_bits,
+                sources=self.intervals,
+            )
+        except QuantizeError as error:
+            error.add_note(f"while quantizing {node.name}" + (f" ({node.source})" if node.source else ""))
+            raise
+        layer, totals = self._corrected(layer, connections, self.model[before], layer.scale / layer.threshold)
+        if not target.any():
+            self.ledger.append(Approximation(node.name, "never active on the calibration data; its scale is arbitrary", 0.0))
+        self._add(layer, connections, [respond(layer, total) for total in totals])
+
+    def _max_layer(self, node: Node) -> None:
+        assert isinstance(node.op, MaxPool)
+        paths = self.paths[node.name]
+        before = self.graph[node.inputs[0]].shape
+        parts = [carried_scale(self.scales[p.source], self.graph[p.source].shape, p.before) for p in paths]
+        known = [np.where(np.isnan(p), 0.0, p) for p in parts if p is not None]
+        if len(known) < len(parts):
+            raise QuantizeError(Problem(node.name, "takes the maximum of activations of different scales"))
+        full = np.sum(known, axis=0)
+        scale = full.reshape(before[0], -1).max(axis=1).reshape(-1, *(1,) * (len(before) - 1))
+        layer = MaxLayer(node.name, node.shape, node.op, scale)
+        connections = tuple(Connection(p.source, node.name, synapses(p, None)) for p in paths)
+        self._add(layer, connections, [respond(layer, total) for total in self._drive(connections)])
+
+    def read_out(self) -> None:
+        """The last layer: the graph's output."""
+        output = self.graph[self.graph.output]
+        name = "output" if "output" not in self.graph.by_name else f"{output.name}.output"
+        terms = self._terms(self.output_paths, output.shape)
+        readout, connections = readout_layer(
+            name, output.shape, terms, self.constants[output.name], weight_bits=self.options.weight_bits
+        )
+        readout, _ = self._corrected(readout, connections, self.model[output.name], np.asarray(readout.scale))
+        self.layers.append(readout)
+        self.connections += connections
+
+    def _drive(self, connections: tuple[Connection, ...]) -> list[NDArray[np.int64]]:
+        """Exact integer input of a layer for each part of the data."""
+        totals = []
+        for values in zip(*(self.counts[c.source] for c in connections), strict=True):
+            total = None
+            for connection, value in zip(connections, values, strict=True):
+                for synapse in connection.synapses:
+                    value = self.exact.apply(synapse, [value])
+                total = value if total is None else total + value
+            totals.append(self.exact.store(total).astype(np.int64))
+        return totals
+
+    def _corrected(
+        self, layer: Any, connections: tuple[Connection, ...], model: list[Any], unit: Floats
+    ) -> tuple[Any, list[NDArray[np.int64]]]:
+        """The layer with the mean error of its input moved into its bias, and its integer input without bias."""
+        totals = self._drive(connections)
+        axes = (0, *range(2, 1 + len(layer.shape)))
+        n = sum(map(len, totals))
+        error = sum(
+            (self.operations.store(m).astype(np.float64) - (t + layer.bias) * unit).mean(axis=axes, keepdims=True) * len(t)
+            for m, t in zip(model, totals, strict=True)
+        )
+        shift = np.rint(error[0] / n / unit).astype(np.int64)
+        return replace(layer, bias=layer.bias + shift), totals
+
+    def _add(self, layer: Layer, connections: tuple[Connection, ...], values: list[NDArray[np.int64]]) -> None:
+        self.layers.append(layer)
+        self.connections += connections
+        self.scales[layer.name] = layer.scale  # type: ignore[union-attr]
+        self.counts[layer.name] = [self.exact.load(v.astype(np.float64)) for v in values]
+        self.seen[layer.name] = [self.operations.load((v * layer.scale).astype(np.float32)) for v in values]  # type: ignore[union-attr]
+        total = combine([reach(c.synapses, self.intervals[c.source]) for c in connections])
+        self.intervals[layer.name] = counts(layer, total)
+
+
+def _is_layer(node: Node) -> bool:
+    return is_spiking(node.op) and not isinstance(node.op, Input)
+
+
+def _affine(x: NDArray[Any], gain: Floats | None, shift: Floats | None) -> NDArray[np.float32]:
+    y = x if gain is None else x * gain
+    return (y if shift is None else y + shift).astype(np.float32)

@@ -1,0 +1,5 @@
+"""What a validation found: the data, as text, as JSON, and as one self-contained page."""
+
+from spikeport.report.report import Arrow, Divergence, LayerStats, Raster, RegressionError, Report, Verdict
+
+__all__ = ["Arrow", "Divergence", "LayerStats", "Raster", "RegressionError", "Report", "Verdict"]

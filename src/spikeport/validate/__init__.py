@@ -1,0 +1,7 @@
+"""Every arrow of the road, measured or proved."""
+
+from spikeport.validate.batches import batches, collect
+from spikeport.validate.findings import Outputs, Proof, make_report
+from spikeport.validate.validate import validate
+
+__all__ = ["Outputs", "Proof", "batches", "collect", "make_report", "validate"]

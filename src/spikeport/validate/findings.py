@@ -1,0 +1,208 @@
+"""From measurements to a `Report`: the arrows of the road, the layers, and what was missed."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib import metadata
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.primitives import SpikingNetwork
+from spikeport.quantize import CountLayer, IntegerNetwork, Interval, MaxLayer, bits, membrane, partial_sums, synapses_into
+from spikeport.report import Arrow, LayerStats, RegressionError, Report
+from spikeport.validate.accuracy import agreement_interval, paired_gap, regression_error
+from spikeport.validate.agreement import Stepped
+from spikeport.version import __version__
+
+GAP_TOLERANCE = 1.0
+"""Percentage points: default for the upper end of the gap's interval, and for the loss of agreement without labels."""
+CAPTURE_TOLERANCE = 1e-5
+"""Largest difference of graph and model over the output's scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Outputs of the model and of the spiking network for the same samples, and labels where there are any."""
+
+    model: NDArray[Any]
+    spiking: NDArray[Any]
+    labels: NDArray[Any] | None
+
+    @property
+    def classes(self) -> bool:
+        """Whether outputs are scores of classes: one axis, more than one entry, labels that are class numbers or none."""
+        if self.model.ndim != 2 or self.model.shape[1] < 2:
+            return False
+        if self.labels is None:
+            return True
+        whole = self.labels.ndim == 1 and self.labels.dtype.kind in "iub"
+        return whole and bool(len(self.labels) == 0 or (self.labels.min() >= 0 and self.labels.max() < self.model.shape[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Agreement of graph and model on real inputs."""
+
+    relative: float
+    samples: int
+
+
+def make_report(
+    integer: IntegerNetwork,
+    network: SpikingNetwork,
+    outputs: Outputs,
+    stepped: Stepped,
+    proof: Proof,
+    *,
+    tolerance: float | None = None,
+) -> Report:
+    """Every arrow of the road with its verdict, and what was missed."""
+    limit = GAP_TOLERANCE if tolerance is None else tolerance
+    n = len(outputs.model)
+    ann = snn = gap = agreement = None
+    interval: tuple[float, float] | None = None
+    regression: RegressionError | None = None
+    disagreements = 0
+    if outputs.classes:
+        chosen_model, chosen = outputs.model.argmax(1), outputs.spiking.argmax(1)
+        disagreements = int((chosen_model != chosen).sum())
+        agreement = 100 * (1 - disagreements / n)
+        if outputs.labels is not None:
+            right_model, right = chosen_model == outputs.labels, chosen == outputs.labels
+            ann, snn = 100 * float(right_model.mean()), 100 * float(right.mean())
+            gap, interval = paired_gap(right_model, right)
+    else:
+        regression = regression_error(outputs.model, outputs.spiking)
+    mismatches = sum(stepped.mismatches.values())
+    comparisons = sum(stepped.comparisons.values())
+    layers = layer_stats(integer, network, stepped)
+    fits = all(layer.state_bits <= network.contract.state_bits for layer in layers if layer.kind == "neurons")
+    misses = []
+    if proof.relative > CAPTURE_TOLERANCE:
+        misses.append(f"graph and model differ by {proof.relative:.1e} of the output's scale, more than {CAPTURE_TOLERANCE:.0e}")
+    if mismatches:
+        misses.append(f"{mismatches:,} of {comparisons:,} counts differ; first {stepped.divergence}")
+    if not fits:
+        misses.append(f"a membrane potential needs more than {network.contract.state_bits} bits")
+    if interval is not None and interval[1] > limit:
+        misses.append(f"the gap may reach {interval[1]:.2f} points, more than {limit:g}")
+    if interval is None and agreement is not None and agreement < 100 - limit:
+        misses.append(f"{agreement:.2f} % of the predictions agree, fewer than {100 - limit:g} %")
+    if regression is not None and 100 * regression.relative > limit and tolerance is not None:
+        misses.append(f"outputs differ by {100 * regression.relative:.2f} % (root mean square), more than {limit:g} %")
+    return Report(
+        samples=n,
+        ann_accuracy=ann,
+        snn_accuracy=snn,
+        gap=gap,
+        gap_interval=interval,
+        agreement=agreement,
+        disagreements=disagreements,
+        regression=regression,
+        stepped_samples=stepped.samples,
+        comparisons=comparisons,
+        mismatches=mismatches,
+        divergence=stepped.divergence,
+        capture_difference=proof.relative,
+        capture_samples=proof.samples,
+        quiet_after=tuple(stepped.quiet_after),
+        drain_bound=network.contract.max_steps,
+        curve=stepped.curve,
+        layers=layers,
+        arrows=_arrows(integer, network, proof, stepped, fits, ann, snn, gap, interval, agreement, regression, n),
+        ledger=network.ledger,
+        raster=stepped.raster,
+        code=network.contract.code,
+        versions=versions(),
+        tolerance=limit,
+        misses=tuple(misses),
+    )
+
+
+def layer_stats(integer: IntegerNetwork, network: SpikingNetwork, stepped: Stepped) -> tuple[LayerStats, ...]:
+    """Figures of every layer; fractions are over the stepped samples."""
+    sums = partial_sums(integer)
+    rows = []
+    for layer in integer.layers:
+        neurons = prod(layer.shape)
+        seen = max(1, neurons * stepped.samples)
+        spikes = stepped.spikes.get(layer.name)
+        count = isinstance(layer, CountLayer)
+        rows.append(
+            LayerStats(
+                name=layer.name,
+                kind="neurons" if count else "max" if isinstance(layer, MaxLayer) else "read-out",
+                shape=layer.shape,
+                neurons=neurons,
+                low=layer.low if count else 0,
+                high=layer.high if count else 0,
+                synapses=synapses_into(integer, layer.name),
+                saturation=stepped.at_top.get(layer.name, 0) / seen,
+                silent=stepped.silent.get(layer.name, 0) / seen,
+                spikes_per_neuron=None if spikes is None or not stepped.samples else spikes / seen,
+                state_bits=bits(_state(layer, sums[layer.name], network)),
+                comparisons=stepped.comparisons.get(layer.name, 0),
+                mismatches=stepped.mismatches.get(layer.name, 0),
+            )
+        )
+    return tuple(rows)
+
+
+def _state(layer: Any, sums: Interval, network: SpikingNetwork) -> Interval:
+    """Interval of the membrane potential under the network's code."""
+    if not isinstance(layer, CountLayer) or network.contract.code != "signed":
+        return sums
+    held = membrane(layer, sums)
+    return Interval(np.minimum(held.low, sums.low), np.maximum(held.high, sums.high))
+
+
+def _arrows(
+    integer: IntegerNetwork,
+    network: SpikingNetwork,
+    proof: Proof,
+    stepped: Stepped,
+    fits: bool,
+    ann: float | None,
+    snn: float | None,
+    gap: float | None,
+    interval: tuple[float, float] | None,
+    agreement: float | None,
+    regression: RegressionError | None,
+    n: int,
+) -> tuple[Arrow, ...]:
+    same = proof.relative <= CAPTURE_TOLERANCE
+    capture = f"outputs differ by at most {proof.relative:.1e} of their scale on {proof.samples:,} real inputs"
+    if gap is not None and interval is not None:
+        measured = (
+            f"accuracy {ann:.2f} % -> {snn:.2f} %: gap {gap:+.2f} points, 95 % interval [{interval[0]:+.2f}, {interval[1]:+.2f}], {n:,} samples"
+        )
+    elif agreement is not None:
+        low, high = agreement_interval(round(n * (1 - agreement / 100)), n)
+        measured = f"{agreement:.2f} % of {n:,} predictions agree, 95 % interval [{low:.2f}, {high:.2f}]; no labels"
+    else:
+        assert regression is not None
+        measured = f"outputs differ by {100 * regression.relative:.3g} % (root mean square), at most {regression.largest:.3g}, {n:,} samples"
+    mismatches, comparisons = sum(stepped.mismatches.values()), sum(stepped.comparisons.values())
+    lemma = f"lemma of the {network.contract.code} code; membranes within {network.contract.state_bits} bits; "
+    shown = f"{mismatches} mismatches in {comparisons:,} counts of {stepped.samples} stepped samples"
+    stepped_well = fits and mismatches == 0
+    return (
+        Arrow("model -> graph", "measured" if same else "failed", capture),
+        Arrow("graph -> integer network", "measured", measured),
+        Arrow("integer network -> spiking network", "proved" if stepped_well else "failed", lemma + shown),
+    )
+
+
+def versions() -> tuple[tuple[str, str], ...]:
+    """Versions that a reader needs to repeat the measurement."""
+    found = [("spikeport", __version__), ("python", platform.python_version()), ("numpy", np.__version__)]
+    for name in ("torch", "nir"):
+        try:
+            found.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            continue
+    return tuple(found)

@@ -1,0 +1,19 @@
+"""How the tests run.
+
+Without torch installed the suite still runs: a test module that needs it begins with
+`torch = pytest.importorskip("torch")`.
+"""
+
+import os
+from importlib.util import find_spec
+
+from hypothesis import settings
+
+settings.register_profile("here", deadline=None)  # a slow machine is no failure
+settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+if "PYTEST_XDIST_WORKER" in os.environ and find_spec("torch"):
+    import torch
+
+    torch.set_num_threads(1)  # the workers already use every core
