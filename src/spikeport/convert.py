@@ -15,6 +15,7 @@ from spikeport.model import SpikingModel
 from spikeport.primitives import Code, InputKind
 from spikeport.quantize import QuantizeOptions, quantize
 from spikeport.report import Report
+from spikeport.undisturbed import undisturbed
 from spikeport.validate import Outputs, Proof, collect, make_report
 from spikeport.validate.agreement import affordable_samples, step_and_compare
 from spikeport.validate.validate import counts_of, outputs_of
@@ -79,7 +80,7 @@ def convert(
     import torch
 
     from spikeport.backends.torch import TorchOperations
-    from spikeport.capture import FloatModel, capture, prove, undisturbed
+    from spikeport.capture import FloatModel, capture, prove
 
     with undisturbed():
         samples = collect(data, max_samples)

@@ -13,6 +13,7 @@ from spikeport.graph import evaluate
 from spikeport.model import SpikingModel
 from spikeport.progress import track
 from spikeport.report import Report
+from spikeport.undisturbed import undisturbed
 from spikeport.validate.agreement import Counts, Stepped, affordable_samples, step_and_compare
 from spikeport.validate.batches import Batch, batches
 from spikeport.validate.findings import Outputs, Proof, make_report
@@ -58,7 +59,6 @@ def validate(
         problems.append(Problem("stepped", f"is {stepped!r}", "give a number of samples, or None"))
     if problems:
         raise OptionError(problems)
-    from spikeport.capture import undisturbed
 
     with undisturbed():
         run, proof_with = _float_model(snn, model)

@@ -1,0 +1,70 @@
+"""The model as it is compared with: a copy in evaluation mode, in float32, on the CPU."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from spikeport.capture.source import forward_line
+from spikeport.errors import CaptureError, DataError, Problem
+
+CHUNK = 256
+"""Samples of one call: bounds memory."""
+
+
+class FloatModel:
+    """A copy of a model that can be run without changing the original; whatever mode, dtype or device that has."""
+
+    def __init__(self, model: nn.Module) -> None:
+        name = type(model).__name__
+        if not isinstance(model, nn.Module):
+            raise CaptureError(Problem(f"a {name}", "is not a torch.nn.Module", "wrap the function in a module"))
+        try:
+            module = copy.deepcopy(model)
+        except Exception as error:
+            raise CaptureError(Problem(name, f"cannot be copied: {error}", "detach tensors kept as attributes")) from error
+        with contextlib.suppress(NotImplementedError):  # a loaded `torch.export` archive has one mode only
+            module.eval()
+        self.module = module.to(device="cpu", dtype=torch.float32).requires_grad_(False)
+        self.name = name
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The model's output for a batch of any real dtype.
+
+        Raises:
+            DataError: the model fails on this batch.
+            CaptureError: the output is not one tensor with the batch first.
+        """
+        output = self.call(x)
+        if not isinstance(output, Tensor):
+            why = f"returns a {type(output).__name__}, not a tensor"
+            hint = "wrap it in a module that returns the one tensor to convert"
+            raise CaptureError(Problem(forward_line(self.module), why, hint))
+        if output.ndim < 2 or len(output) != len(x):
+            why = f"returns shape {tuple(output.shape)} for a batch of {len(x)}"
+            raise CaptureError(Problem(forward_line(self.module), why, "return one row a sample: (batch, *output)"))
+        return output
+
+    def call(self, x: Tensor) -> Any:
+        """Whatever the model returns for a batch.
+
+        Raises:
+            DataError: the model fails on this batch.
+        """
+        try:
+            with torch.no_grad():
+                return self.module(x.detach().to(device="cpu", dtype=torch.float32))
+        except Exception as error:
+            why = f"the model fails on a batch of shape {tuple(x.shape)}: {error}"
+            raise DataError(Problem(self.name, why, "give batches like those that it was trained on")) from error
+
+    def run(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """The same for arrays, in parts."""
+        parts = [self(torch.tensor(x[i : i + CHUNK])).numpy() for i in range(0, len(x), CHUNK)]
+        return np.concatenate(parts)

@@ -1,0 +1,61 @@
+"""The proof of capture: graph and model are the same function on real inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.capture.float_model import FloatModel
+from spikeport.errors import Problem, ProofError
+from spikeport.graph import Graph, Operations, evaluate
+
+CAPTURE_TOLERANCE = 1e-5
+"""Largest difference over the output's scale: float32 sums in another order stay below, another function does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureProof:
+    """Agreement of graph and model on real inputs."""
+
+    largest_difference: float
+    output_scale: float
+    """Largest absolute output of the model."""
+    samples: int
+
+    @property
+    def relative(self) -> float:
+        """Largest difference over the output's scale."""
+        return self.largest_difference / self.output_scale if self.output_scale else self.largest_difference
+
+
+def prove(
+    graph: Graph, model: FloatModel, inputs: Iterable[NDArray[Any]], *, operations: Operations | None = None
+) -> CaptureProof:
+    """Evaluate graph and model on batches and compare.
+
+    Raises:
+        ProofError: they differ by more than `CAPTURE_TOLERANCE` of the output's scale, in shape, or are not finite.
+    """
+    difference = scale = 0.0
+    samples = 0
+    for x in inputs:
+        expected = model.run(x)
+        found = evaluate(graph, np.asarray(x, np.float32), operations=operations)
+        if found.shape != expected.shape:
+            raise ProofError(Problem(model.name, f"returns shape {expected.shape}, its graph {found.shape}"))
+        if not np.isfinite(expected).all():
+            hint = "check its weights and the range of the data"
+            raise ProofError(Problem(model.name, "returns NaN or infinite values", hint))
+        difference = max(difference, float(np.abs(found - expected).max(initial=0.0)))
+        scale = max(scale, float(np.abs(expected).max(initial=0.0)))
+        samples += len(x)
+    proof = CaptureProof(difference, scale, samples)
+    if not proof.relative <= CAPTURE_TOLERANCE:
+        why = f"model and graph differ by {proof.relative:.2e} of the output's scale on {samples} samples"
+        hint = "the model may compute differently from call to call, or depend on other samples of its batch"
+        raise ProofError(Problem(model.name, why, hint))
+    return proof
