@@ -33,7 +33,7 @@ OPERATORS: Mapping[str, tuple[str, str]] = {
         ("sigmoid", "tanh", "gelu", "silu", "elu", "celu", "selu", "mish", "hardswish", "hardsigmoid", "softplus"), _CURVED
     ),
     **dict.fromkeys(("leaky_relu", "prelu", "_prelu_kernel", "rrelu", "exp", "log", "sqrt", "rsqrt", "sin", "cos", "erf"), _CURVED),
-    **dict.fromkeys(("pow", "square", "abs", "reciprocal"), _CURVED),
+    **dict.fromkeys(("pow", "square", "abs"), _CURVED),
     **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), _RECURRENT),
     **dict.fromkeys(("bmm", "baddbmm", "scaled_dot_product_attention", "einsum"), _ATTENTION),
     **dict.fromkeys(("layer_norm", "native_layer_norm", "group_norm", "native_group_norm", "instance_norm"), _BATCH),
@@ -44,6 +44,7 @@ OPERATORS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _TRANSPOSED),
     **dict.fromkeys(("reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d"), _PADDING),
     **dict.fromkeys(("argmax", "argmin", "topk", "sort", "where", "gt", "lt", "ge", "le", "eq", "ne", "nonzero"), _CHOICE),
+    "reciprocal": ("divides by activations", "synapses have constant weights: divide by constants"),
     "embedding": MODULES["Embedding"],
 }
 

@@ -109,8 +109,9 @@ def neurons_first(graph: Graph) -> Graph:
                 shape = graph[pool.inputs[0]].shape
                 inner = replace(below, inputs=pool.inputs, shape=shape)
                 moved = Node(node.name, node.op, (below.name,), shape, node.source)
-                swapped = _edit(graph, [inner, moved, replace(pool, inputs=(node.name,))])
-                return swapped
+                table = {below.name: inner, node.name: moved, pool.name: replace(pool, inputs=(node.name,))}
+                nodes = [table.get(n.name, _reading(n, node.name, pool.name)) for n in graph.nodes]
+                return build(nodes, pool.name if graph.output == node.name else graph.output)
     return graph
 
 
@@ -162,7 +163,7 @@ def insert_quantizers(graph: Graph) -> Graph:
         op = Relu() if place in nonnegative(graph) else Quantize()
         name = f"{place}.spikes"
         node = Node(name, op, (place,), graph[place].shape, graph[place].source)
-        others = [replace(n, inputs=tuple(name if i == place else i for i in n.inputs)) for n in graph.nodes]
+        others = [_reading(n, place, name) for n in graph.nodes]
         output = name if graph.output == place else graph.output
         graph = build([*others, node], output)
     raise AssertionError("quantizers keep being inserted")
@@ -307,8 +308,12 @@ def _edit(graph: Graph, changed: Sequence[Node], added: Sequence[Node] = ()) -> 
 
 def _substitute(graph: Graph, name: str, other: str) -> Graph:
     """The graph with every use of one value replaced by another; nodes nobody reads disappear."""
-    nodes = [replace(n, inputs=tuple(other if i == name else i for i in n.inputs)) for n in graph.nodes]
-    return build(nodes, other if graph.output == name else graph.output)
+    return build([_reading(n, name, other) for n in graph.nodes], other if graph.output == name else graph.output)
+
+
+def _reading(node: Node, name: str, other: str) -> Node:
+    """The node with one of its inputs replaced."""
+    return replace(node, inputs=tuple(other if i == name else i for i in node.inputs)) if name in node.inputs else node
 
 
 def _swap(graph: Graph, upper: Node, lower: Node, moved: Node) -> Graph:
@@ -321,7 +326,7 @@ def _swap(graph: Graph, upper: Node, lower: Node, moved: Node) -> Graph:
         elif node.name == lower.name:
             nodes.append(after)
         else:
-            nodes.append(replace(node, inputs=tuple(lower.name if i == upper.name else i for i in node.inputs)))
+            nodes.append(_reading(node, upper.name, lower.name))
     return build(nodes, lower.name if graph.output == upper.name else graph.output)
 
 

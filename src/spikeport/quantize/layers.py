@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,28 +104,59 @@ def count_layer(
             raise QuantizeError(_too_small(name, threshold, wished))
         layer, connections = _rounded(name, shape, terms, constant, scale, threshold, low, high)
         total = combine([reach(c.synapses, sources[c.source]) for c in connections])
-        sums = with_constant(total, layer.bias, layer.offset)
-        held = membrane(layer, sums)
-        need = np.maximum(np.maximum(-held.low, held.high + 1), np.maximum(-sums.low, sums.high + 1))
-        excess = need.reshape(shape[0], -1).max(axis=1) / room
+        excess = needed(layer, total).reshape(shape[0], -1).max(axis=1) / room
         if excess.max() <= 1:
             return layer, connections
         threshold = np.where(excess > 1, np.minimum(threshold - 1, threshold / excess * 0.999), threshold)
 
 
+def needed(layer: CountLayer | Readout, total: Interval) -> NDArray[np.int64]:
+    """Largest `-v` or `v + 1` that each membrane can reach, whichever code carries the counts; below 2**(bits - 1) it fits."""
+    if isinstance(layer, Readout):
+        sums = with_constant(total, layer.bias)
+        return np.maximum(-sums.low, sums.high + 1)
+    sums = with_constant(total, layer.bias, layer.offset)
+    held = membrane(layer, sums)
+    return np.maximum(np.maximum(-held.low, held.high + 1), np.maximum(-sums.low, sums.high + 1))
+
+
+def with_correction(layer: Any, shift: NDArray[np.int64], total: Interval, state_bits: int) -> Any:
+    """The layer with its bias shifted, where the membranes still fit; elsewhere unchanged."""
+    corrected = replace(layer, bias=layer.bias + shift)
+    if needed(corrected, total).max() <= 2 ** (state_bits - 1):
+        return corrected
+    return layer
+
+
 def readout_layer(
-    name: str, shape: Shape, terms: Sequence[Term], constant: Floats, *, weight_bits: int
+    name: str,
+    shape: Shape,
+    terms: Sequence[Term],
+    constant: Floats,
+    *,
+    weight_bits: int,
+    state_bits: int,
+    sources: Mapping[str, Interval],
 ) -> tuple[Readout, tuple[Connection, ...]]:
-    """The read-out: integer weights of one common scale, so that outputs can be compared."""
+    """The read-out: integer weights of one common scale, so that outputs can be compared; coarser where sums would not fit."""
     weighted = [t for t in terms if not t.is_identity]
     widest = 2 ** (weight_bits - 1) - 1
     limit = widest if weighted else widest * 2**IDENTITY_BITS
     largest = max(float(np.abs(t.weight).max()) for t in weighted or terms)
     scale = largest / limit if largest else 1.0
-    connections = tuple(
-        Connection(t.path.source, name, synapses(t.path, _integer_weight(t, t.weight / scale))) for t in terms
-    )
-    return Readout(name, shape, _rint(compact(constant / scale)), scale), connections
+    while True:
+        connections = tuple(
+            Connection(t.path.source, name, synapses(t.path, _integer_weight(t, t.weight / scale))) for t in terms
+        )
+        layer = Readout(name, shape, _rint(compact(constant / scale)), scale)
+        total = combine([reach(c.synapses, sources[c.source]) for c in connections])
+        excess = float(needed(layer, total).max()) / 2 ** (state_bits - 1)
+        if excess <= 1:
+            return layer, connections
+        if scale >= largest:
+            why = f"its sums need {excess:.3g} times the membrane's range even with weights of 1 bit"
+            raise QuantizeError(Problem(name, why, "raise state_bits, or lower levels"))
+        scale *= max(excess, 1.01)
 
 
 def _rounded(

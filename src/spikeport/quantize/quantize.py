@@ -6,6 +6,10 @@
     m_ck = round(s_skip,k th_c / s_out,c)                    identity connections
 
 Each layer sees the counts that the layers before it really send; the mean error that remains goes into its bias.
+
+Cross-layer equalization (Nagel et al., ICCV 2019) divides the weights into a channel by a factor and multiplies the weights out
+of it by the same. Here that changes nothing: s_out,c of that channel shrinks by the factor, so `w_cj s_in,j` and
+`w_cj / s_out,c` stay what they were. Scales of each channel already are the best equalization; a test holds it.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ from spikeport.primitives import Approximation, Connection, InputEncoder, InputK
 from spikeport.progress import track
 from spikeport.quantize.bounds import Interval, combine, counts, reach
 from spikeport.quantize.integer import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout, encode_input, respond
-from spikeport.quantize.layers import Term, count_layer, readout_layer, term
+from spikeport.quantize.layers import Term, count_layer, readout_layer, term, with_correction
 from spikeport.quantize.observe import channel_samples, encoder_for, take_normalization
 from spikeport.quantize.paths import Path, carried_scale, constant_terms, needs_one_scale, paths_into, shape_after, synapses
 from spikeport.quantize.scales import best_scales
@@ -245,8 +249,9 @@ class _Calibration:
                 sources=self.intervals,
             )
         except QuantizeError as error:
-            error.add_note(f"while quantizing {node.name}" + (f" ({node.source})" if node.source else ""))
-            raise
+            place = f"{node.name} ({node.source})" if node.source else node.name
+            named = [p if p.where == node.name else replace(p, where=f"{place}: {p.where}") for p in error.problems]
+            raise QuantizeError(named) from error
         layer, totals = self._corrected(layer, connections, self.model[before], layer.scale / layer.threshold)
         if not target.any():
             self.ledger.append(Approximation(node.name, "never active on the calibration data; its scale is arbitrary", 0.0))
@@ -272,7 +277,13 @@ class _Calibration:
         name = "output" if "output" not in self.graph.by_name else f"{output.name}.output"
         terms = self._terms(self.output_paths, output.shape)
         readout, connections = readout_layer(
-            name, output.shape, terms, self.constants[output.name], weight_bits=self.options.weight_bits
+            name,
+            output.shape,
+            terms,
+            self.constants[output.name],
+            weight_bits=self.options.weight_bits,
+            state_bits=self.options.state_bits,
+            sources=self.intervals,
         )
         readout, _ = self._corrected(readout, connections, self.model[output.name], np.asarray(readout.scale))
         self.layers.append(readout)
@@ -302,7 +313,8 @@ class _Calibration:
             for m, t in zip(model, totals, strict=True)
         )
         shift = np.rint(error[0] / n / unit).astype(np.int64)
-        return replace(layer, bias=layer.bias + shift), totals
+        total = combine([reach(c.synapses, self.intervals[c.source]) for c in connections])
+        return with_correction(layer, shift, total, self.options.state_bits), totals
 
     def _add(self, layer: Layer, connections: tuple[Connection, ...], values: list[NDArray[np.int64]]) -> None:
         self.layers.append(layer)

@@ -19,7 +19,7 @@ def paired_gap(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[flo
 
     >>> gap, (low, high) = paired_gap(np.array([True] * 100), np.array([True] * 98 + [False] * 2))
     >>> round(gap, 2), round(low, 2), round(high, 2)
-    (2.0, -1.33, 5.25)
+    (2.0, -1.86, 5.78)
     """
     n = len(first)
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())

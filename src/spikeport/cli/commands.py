@@ -1,0 +1,315 @@
+"""The five commands. Each reads its arguments, calls the public function of its name, and says what came of it."""
+
+from __future__ import annotations
+
+import json
+import platform
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from functools import wraps
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.backends.reference import simulate
+from spikeport.cli.console import Console
+from spikeport.cli.loading import check_outputs, load_data, load_model
+from spikeport.codes import CODES
+from spikeport.errors import DataError, FileError, OptionError, Problem
+from spikeport.model import load
+from spikeport.primitives import InputKind, Ledger, SpikingNetwork
+from spikeport.report import Report
+from spikeport.validate import batches
+from spikeport.version import __version__
+
+PART = 64
+"""Most samples that `run` steps together."""
+VERSIONS = ("numpy", "torch", "nir")
+
+Row = dict[str, Any]
+
+
+def command(function: Callable[..., int | None]) -> click.Command:
+    """A command of the group, with `--json` and `--debug`; what foreign code prints meanwhile is said, not a result."""
+
+    @wraps(function)
+    def run(**arguments: Any) -> int:
+        console = click.get_current_context().find_object(Console)
+        assert console is not None
+        with redirect_stdout(console.err), warnings.catch_warnings():
+            # torch 2.13 copies its own tree specs through copyreg, which asks the question torch deprecated
+            warnings.filterwarnings("ignore", r".isinstance\(treespec, LeafSpec\)", FutureWarning, "copyreg")
+            return function(console, **arguments) or 0
+
+    made = click.command(function.__name__.removesuffix("_command"))(run)
+    made.params.append(
+        click.Option(["--json"], is_flag=True, expose_value=False, help="Print one JSON document, also for errors.")
+    )
+    made.params.append(click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks."))
+    return made
+
+
+@command
+@click.argument("model")
+@click.argument("data")
+@click.option("-o", "--output", required=True, metavar="MODEL.spk", help="Where to save the spiking model.")
+@click.option("--weights", metavar="FILE", help="State dict for MODEL: .safetensors, or .pt without code.")
+@click.option("--levels", default=31, show_default=True, help="Largest count of a neuron.")
+@click.option("--weight-bits", default=8, show_default=True, help="Width of weights.")
+@click.option("--input-bits", default=8, show_default=True, help="Width of an input value.")
+@click.option("--state-bits", default=24, show_default=True, help="Width of a membrane potential.")
+@click.option(
+    "--code", type=click.Choice(sorted(CODES)), default="signed", show_default=True, help="How spikes carry counts."
+)
+@click.option(
+    "--input",
+    "kind",
+    type=click.Choice(["static", "events"]),
+    default="static",
+    show_default=True,
+    help="Kind of input.",
+)
+@click.option("--steps", type=int, help="Steps over which the input is presented.  [default: one a level]")
+@click.option("--max-samples", default=512, show_default=True, help="Most samples to read.")
+@click.option("--seed", default=0, show_default=True, help="Chooses the samples held out.")
+@click.option("--report", metavar="PAGE.html", help="Write the report to a page, or to a .json file.")
+def convert_command(
+    console: Console,
+    model: str,
+    data: str,
+    output: str,
+    weights: str | None,
+    kind: InputKind,
+    report: str | None,
+    **options: Any,
+) -> None:
+    """Convert a trained model and save it.
+
+    MODEL is package.module:name, an nn.Module or a function without arguments that returns one, or a torch.export
+    archive .pt2. DATA is an .npz file with inputs x, one a row, and perhaps labels y; or package.module:name, batches
+    x or (x, y), or a function without arguments that returns them. References and .pt2 archives execute code: give
+    only those you trust.
+
+    \b
+    Example:
+      spikeport convert nets:mlp train.npz --weights mlp.pt -o mlp.spk
+    """
+    from spikeport.convert import convert
+
+    check_outputs((output, (".spk",)), (report, (".html", ".json")))
+    samples = load_data(data)
+    snn = convert(load_model(model, weights), samples, input=kind, **options)
+    snn.save(output)
+    write_report(snn.report, report)
+    console.say(f"{snn.summary()}\n\n{snn.report}")
+    console.document({"model": output, "ok": snn.report.ok, "report": json.loads(snn.report.as_json())})
+    console.wrote(output, report)
+
+
+@command
+@click.argument("file", metavar="MODEL.spk")
+@click.argument("data")
+@click.option("--model", metavar="REFERENCE", help="Float model: package.module:name or .pt2; else the graph saved.")
+@click.option("--weights", metavar="FILE", help="State dict for --model: .safetensors, or .pt without code.")
+@click.option("--tolerance", type=float, help="Largest acceptable gap in percentage points.  [default: 1]")
+@click.option("--stepped", type=int, help="Samples to step spike by spike.  [default: about a minute's worth]")
+@click.option("--report", metavar="PAGE.html", help="Write the report to a page, or to a .json file.")
+def validate_command(
+    console: Console,
+    file: str,
+    data: str,
+    model: str | None,
+    weights: str | None,
+    tolerance: float | None,
+    stepped: int | None,
+    report: str | None,
+) -> int:
+    """Compare a spiking model with its origin.
+
+    Everything that can be proved or measured goes into the report; the exit code is 1 if something does not hold.
+    DATA is an .npz file with inputs x and perhaps labels y, or package.module:name of batches or of a function that
+    returns them. References and .pt2 archives execute code: give only those you trust.
+
+    \b
+    Example:
+      spikeport validate mlp.spk test.npz --model nets:mlp --weights mlp.pt --report mlp.html
+    """
+    from spikeport.validate import validate
+
+    if weights is not None and model is None:
+        raise OptionError(
+            Problem("--weights", "needs a model to load them into", "give --model package.module:factory")
+        )
+    check_outputs((report, (".html", ".json")))
+    snn = load(_existing(file, (".spk",)))
+    samples = load_data(data)
+    float_model = None if model is None else load_model(model, weights)
+    found = validate(snn, samples, model=float_model, tolerance=tolerance, stepped=stepped)
+    write_report(found, report)
+    console.say(str(found))
+    console.document({"model": file, "ok": found.ok, "report": json.loads(found.as_json())})
+    console.wrote(report)
+    return 0 if found.ok else 1
+
+
+@command
+@click.argument("file", metavar="MODEL.spk")
+@click.option("-o", "--output", required=True, metavar="MODEL.nir", help="Where to write the NIR file.")
+def export_command(console: Console, file: str, output: str) -> None:
+    """Write a spiking model as NIR.
+
+    Prints what plain NIR cannot say: the entries for the ledger.
+
+    \b
+    Example:
+      spikeport export mlp.spk -o mlp.nir
+    """
+    check_outputs((output, (".nir",)))
+    snn = load(_existing(file, (".spk",)))
+    from spikeport.nir import to_nir
+
+    ledger: Ledger = to_nir(snn.network, output)
+    console.say("\n".join(map(str, ledger)) or "nothing is lost")
+    entries = [{"node": e.node, "what": e.what, "error": e.error, "unit": e.unit} for e in ledger]
+    console.document({"path": output, "ledger": entries})
+    console.wrote(output)
+
+
+@command
+@click.argument("file", metavar="MODEL.spk|MODEL.nir")
+@click.argument("data")
+@click.option("--limit", type=click.IntRange(min=1), help="Most samples to run.  [default: all]")
+def run_command(console: Console, file: str, data: str, limit: int | None) -> None:
+    """Step samples on the reference backend.
+
+    Prints prediction, steps until quiet, and number of spikes of each sample.
+    DATA is an .npz file with inputs x and perhaps labels y; or package.module:name of batches or of a function that
+    returns them, which executes code: give only one you trust.
+
+    \b
+    Example:
+      spikeport run mlp.nir test.npz --limit 10
+    """
+    network = _network(_existing(file, (".spk", ".nir")))
+    kept = []
+    for row in rows(network, load_data(data), limit):
+        console.say(line(row))
+        if console.json:
+            kept.append(row)
+    contract = network.contract
+    console.document({"model": file, "code": contract.code, "max_steps": contract.max_steps, "samples": kept})
+
+
+@command
+def version_command(console: Console) -> None:
+    """Print versions of spikeport and of its company.
+
+    \b
+    Example:
+      spikeport version --json
+    """
+    found = versions()
+    console.say("\n".join(f"{name} {number or '(not installed)'}" for name, number in found.items()))
+    console.document(found)
+
+
+def versions() -> dict[str, str | None]:
+    """Version numbers by name, None for what is not installed; nothing is imported."""
+    found: dict[str, str | None] = {"spikeport": __version__, "python": platform.python_version()}
+    for name in VERSIONS:
+        try:
+            found[name] = metadata.version(name) if find_spec(name) else None
+        except metadata.PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def rows(network: SpikingNetwork, data: Any, limit: int | None) -> Iterator[Row]:
+    """What stepping gives for each sample."""
+    sample = 0
+    for x, y in parts(data, limit):
+        _check_shape(network, x)
+        recording = simulate(network, x)
+        spikes = sum(recording.n_spikes.values(), np.zeros(len(recording.output), dtype=np.int64))
+        for i, output in enumerate(recording.output):
+            row: Row = {"sample": sample, "output": output.tolist()}
+            if output.ndim == 1 and len(output) > 1 and _class_numbers(y):
+                row["class"] = int(output.argmax())
+            if y is not None:
+                row["label"] = y[i].tolist()
+            quiet = int(recording.quiet_after[i])
+            yield row | {"steps": quiet if quiet >= 0 else None, "spikes": int(spikes[i])}
+            sample += 1
+
+
+def parts(data: Any, limit: int | None) -> Iterator[tuple[NDArray[Any], NDArray[Any] | None]]:
+    """Batches of at most `PART` samples, `limit` samples in all."""
+    left = limit
+    for x, y in batches(data):
+        n = len(x) if left is None else min(left, len(x))
+        for first in range(0, n, PART):
+            part = slice(first, min(first + PART, n))
+            yield x[part], None if y is None else y[part]
+        if left is not None:
+            left -= n
+            if left == 0:
+                return
+
+
+def line(row: Row) -> str:
+    """A sample as one line.
+
+    >>> line({"sample": 0, "output": [0.5, 1.5], "class": 1, "label": 1, "steps": 12, "spikes": 1034})
+    'sample 0: class 1, label 1, quiet after 12 steps, 1034 spikes'
+    """
+    what = f"class {row['class']}" if "class" in row else f"output {row['output']}"
+    label = f", label {row['label']}" if "label" in row else ""
+    quiet = "not quiet" if row["steps"] is None else f"quiet after {row['steps']} steps"
+    return f"sample {row['sample']}: {what}{label}, {quiet}, {row['spikes']} spikes"
+
+
+def write_report(report: Report, path: str | None) -> None:
+    """Write the report where one is wanted, as its suffix says."""
+    if path is None:
+        return
+    if path.lower().endswith(".json"):
+        report.to_json(path)
+    else:
+        report.to_html(path)
+
+
+def _network(path: str) -> SpikingNetwork:
+    if path.lower().endswith(".spk"):
+        return load(path).network
+    from spikeport.nir import from_nir
+
+    return from_nir(path)
+
+
+def _existing(name: str, suffixes: tuple[str, ...]) -> str:
+    if not name.lower().endswith(suffixes):
+        raise OptionError(Problem(name, f"does not end in {' or '.join(suffixes)}"))
+    path = Path(name)
+    if not path.is_file():
+        raise FileError(Problem(name, "is a folder" if path.is_dir() else "does not exist"))
+    return name
+
+
+def _check_shape(network: SpikingNetwork, x: NDArray[Any]) -> None:
+    shape = network.input.shape
+    if x.shape[1:] != shape:
+        why = f"holds samples of shape {x.shape[1:]}, the network takes {shape}"
+        raise DataError(Problem("data", why, "events are summed over time to one frame a sample"))
+
+
+def _class_numbers(labels: NDArray[Any] | None) -> bool:
+    return labels is None or (labels.ndim == 1 and labels.dtype.kind in "iub")
+
+
+COMMANDS = (convert_command, validate_command, export_command, run_command, version_command)

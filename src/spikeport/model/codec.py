@@ -1,0 +1,270 @@
+"""Networks and graphs as JSON and arrays, by a closed list of types.
+
+    None, bool, int, float, str   themselves
+    tuple                         a list
+    dataclass                     {"Dense": {field: value, ...}}, the fields of its `__init__`, all of them
+    array                         {"array": "a0"}, numbered in the order they are met; one object is stored once
+
+A file cannot name a type that is not listed here, and every field is checked against its annotation before a value is
+made of it. Places are given as JSON paths, `$[1].IntegerNetwork.layers[3].CountLayer.threshold`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
+from math import isfinite
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport import graph, primitives, quantize
+from spikeport.errors import ArchiveError, GraphError, Problem
+from spikeport.model.check import network_problems
+from spikeport.primitives import SpikingNetwork
+from spikeport.quantize import IntegerNetwork
+
+TYPES: Mapping[str, type[Any]] = {
+    cls.__name__: cls
+    for cls in (
+        primitives.Accumulator,
+        primitives.Approximation,
+        primitives.Connection,
+        primitives.Conv,
+        primitives.Dense,
+        primitives.ExecutionContract,
+        primitives.GradedIF,
+        primitives.InputEncoder,
+        primitives.MaxPool,
+        primitives.MaxUnit,
+        primitives.OneToOne,
+        primitives.Pad,
+        primitives.Population,
+        primitives.Reshape,
+        primitives.SignedIF,
+        primitives.Slice,
+        primitives.SpikingNetwork,
+        primitives.SumPool,
+        primitives.Transpose,
+        primitives.Upsample,
+        graph.Add,
+        graph.Affine,
+        graph.Concat,
+        graph.Graph,
+        graph.Input,
+        graph.Node,
+        graph.Quantize,
+        graph.Relu,
+        graph.Softmax,
+        quantize.CountLayer,
+        quantize.IntegerNetwork,
+        quantize.MaxLayer,
+        quantize.Readout,
+    )
+}
+"""Everything a file may hold; a type that is not here cannot come out of one."""
+
+ARRAY = "array"
+"""Key of an array; no type is called so."""
+MAX_DEPTH = 64  # our values nest about ten deep
+MAX_INTEGER = 2**63  # what an int64 holds
+
+
+def encode(value: object) -> tuple[object, dict[str, NDArray[Any]]]:
+    """A value as a structure that `json` writes, and its arrays by name.
+
+    Raises:
+        ArchiveError: a value of a kind that a file cannot hold.
+    """
+    encoder = _Encoder()
+    return encoder.structure(value, "$", 0), dict(encoder.names.values())
+
+
+def decode(structure: object, arrays: Mapping[str, NDArray[Any]]) -> object:
+    """The value that `encode` was given; networks in it are well formed.
+
+    Args:
+        structure: as `json` reads it.
+        arrays: by name; read-only ones are shared.
+
+    Raises:
+        ArchiveError: a type that is not listed, a missing or additional field, a value of the wrong kind, an array that is
+            missing or that nothing uses, a graph or network that is not well formed.
+    """
+    decoder = _Decoder(arrays)
+    value = decoder.value(structure, "$", 0)
+    unused = sorted(arrays.keys() - decoder.used)
+    if unused:
+        raise ArchiveError(Problem("$", f"does not use the arrays {', '.join(unused[:5])}", "the file was altered"))
+    return value
+
+
+@dataclass
+class _Encoder:
+    names: dict[int, tuple[str, NDArray[Any]]] = field(default_factory=dict)
+    """Name of each array by identity; the array is kept, so that its identity stays its own."""
+
+    def structure(self, value: object, place: str, depth: int) -> object:
+        if depth > MAX_DEPTH:
+            raise ArchiveError(Problem(place, f"is nested more than {MAX_DEPTH} deep"))
+        if isinstance(value, np.generic):
+            value = value.item()
+        match value:
+            case None | bool() | str():
+                return value
+            case int() if -MAX_INTEGER <= value < MAX_INTEGER:
+                return int(value)
+            case float() if isfinite(value):
+                return float(value)
+            case tuple():
+                return [self.structure(item, f"{place}[{i}]", depth + 1) for i, item in enumerate(value)]
+            case np.ndarray():
+                name, _ = self.names.setdefault(id(value), (f"a{len(self.names)}", value))
+                return {ARRAY: name}
+        name = type(value).__name__
+        if TYPES.get(name) is not type(value):
+            raise ArchiveError(Problem(place, f"{str(value)[:80]} of type {name} has no place in a file"))
+        inner = f"{place}.{name}"
+        return {name: {key: self.structure(getattr(value, key), f"{inner}.{key}", depth + 1) for key in _hints(name)}}
+
+
+@dataclass
+class _Decoder:
+    arrays: Mapping[str, NDArray[Any]]
+    used: set[str] = field(default_factory=set)
+
+    def value(self, structure: object, place: str, depth: int) -> Any:
+        if depth > MAX_DEPTH:
+            raise ArchiveError(Problem(place, f"is nested more than {MAX_DEPTH} deep"))
+        match structure:
+            case None | bool() | str():
+                return structure
+            case int() if -MAX_INTEGER <= structure < MAX_INTEGER:
+                return structure
+            case float() if isfinite(structure):
+                return structure
+            case list():
+                return tuple(self.value(item, f"{place}[{i}]", depth + 1) for i, item in enumerate(structure))
+            case dict() if len(structure) == 1:
+                ((name, content),) = structure.items()
+                return self._array(content, place) if name == ARRAY else self._instance(name, content, place, depth)
+        raise ArchiveError(Problem(place, f"holds {_shown(structure)}, which is no value of ours"))
+
+    def _array(self, name: object, place: str) -> NDArray[Any]:
+        if not isinstance(name, str) or name not in self.arrays:
+            raise ArchiveError(Problem(place, f"needs the array {_shown(name)}, which is missing"))
+        self.used.add(name)
+        return self.arrays[name]
+
+    def _instance(self, name: object, content: object, place: str, depth: int) -> Any:
+        if not isinstance(name, str) or name not in TYPES:
+            raise ArchiveError(
+                Problem(place, f"{_shown(name)} is not a type that a file can hold", "use the spikeport that wrote it")
+            )
+        place = f"{place}.{name}"
+        hints = _hints(name)
+        if not isinstance(content, dict) or content.keys() != hints.keys():
+            raise ArchiveError(_field_problem(place, content, hints))
+        values = {}
+        for key, hint in hints.items():
+            value = self.value(content[key], f"{place}.{key}", depth + 1)
+            fitted = _fitted(value, hint)
+            if fitted is _MISFIT:
+                raise ArchiveError(Problem(f"{place}.{key}", f"holds {_shown(value)}, not {_described(hint)}"))
+            values[key] = fitted
+        return _made(name, values, place)
+
+
+def _made(name: str, values: dict[str, Any], place: str) -> Any:
+    """An instance of a listed type, checked as a whole."""
+    try:
+        instance = TYPES[name](**values)
+    except GraphError as error:
+        raise ArchiveError(Problem(f"{place}: {p.where}", p.why, p.hint) for p in error.problems) from error
+    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
+        raise ArchiveError(Problem(place, f"is not well formed: {error}")) from error
+    if isinstance(instance, SpikingNetwork | IntegerNetwork):
+        problems = network_problems(instance)
+        if problems:
+            raise ArchiveError(Problem(f"{place}: {p.where}", p.why, p.hint) for p in problems)
+    return instance
+
+
+def _field_problem(place: str, content: object, hints: Mapping[str, Any]) -> Problem:
+    if not isinstance(content, dict):
+        return Problem(place, f"holds {_shown(content)}, not its fields")
+    missing = ", ".join(sorted(hints.keys() - content.keys())) or "none"
+    unknown = ", ".join(_shown(key) for key in sorted(content.keys() - hints.keys(), key=str)[:5]) or "none"
+    return Problem(place, f"missing fields: {missing}; unknown fields: {unknown}", "use the spikeport that wrote it")
+
+
+@cache
+def _hints(name: str) -> dict[str, Any]:
+    """Annotations of the fields that `__init__` takes, in order."""
+    hints = get_type_hints(TYPES[name])
+    return {f.name: hints[f.name] for f in fields(TYPES[name]) if f.init}
+
+
+_MISFIT = object()
+
+
+def _fitted(value: Any, hint: Any) -> Any:
+    """The value as its annotation wants it, an int as a float where that is asked for; `_MISFIT` if it is of another kind."""
+    if hint is Any:
+        return value
+    if hint is float and type(value) is int:
+        return float(value)
+    if hint is None or hint in (NoneType, bool, int, float, str):
+        return value if type(value) is (NoneType if hint is None else hint) else _MISFIT
+    if isinstance(hint, type) and is_dataclass(hint):
+        return value if type(value) is hint else _MISFIT
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return value if any(type(value) is type(a) and value == a for a in arguments) else _MISFIT
+    if origin in (Union, UnionType):
+        # an exact match first: an int stays an int in `int | float`
+        return next(_matches(value, arguments), _MISFIT)
+    if origin is tuple:
+        return _fitted_tuple(value, arguments)
+    if origin is np.ndarray:
+        return value if isinstance(value, np.ndarray) and _is_of(value.dtype, arguments[1]) else _MISFIT
+    raise NotImplementedError(f"an annotation of the form {hint}")
+
+
+def _matches(value: Any, hints: tuple[Any, ...]) -> Iterator[Any]:
+    found = [fitted for hint in hints if (fitted := _fitted(value, hint)) is not _MISFIT]
+    yield from (fitted for fitted in found if fitted is value)
+    yield from found
+
+
+def _fitted_tuple(value: Any, hints: tuple[Any, ...]) -> Any:
+    if not isinstance(value, tuple):
+        return _MISFIT
+    if len(hints) == 2 and hints[1] is Ellipsis:
+        hints = hints[:1] * len(value)
+    if len(hints) != len(value):
+        return _MISFIT
+    parts = tuple(_fitted(item, hint) for item, hint in zip(value, hints, strict=True))
+    return _MISFIT if any(part is _MISFIT for part in parts) else parts
+
+
+def _is_of(dtype: np.dtype[Any], hint: Any) -> bool:
+    """Whether a dtype is of the kind that `NDArray[...]` names: any, integers, or floating point."""
+    (scalar,) = get_args(hint)
+    return scalar is Any or dtype.kind in ("iu" if issubclass(scalar, np.integer) else "f")
+
+
+def _shown(value: object) -> str:
+    """A value from a file, short and safe to print."""
+    text = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else ascii(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
+def _described(hint: Any) -> str:
+    if get_origin(hint) is np.ndarray:
+        (scalar,) = get_args(get_args(hint)[1])
+        return "an array" if scalar is Any else f"an array of {scalar.__name__}"
+    return hint.__name__ if isinstance(hint, type) else str(hint).replace("spikeport.", "")
