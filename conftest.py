@@ -2,6 +2,6 @@
 
 from importlib.util import find_spec
 
-NEEDS_TORCH = ("capture", "backends/torch", "quantize/distill.py")
+NEEDS_TORCH = ("capture", "backends/torch")
 
 collect_ignore = [] if find_spec("torch") else [f"src/spikeport/{room}" for room in NEEDS_TORCH]

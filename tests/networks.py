@@ -117,42 +117,82 @@ SUPPORTED = {
     "shared relu": (SharedRelu, FLAT),
     "no batch norm": (lambda: conv(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), flat=64), IMAGE),
     "batch norm after relu": (
-        lambda: conv(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), flat=144),
+        lambda: conv(
+            nn.Conv2d(2, 4, 3), nn.ReLU(), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), flat=144
+        ),
         IMAGE,
     ),
     "depthwise": (lambda: conv(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3, groups=4), nn.ReLU(), flat=64), IMAGE),
     "strided": (lambda: conv(nn.Conv2d(2, 4, 3, stride=(2, 1), padding=1), nn.ReLU6(), flat=128), IMAGE),
     "dilated": (lambda: conv(nn.Conv2d(2, 4, 3, dilation=2, padding="same"), nn.ReLU(), flat=256), IMAGE),
     "grouped": (
-        lambda: conv(nn.Conv2d(2, 4, 2, padding="same"), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 6, 3, groups=2), nn.ReLU(), flat=216),
+        lambda: conv(
+            nn.Conv2d(2, 4, 2, padding="same"),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Conv2d(4, 6, 3, groups=2),
+            nn.ReLU(),
+            flat=216,
+        ),
         IMAGE,
     ),
     "concat": (Concatenated, IMAGE),
     "residual": (Residual, IMAGE),
     "doubled": (Doubled, FLAT),
     "global pool": (lambda: conv(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1)), IMAGE),
-    "average pool": (lambda: conv(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(3, 2, 1), nn.Conv2d(4, 4, 3), nn.ReLU(), flat=16), IMAGE),
+    "average pool": (
+        lambda: conv(
+            nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(3, 2, 1), nn.Conv2d(4, 4, 3), nn.ReLU(), flat=16
+        ),
+        IMAGE,
+    ),
     "max pool": (
-        lambda: conv(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, 1), nn.Conv2d(4, 4, 3), nn.ReLU(), flat=16),
+        lambda: conv(
+            nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, 1), nn.Conv2d(4, 4, 3), nn.ReLU(), flat=16
+        ),
         IMAGE,
     ),
     "max pool before relu": (
-        lambda: conv(nn.Conv2d(2, 4, 3), nn.MaxPool2d(2, ceil_mode=True), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU()),
+        lambda: conv(
+            nn.Conv2d(2, 4, 3),
+            nn.MaxPool2d(2, ceil_mode=True),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Conv2d(4, 4, 3),
+            nn.ReLU(),
+        ),
         IMAGE,
     ),
     "max pool of the input": (lambda: conv(nn.MaxPool2d(2), nn.Conv2d(2, 4, 3), nn.ReLU(), flat=16), IMAGE),
     "1-d conv": (
-        lambda: conv(nn.Conv1d(2, 4, 5, padding=2), nn.BatchNorm1d(4), nn.ReLU(), nn.AvgPool1d(2), nn.MaxPool1d(2), flat=16),
+        lambda: conv(
+            nn.Conv1d(2, 4, 5, padding=2), nn.BatchNorm1d(4), nn.ReLU(), nn.AvgPool1d(2), nn.MaxPool1d(2), flat=16
+        ),
         SIGNAL,
     ),
-    "batch norm 1d": (lambda: nn.Sequential(nn.Linear(12, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 4), nn.BatchNorm1d(4)), FLAT),
+    "batch norm 1d": (
+        lambda: nn.Sequential(nn.Linear(12, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 4), nn.BatchNorm1d(4)),
+        FLAT,
+    ),
     "constants": (Constants, IMAGE),
     "upsampling": (Upsampled, IMAGE),
     "methods": (Methods, IMAGE),
-    "softmax at the end": (lambda: nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 4), nn.Softmax(dim=1)), FLAT),
-    "linear over positions": (lambda: nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Flatten(), nn.Linear(16, 4)), SIGNAL),
-    "two linear layers in a row": (lambda: nn.Sequential(nn.Linear(12, 8), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4)), FLAT),
-    "identity and dropout": (lambda: nn.Sequential(nn.Linear(12, 8), nn.Identity(), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 4)), FLAT),
+    "softmax at the end": (
+        lambda: nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 4), nn.Softmax(dim=1)),
+        FLAT,
+    ),
+    "linear over positions": (
+        lambda: nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Flatten(), nn.Linear(16, 4)),
+        SIGNAL,
+    ),
+    "two linear layers in a row": (
+        lambda: nn.Sequential(nn.Linear(12, 8), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4)),
+        FLAT,
+    ),
+    "identity and dropout": (
+        lambda: nn.Sequential(nn.Linear(12, 8), nn.Identity(), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 4)),
+        FLAT,
+    ),
     "neurons last": (lambda: nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 4), nn.ReLU()), FLAT),
 }
 """Name -> (factory, shape of one sample)."""

@@ -29,7 +29,7 @@ def test_every_public_name_is_there() -> None:
 def test_every_room_that_is_not_about_torch_imports() -> None:
     done = run("""
 import importlib, pkgutil, spikeport
-about_torch = ("spikeport.capture", "spikeport.backends.torch", "spikeport.quantize.distill")
+about_torch = ("spikeport.capture", "spikeport.backends.torch")
 def rooms(package):
     for found in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         if found.name in about_torch:

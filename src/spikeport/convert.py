@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,6 +74,8 @@ def convert(
     )
     if not isinstance(max_samples, int) or max_samples < 1:
         raise OptionError(Problem("max_samples", f"is {max_samples!r}", "give at least one sample"))
+    if not isinstance(seed, int) or seed < 0:
+        raise OptionError(Problem("seed", f"is {seed!r}", "give a whole number from 0 on"))
     if code not in codes.CODES:
         raise OptionError(Problem("code", f"{code!r} is not known", f"one of {', '.join(sorted(codes.CODES))}"))
     import torch
@@ -90,7 +91,9 @@ def convert(
         graph = capture(float_model, torch.tensor(samples[:2]))
         proof = prove(graph, float_model, [samples[:HELD_OUT]], operations=operations)
         exact = TorchOperations(dtype=torch.float64)
-        integer = quantize(graph, calibration, options, operations=operations, exact_operations=exact, progress=progress)
+        integer = quantize(
+            graph, calibration, options, operations=operations, exact_operations=exact, progress=progress
+        )
         network = codes.encode(integer, code, steps=steps)
         snn = SpikingModel(graph, integer, network, Report.empty())
         outputs = Outputs(float_model.run(held_out), outputs_of(snn, held_out), None)
@@ -101,7 +104,9 @@ def convert(
     report = make_report(integer, network, outputs, stepped, Proof(proof.relative, proof.samples))
     if report.mismatches:
         why = f"{report.mismatches:,} of {report.comparisons:,} counts differ from the integer network"
-        raise ProofError(Problem(str(report.divergence), why, "this is a bug of spikeport; please report it with the model"))
+        raise ProofError(
+            Problem(str(report.divergence), why, "this is a bug of spikeport; please report it with the model")
+        )
     return snn.with_report(report)
 
 

@@ -57,4 +57,10 @@ def _umask() -> int:
 
 def _unwritable(path: Path, error: OSError) -> FileError:
     reason = error.strerror or str(error)
-    return FileError(Problem(str(path), f"cannot be written: {reason}", "nothing was changed; choose a folder that exists, is writable and has space"))
+    return FileError(
+        Problem(
+            str(path),
+            f"cannot be written: {reason}",
+            "nothing was changed; choose a folder that exists, is writable and has space",
+        )
+    )

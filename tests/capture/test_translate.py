@@ -8,12 +8,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
+from tests.networks import REFUSED, SUPPORTED, build  # noqa: E402
 from torch import nn  # noqa: E402
 
 from spikeport.capture import FloatModel, capture, prove  # noqa: E402
 from spikeport.errors import CaptureError, GraphError, ProofError  # noqa: E402
 from spikeport.graph import Affine, Graph, Node, Relu, evaluate  # noqa: E402
-from tests.networks import REFUSED, SUPPORTED, build  # noqa: E402
 
 
 class Function(nn.Module):
@@ -241,7 +241,8 @@ def test_the_proof_fails_for_another_function() -> None:
     float_model = FloatModel(model)
     graph = capture(float_model, x)
     nodes = [
-        Node(n.name, Affine(None, n.op.shift + 1e-3), n.inputs, n.shape) if n.name == "4.bias" else n for n in graph.nodes
+        Node(n.name, Affine(None, n.op.shift + 1e-3), n.inputs, n.shape) if n.name == "4.bias" else n
+        for n in graph.nodes
     ]
     with pytest.raises(ProofError, match="differ by"):
         prove(Graph(tuple(nodes), graph.output), float_model, [x.numpy()])

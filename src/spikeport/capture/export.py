@@ -69,7 +69,9 @@ def _failed(model: FloatModel, error: Exception) -> Problem:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """No warnings and log lines of the tracer: what matters in them becomes an error of ours."""
-    loggers = [logging.getLogger(name) for name in ("torch", *logging.root.manager.loggerDict) if name.startswith("torch")]
+    loggers = [
+        logging.getLogger(name) for name in ("torch", *logging.root.manager.loggerDict) if name.startswith("torch")
+    ]
     disabled = [logger.disabled for logger in loggers]
     try:
         for logger in loggers:

@@ -28,7 +28,9 @@ class FloatModel:
         try:
             module = copy.deepcopy(model)
         except Exception as error:
-            raise CaptureError(Problem(name, f"cannot be copied: {error}", "detach tensors kept as attributes")) from error
+            raise CaptureError(
+                Problem(name, f"cannot be copied: {error}", "detach tensors kept as attributes")
+            ) from error
         with contextlib.suppress(NotImplementedError):  # a loaded `torch.export` archive has one mode only
             module.eval()
         self.module = module.to(device="cpu", dtype=torch.float32).requires_grad_(False)

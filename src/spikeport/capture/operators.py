@@ -44,7 +44,9 @@ def _linear(t: Translation, call: Call) -> Traced:
 def _matmul(t: Translation, call: Call) -> Traced:
     other = "other" if "other" in call.arguments else "mat2"
     if not isinstance(call["self"], Traced):
-        raise Unsupported("multiplies a constant by activations from the left", "write it as x @ w or as a Linear layer")
+        raise Unsupported(
+            "multiplies a constant by activations from the left", "write it as x @ w or as a Linear layer"
+        )
     weight = call.constant(other)
     assert weight is not None
     if weight.ndim != 2:
@@ -85,7 +87,9 @@ def _convolution(t: Translation, call: Call) -> Traced:
         raise Unsupported("is a transposed convolution", "use nearest upsampling followed by a convolution")
     n = weight.ndim - 2
     if n not in (1, 2) or len(x.shape) != n + 1:
-        raise Unsupported(f"convolves {len(x.shape) - 1} spatial axes with a kernel of {n}", "use one or two spatial axes")
+        raise Unsupported(
+            f"convolves {len(x.shape) - 1} spatial axes with a kernel of {n}", "use one or two spatial axes"
+        )
     stride, dilation = _each(call["stride"], n), _each(call["dilation"], n)
     padding = _padding(call["padding"], weight.shape[2:], dilation)
     y = t.add(call, Conv(weight, stride, padding, dilation, int(call["groups"])), x)
@@ -234,7 +238,9 @@ def _adaptive_avg_pool(t: Translation, call: Call) -> Traced:
 
 def _adaptive_kernel(x: Traced, output_size: Any) -> Shape:
     space = x.shape[1:]
-    sizes = tuple(old if new is None else int(new) for old, new in zip(space, _each(output_size, len(space)), strict=True))
+    sizes = tuple(
+        old if new is None else int(new) for old, new in zip(space, _each(output_size, len(space)), strict=True)
+    )
     if any(old % new for old, new in zip(space, sizes, strict=True)):
         why = f"pools {space} to {sizes}: windows of different sizes"
         raise Unsupported(why, "choose an output size that divides the input size")
@@ -248,7 +254,11 @@ def _reduce(t: Translation, call: Call) -> Traced:
     n = prod(x.shape[axis] for axis in axes)
     if 0 in axes:  # bring the other axes to the front: they are the channels of a sum over one axis
         kept = tuple(axis for axis in range(len(x.shape)) if axis not in axes)
-        y = t.add(call, Transpose((*kept, *axes)), x, suffix="order") if (*kept, *axes) != tuple(range(len(x.shape))) else x
+        y = (
+            t.add(call, Transpose((*kept, *axes)), x, suffix="order")
+            if (*kept, *axes) != tuple(range(len(x.shape)))
+            else x
+        )
         y = _reshaped(t, call, y, (prod(x.shape[axis] for axis in kept), n))
         y = t.add(call, SumPool((n,), (n,), ((0, 0),)), y)
     else:
@@ -518,7 +528,9 @@ def _window_axes(call: Call, x: Traced) -> int:
 def _result(t: Translation, call: Call) -> Shape:
     """Shape of the result without the batch axis."""
     if call.shape is None or len(call.shape) < 2 or call.shape[0] != t.batch:
-        raise Unsupported(f"mixes samples: its result has shape {call.shape}", "keep axis 0 the batch, and one axis beside it")
+        raise Unsupported(
+            f"mixes samples: its result has shape {call.shape}", "keep axis 0 the batch, and one axis beside it"
+        )
     return call.shape[1:]
 
 

@@ -32,13 +32,13 @@ class CaptureProof:
         return self.largest_difference / self.output_scale if self.output_scale else self.largest_difference
 
 
-def prove(
+def compare(
     graph: Graph, model: FloatModel, inputs: Iterable[NDArray[Any]], *, operations: Operations | None = None
 ) -> CaptureProof:
-    """Evaluate graph and model on batches and compare.
+    """How far graph and model are apart on batches of inputs.
 
     Raises:
-        ProofError: they differ by more than `CAPTURE_TOLERANCE` of the output's scale, in shape, or are not finite.
+        ProofError: outputs of different shapes, or that are not finite.
     """
     difference = scale = 0.0
     samples = 0
@@ -53,9 +53,20 @@ def prove(
         difference = max(difference, float(np.abs(found - expected).max(initial=0.0)))
         scale = max(scale, float(np.abs(expected).max(initial=0.0)))
         samples += len(x)
-    proof = CaptureProof(difference, scale, samples)
+    return CaptureProof(difference, scale, samples)
+
+
+def prove(
+    graph: Graph, model: FloatModel, inputs: Iterable[NDArray[Any]], *, operations: Operations | None = None
+) -> CaptureProof:
+    """The same, and an error where they differ by more than `CAPTURE_TOLERANCE` of the output's scale.
+
+    Raises:
+        ProofError: they do.
+    """
+    proof = compare(graph, model, inputs, operations=operations)
     if not proof.relative <= CAPTURE_TOLERANCE:
-        why = f"model and graph differ by {proof.relative:.2e} of the output's scale on {samples} samples"
+        why = f"model and graph differ by {proof.relative:.2e} of the output's scale on {proof.samples} samples"
         hint = "the model may compute differently from call to call, or depend on other samples of its batch"
         raise ProofError(Problem(model.name, why, hint))
     return proof

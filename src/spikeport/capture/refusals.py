@@ -7,7 +7,10 @@ from collections.abc import Mapping
 _RELU = "train with ReLU, ReLU6 or clamp(0, c) instead"
 _CURVED = ("is a curved activation, which no integrate-and-fire neuron computes exactly", _RELU)
 _RECURRENT = ("is recurrent: one sample would take many passes", "train a feed-forward network, or a 1-d CNN over time")
-_ATTENTION = ("multiplies activations with each other; synapses have constant weights", "use convolutions or fully connected layers")
+_ATTENTION = (
+    "multiplies activations with each other; synapses have constant weights",
+    "use convolutions or fully connected layers",
+)
 _BATCH = ("normalises with statistics of the sample itself", "train with BatchNorm, whose statistics are constants")
 _RANDOM = ("draws random numbers at inference", "pass training=self.training to dropout, and call model.eval()")
 _SMOOTH = ("interpolates between values", 'use mode="nearest" with a whole factor')
@@ -19,10 +22,15 @@ _CHOICE = ("chooses by the data", "return the scores; take the largest outside t
 MODULES: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"), _RECURRENT),
     **dict.fromkeys(
-        ("MultiheadAttention", "Transformer", "TransformerEncoder", "TransformerEncoderLayer", "TransformerDecoder"), _ATTENTION
+        ("MultiheadAttention", "Transformer", "TransformerEncoder", "TransformerEncoderLayer", "TransformerDecoder"),
+        _ATTENTION,
     ),
-    **dict.fromkeys(("LayerNorm", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "LocalResponseNorm", "RMSNorm"), _BATCH),
-    **dict.fromkeys(("ELU", "CELU", "SELU", "GELU", "SiLU", "Mish", "Hardswish", "Hardsigmoid", "Softplus", "Softsign"), _CURVED),
+    **dict.fromkeys(
+        ("LayerNorm", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "LocalResponseNorm", "RMSNorm"), _BATCH
+    ),
+    **dict.fromkeys(
+        ("ELU", "CELU", "SELU", "GELU", "SiLU", "Mish", "Hardswish", "Hardsigmoid", "Softplus", "Softsign"), _CURVED
+    ),
     **dict.fromkeys(("Sigmoid", "Tanh", "LeakyReLU", "PReLU", "RReLU", "GLU", "LogSigmoid", "Tanhshrink"), _CURVED),
     "Embedding": ("looks indices up", "convert the part of the model after the embedding"),
 }
@@ -30,11 +38,16 @@ MODULES: Mapping[str, tuple[str, str]] = {
 
 OPERATORS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(
-        ("sigmoid", "tanh", "gelu", "silu", "elu", "celu", "selu", "mish", "hardswish", "hardsigmoid", "softplus"), _CURVED
+        ("sigmoid", "tanh", "gelu", "silu", "elu", "celu", "selu", "mish", "hardswish", "hardsigmoid", "softplus"),
+        _CURVED,
     ),
-    **dict.fromkeys(("leaky_relu", "prelu", "_prelu_kernel", "rrelu", "exp", "log", "sqrt", "rsqrt", "sin", "cos", "erf"), _CURVED),
+    **dict.fromkeys(
+        ("leaky_relu", "prelu", "_prelu_kernel", "rrelu", "exp", "log", "sqrt", "rsqrt", "sin", "cos", "erf"), _CURVED
+    ),
     **dict.fromkeys(("pow", "square", "abs"), _CURVED),
-    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), _RECURRENT),
+    **dict.fromkeys(
+        ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), _RECURRENT
+    ),
     **dict.fromkeys(("bmm", "baddbmm", "scaled_dot_product_attention", "einsum"), _ATTENTION),
     **dict.fromkeys(("layer_norm", "native_layer_norm", "group_norm", "native_group_norm", "instance_norm"), _BATCH),
     **dict.fromkeys(("_native_batch_norm_legit", "var", "std", "var_mean", "linalg_vector_norm", "norm"), _BATCH),
@@ -43,7 +56,9 @@ OPERATORS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("conv3d", "max_pool3d", "avg_pool3d", "adaptive_avg_pool3d"), _SPACE3),
     **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _TRANSPOSED),
     **dict.fromkeys(("reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d"), _PADDING),
-    **dict.fromkeys(("argmax", "argmin", "topk", "sort", "where", "gt", "lt", "ge", "le", "eq", "ne", "nonzero"), _CHOICE),
+    **dict.fromkeys(
+        ("argmax", "argmin", "topk", "sort", "where", "gt", "lt", "ge", "le", "eq", "ne", "nonzero"), _CHOICE
+    ),
     "reciprocal": ("divides by activations", "synapses have constant weights: divide by constants"),
     "embedding": MODULES["Embedding"],
 }

@@ -62,7 +62,9 @@ class _Reader:
         if problem is not None:
             self.problems[(problem.where, "")] = problem
         if not isinstance(output, Traced) and not self.problems:
-            self.problems[(INPUT, "")] = Problem(INPUT, "does not reach the output", "the output must depend on the input")
+            self.problems[(INPUT, "")] = Problem(
+                INPUT, "does not reach the output", "the output must depend on the input"
+            )
         if self.problems:
             raise CaptureError(self.problems.values())
         return build(self.translation.nodes, output.name)

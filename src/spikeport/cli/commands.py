@@ -77,7 +77,7 @@ def command(function: Callable[..., int | None]) -> click.Command:
 )
 @click.option("--steps", type=int, help="Steps over which the input is presented.  [default: one a level]")
 @click.option("--max-samples", default=512, show_default=True, help="Most samples to read.")
-@click.option("--seed", default=0, show_default=True, help="Chooses the samples held out.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Chooses the samples held out.")
 @click.option("--report", metavar="PAGE.html", help="Write the report to a page, or to a .json file.")
 def convert_command(
     console: Console,

@@ -60,7 +60,7 @@ def load_model(argument: str, weights: str | None = None) -> nn.Module:
     value = resolve(argument)
     model = value if isinstance(value, nn.Module) else _called(argument, value)
     if not isinstance(model, nn.Module):
-        why = f"gives a {type(model).__name__}, not a torch.nn.Module"
+        why = f"gives an object of type {type(model).__name__}, not a torch.nn.Module"
         raise OptionError(Problem(argument, why, "name a model, or a function without arguments that returns one"))
     if weights is not None:
         fill(model, read_weights(Path(weights)), weights)
@@ -85,7 +85,7 @@ def load_data(argument: str) -> Iterable[Any]:
     value = resolve(argument)
     data = value if _iterable(value) else _called(argument, value)
     if not _iterable(data):
-        why = f"gives a {type(data).__name__}, no iterable of batches"
+        why = f"gives an object of type {type(data).__name__}, no iterable of batches"
         raise OptionError(Problem(argument, why, "name batches `x` or `(x, y)`, for example a DataLoader"))
     return data if hasattr(data, "shape") else Loader(argument, data)
 
@@ -176,7 +176,11 @@ def read_weights(path: Path) -> Mapping[str, Any]:
         [value for value in content.values() if isinstance(value, torch.Tensor)] if isinstance(content, Mapping) else []
     )
     if not tensors or not all(isinstance(key, str) for key in content):
-        found = f"a mapping with {_few(content)}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
+        found = (
+            f"a mapping with {_few(content)}"
+            if isinstance(content, Mapping)
+            else f"an object of type {type(content).__name__}"
+        )
         hint = f"save model.state_dict(), alone or under {' or '.join(NESTED)}"
         raise FileError(Problem(str(path), f"holds {found}, no state dict", hint))
     state: Mapping[str, Any] = content
@@ -297,7 +301,7 @@ def _check_file(path: Path, suffixes: tuple[str, ...], hint: str) -> None:
 
 def _called(reference: str, value: Any) -> Any:
     if not callable(value):
-        why = f"is a {type(value).__name__}, which cannot be used or called"
+        why = f"is of type {type(value).__name__}, which can neither be used nor called"
         raise OptionError(Problem(reference, why, "name an object, or a function without arguments that returns it"))
     try:
         return value()

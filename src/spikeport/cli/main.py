@@ -62,7 +62,7 @@ def main(args: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
-def explained(error: Exception) -> tuple[str, list[Problem]]:
+def explained(error: BaseException) -> tuple[str, list[Problem]]:
     """The kind of an error, and its problems.
 
     >>> explained(FileNotFoundError(2, "No such file or directory", "x.npz"))

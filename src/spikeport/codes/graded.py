@@ -19,13 +19,23 @@ Sample boundary: restore V to its initial value; what is left in V after firing 
 from __future__ import annotations
 
 from spikeport.codes.schedule import network_of, presentation_steps, readout_population
+from spikeport.errors import OptionError, Problem
 from spikeport.primitives import ExecutionContract, GradedIF, MaxUnit, Population, SpikingNetwork
 from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout
 
 
 def encode(network: IntegerNetwork, *, steps: int | None = None) -> SpikingNetwork:
-    """The integer network as graded neurons; `steps` is the number of time bins of event input (1 for static input)."""
-    presentation = 1 if network.input.kind == "static" else presentation_steps(network, steps)
+    """The integer network as graded neurons; `steps` is the number of time bins of event input.
+
+    Raises:
+        OptionError: several steps for static input, which enters as whole integers in one.
+    """
+    if network.input.kind == "static":
+        if steps not in (None, 1):
+            why = f"is {steps}, and the graded code takes static input as whole integers in one step"
+            raise OptionError(Problem("steps", why, "leave it out"))
+        steps = 1
+    presentation = presentation_steps(network, steps)
     fires_at = firing_steps(network, presentation)
     contract = ExecutionContract(
         code="graded",

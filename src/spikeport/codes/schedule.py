@@ -31,7 +31,9 @@ def network_of(
         why = "products of the first layers' weights with the integer input are computed by the host and arrive as a current"
         entries.append(Approximation(network.input.name, why, 0.0))
     tail = tuple("log_softmax" if op.log else "softmax" for op in network.host_tail)
-    entries += [Approximation(network.readout.name, f"{name} after the read-out runs on the host", 0.0) for name in tail]
+    entries += [
+        Approximation(network.readout.name, f"{name} after the read-out runs on the host", 0.0) for name in tail
+    ]
     return SpikingNetwork(
         name="network",
         input=network.input,

@@ -146,7 +146,9 @@ def _problems(graph: Graph) -> Iterator[Problem]:
                 yield Problem(where, str(error))
         for field_name, array in parameters(node.op).items():
             if not np.all(np.isfinite(array)):
-                yield Problem(where, f"its {field_name} holds NaN or infinite values", "check the training of this layer")
+                yield Problem(
+                    where, f"its {field_name} holds NaN or infinite values", "check the training of this layer"
+                )
         if isinstance(node.op, Relu) and node.op.ceiling is not None and not 0 < node.op.ceiling < np.inf:
             yield Problem(where, f"its ceiling {node.op.ceiling} is not a positive number")
         if isinstance(node.op, Softmax) and node.name != graph.output:

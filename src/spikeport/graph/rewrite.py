@@ -40,7 +40,9 @@ def merge_affines(graph: Graph) -> Graph:
             return _substitute(graph, node.name, node.inputs[0])
         below = graph[node.inputs[0]]
         if isinstance(below.op, Affine) and len(users[below.name]) == 1 and below.name != graph.output:
-            merged = Affine(_product(outer.scale, below.op.scale), _sum(_scaled(below.op.shift, outer.scale), outer.shift))
+            merged = Affine(
+                _product(outer.scale, below.op.scale), _sum(_scaled(below.op.shift, outer.scale), outer.shift)
+            )
             return _edit(graph, [replace(node, op=merged, inputs=below.inputs)])
     return graph
 
@@ -67,7 +69,10 @@ def fold_scales(graph: Graph) -> Graph:
                 stretched = _times(weight, channels.reshape(-1, *(1,) * (weight.ndim - 1)))
                 return _edit(graph, [replace(below, op=replace(below.op, weight=stretched)), rest])
             case Add():
-                parts = [Node(f"{node.name}.{i}", Affine(scale), (name,), below.shape, node.source) for i, name in enumerate(below.inputs)]
+                parts = [
+                    Node(f"{node.name}.{i}", Affine(scale), (name,), below.shape, node.source)
+                    for i, name in enumerate(below.inputs)
+                ]
                 return _edit(graph, [replace(below, inputs=tuple(p.name for p in parts)), rest], parts)
             case Concat(axis):
                 parts, start = [], 0
@@ -180,8 +185,14 @@ def _unspiked(graph: Graph) -> Iterable[str]:
                     yield name
                 continue
             many = len(users[name]) > 1 or name == graph.output
-            weights = isinstance(node.op, Conv | Dense | MaxPool) or (isinstance(node.op, Affine) and node.op.scale is not None)
-            moves = isinstance(node.op, Routing) and not _keeps_channels(node, graph[name].shape) and not _only_read_out(graph, node)
+            weights = isinstance(node.op, Conv | Dense | MaxPool) or (
+                isinstance(node.op, Affine) and node.op.scale is not None
+            )
+            moves = (
+                isinstance(node.op, Routing)
+                and not _keeps_channels(node, graph[name].shape)
+                and not _only_read_out(graph, node)
+            )
             if many or weights or moves or mixed:
                 yield name
 

@@ -31,6 +31,8 @@ def window_shape(space: Shape, kernel: Shape, stride: Shape, padding: Pairs, dil
     """
     if not len(space) == len(kernel) == len(stride) == len(padding) == len(dilation):
         raise ValueError(f"a {len(kernel)}-d window over {len(space)} spatial axes")
+    if min(*kernel, *stride, *dilation) < 1:
+        raise ValueError(f"a window of {kernel} with stride {stride} and dilation {dilation}: all must be at least 1")
     sizes = []
     for size, k, s, (low, high), d in zip(space, kernel, stride, padding, dilation, strict=True):
         free = size + low + high - (k - 1) * d - 1
@@ -44,6 +46,8 @@ def output_shape(op: Op, shapes: Sequence[Shape]) -> Shape:
     """Shape of the output of `op`; raises ValueError where the inputs do not fit."""
     if isinstance(op, Input):
         return op.shape
+    if not shapes or (len(shapes) > 1 and not isinstance(op, Add | Concat)):
+        raise ValueError(f"{len(shapes)} inputs for one {type(op).__name__}")
     x = shapes[0]
     match op:
         case Affine(scale, shift):

@@ -21,7 +21,11 @@ def to_text(graph: Graph) -> str:
     """
     lines = []
     for node in graph.nodes:
-        options = [f"{f.name}={_value(getattr(node.op, f.name))}" for f in fields(node.op) if getattr(node.op, f.name) is not None]
+        options = [
+            f"{f.name}={_value(getattr(node.op, f.name))}"
+            for f in fields(node.op)
+            if getattr(node.op, f.name) is not None
+        ]
         lines.append(f"{node.name} = {type(node.op).__name__}({', '.join([*node.inputs, *options])}) -> {node.shape}")
     return "\n".join([*lines, f"output {graph.output}"])
 

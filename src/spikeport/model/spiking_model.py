@@ -102,7 +102,9 @@ class SpikingModel:
     def with_code(self, code: Code, *, steps: int | None = None) -> SpikingModel:
         """The same integers carried by another code; the report then waits for `validate`."""
         network = codes.encode(self.integer, code, steps=steps)
-        return SpikingModel(self.graph, self.integer, network, self.report.without_stepping(code, network.contract.max_steps))
+        return SpikingModel(
+            self.graph, self.integer, network, self.report.without_stepping(code, network.contract.max_steps)
+        )
 
     def as_module(self) -> torch.nn.Module:
         """A `torch.nn.Module` that computes what calling this model computes; it has no parameters and no gradient."""
@@ -125,8 +127,14 @@ class SpikingModel:
         Raises:
             FileError: the folder does not exist, is not writable, or is full.
         """
-        structure, arrays = codec.encode((self.graph, self.integer, self.network))
-        document = {"format": FORMAT, "content": structure}
+        structure, arrays = codec.encode((self.graph, self.integer))
+        contract = self.network.contract
+        document = {
+            "format": FORMAT,
+            "content": structure,
+            "code": contract.code,
+            "presentation": contract.presentation,
+        }
         documents = {
             "model.json": json.dumps(document, allow_nan=False).encode(),
             "report.json": self.report.as_json().encode(),
@@ -148,20 +156,31 @@ def load(path: str | Path) -> SpikingModel:
     documents, arrays = archive.read_archive(Path(path))
     model = _document(path, documents, "model.json")
     if not isinstance(model, dict) or model.get("format") != FORMAT:
-        raise ArchiveError(Problem(f"{path}: model.json", f"is not of the format {FORMAT}", "use the spikeport that wrote it"))
+        raise ArchiveError(
+            Problem(f"{path}: model.json", f"is not of the format {FORMAT}", "use the spikeport that wrote it")
+        )
     try:
         content = codec.decode(model["content"], arrays)
-        graph, integer, network = content  # type: ignore[misc]
-        if not (isinstance(graph, Graph) and isinstance(integer, IntegerNetwork) and isinstance(network, SpikingNetwork)):
-            raise ArchiveError(Problem(str(path), "does not hold a model"))
+        match content:
+            case (Graph() as graph, IntegerNetwork() as integer) if graph.input.shape == integer.input.shape:
+                network = _network(integer, model["code"], model["presentation"])
+            case _:
+                raise ValueError("a graph and its integers are expected")
         report = report_from_json(documents["report.json"].decode())
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArchiveError(Problem(str(path), f"holds a model that is not well formed: {error}")) from error
     return SpikingModel(graph, integer, network, report)
+
+
+def _network(integer: IntegerNetwork, code: object, presentation: object) -> SpikingNetwork:
+    """The integers under the code that the file names."""
+    if not isinstance(code, str) or type(presentation) is not int:
+        raise ValueError(f"the code is {code!r} over {presentation!r} steps")
+    return codes.encode(integer, code, steps=presentation)
 
 
 def _document(path: str | Path, documents: Mapping[str, bytes], name: str) -> object:
     try:
         return json.loads(documents[name])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise ArchiveError(Problem(f"{path}: {name}", "is missing or is not JSON")) from error

@@ -81,8 +81,8 @@ def _encoder(encoder: InputEncoder) -> Iterator[Problem]:
         array = getattr(encoder, field)
         if array is None:
             continue
-        if array.dtype.kind not in "fiu" or not np.all(np.isfinite(array)):
-            yield Problem(encoder.name, f"its {field} is not finite")
+        if array.dtype.kind not in "fiu" or array.dtype.itemsize > 8 or not np.all(np.isfinite(array)):
+            yield Problem(encoder.name, f"its {field} does not hold finite numbers of at most 64 bits")
         elif not _broadcasts(array.shape, encoder.shape):
             yield Problem(encoder.name, f"its {field} of shape {array.shape} does not fit {encoder.shape}")
         elif field == "scale" and np.any(array <= 0):

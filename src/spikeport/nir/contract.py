@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from math import isfinite
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -187,15 +188,30 @@ def document(
 
 
 def digest(network: SpikingNetwork) -> str:
-    """A hash of all integers: the contract's bounds are proved for these and no others."""
+    """A hash of all that a network says: the contract's bounds are proved for these numbers and no others."""
     state = hashlib.sha256()
-    arrays = [getattr(p.neuron, name, None) for p in network.populations for name in ("threshold", "initial", "bias")]
-    arrays += [getattr(s, "weight", None) for c in network.connections for s in c.synapses]
-    for array in arrays:
-        if array is not None:
-            state.update(repr(array.shape).encode())
-            state.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+    _feed(state, network)
     return state.hexdigest()
+
+
+def _feed(state: Any, value: Any) -> None:
+    """Add a value of a network; numbers count by value, not by type."""
+    if isinstance(value, np.ndarray):
+        state.update(f"array {value.shape};".encode())
+        state.update(np.ascontiguousarray(value, dtype="<f8" if value.dtype.kind == "f" else "<i8").tobytes())
+    elif isinstance(value, tuple):
+        state.update(f"tuple {len(value)};".encode())
+        for item in value:
+            _feed(state, item)
+    elif is_dataclass(value):
+        state.update(f"{type(value).__name__};".encode())
+        for item in fields(value):
+            if item.init:
+                _feed(state, getattr(value, item.name))
+    elif isinstance(value, str) or value is None:
+        state.update(f"{value!r};".encode())
+    else:
+        state.update(f"{int(value) if isinstance(value, Integral) else float(value)!r};".encode())
 
 
 def _neuron(neuron: Any, store: _Store) -> dict[str, Any]:

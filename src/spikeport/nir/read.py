@@ -60,7 +60,7 @@ def from_nir(path: str | Path) -> SpikingNetwork:
     if not problems:
         problems = list(_differences(network, plan, declaration, nodes, links))
     if not problems and contract.digest(network) != declaration.digest:
-        why = "was made for other integers than the graph holds: its bounds are not proved for these"
+        why = "was made for other numbers than the file holds: its bounds are not proved for these"
         problems = [Problem(contract.WHERE, why, EXPORT_AGAIN)]
     if problems:
         raise NirError(problems)

@@ -14,7 +14,7 @@ from spikeport.files import replacing
 from spikeport.nir import contract, stages
 from spikeport.nir.checks import network_problems
 from spikeport.nir.contract import Placement
-from spikeport.nir.limits import MAX_LOADED_BYTES, MAX_TEXT
+from spikeport.nir.limits import MAX_EDGES, MAX_LOADED_BYTES, MAX_NODES
 from spikeport.nir.lower import Plan, nodes_of, number_format, plan_network, population_node
 from spikeport.nir.plain import remarks
 from spikeport.primitives import Ledger, SpikingNetwork
@@ -63,12 +63,13 @@ def nir_graph(network: SpikingNetwork, plan: Plan, lost: Ledger) -> nir.NIRGraph
     for names, members in zip(placement.connections, nodes_of(network, plan, dtype), strict=True):
         nodes |= dict(zip(names, members, strict=True))
     metadata = contract.document(network, plan, placement, dtype, lost)
-    if len(metadata[contract.KEY]) > MAX_TEXT:
-        raise NirError(
-            Problem(network.name, f"needs a contract of more than {MAX_TEXT} characters", "shorten names and ledger")
-        )
+    contract.parse(metadata[contract.KEY])  # whatever is written can be read
+    links = list(edges(network, placement))
+    if len(nodes) > MAX_NODES or len(links) > MAX_EDGES:
+        why = f"needs {len(nodes)} nodes and {len(links)} edges in NIR"
+        raise NirError(Problem(network.name, why, f"stay below {MAX_NODES} nodes and {MAX_EDGES} edges"))
     try:
-        return nir.NIRGraph(nodes=nodes, edges=list(edges(network, placement)), metadata=metadata)
+        return nir.NIRGraph(nodes=nodes, edges=links, metadata=metadata)
     except (ValueError, AssertionError) as error:
         raise NirError(
             Problem(network.name, f"is refused by nir {nir.version}: {error}", "please report this network")

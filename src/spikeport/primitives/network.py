@@ -49,6 +49,8 @@ class SpikingNetwork:
             return frozenset()
         names = {self.input.name}
         for population in self.populations:
-            if isinstance(population.neuron, MaxUnit) and all(c.source in names for c in self.incoming(population.name)):
+            if isinstance(population.neuron, MaxUnit) and all(
+                c.source in names for c in self.incoming(population.name)
+            ):
                 names.add(population.name)
         return frozenset(names)

@@ -19,8 +19,8 @@ from spikeport.primitives.synapses import MaxPool
 class SignedIF:
     """Integrate-and-fire unit with spikes of both signs and a saturating counter S of what it has sent.
 
-        if v >= threshold and S < high: send +1; v -= threshold; S += 1
-        elif v < 0 and S > low:         send -1; v += threshold; S -= 1
+    if v >= threshold and S < high: send +1; v -= threshold; S += 1
+    elif v < 0 and S > low:         send -1; v += threshold; S -= 1
     """
 
     threshold: NDArray[Any]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from spikeport.errors import Problem, QuantizeError
 from spikeport.graph import apply_synapse
-from spikeport.primitives import Connection, Conv, Dense, OneToOne, Synapse
+from spikeport.primitives import Conv, Dense, OneToOne, Synapse
 from spikeport.quantize.integer import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout
 
 
@@ -49,7 +49,9 @@ def reach(synapses: Sequence[Synapse], source: Interval) -> Interval:
             case _:
                 low, high = apply_synapse(synapse, low), apply_synapse(synapse, high)
     if max(-low.min(), high.max()) >= 2**53:
-        raise QuantizeError(Problem("a connection", "its sums exceed 2**53", "convert with fewer levels or weight_bits"))
+        raise QuantizeError(
+            Problem("a connection", "its sums exceed 2**53", "convert with fewer levels or weight_bits")
+        )
     return Interval(low[0].astype(np.int64), high[0].astype(np.int64))
 
 
@@ -112,5 +114,10 @@ def bits(interval: Interval) -> int:
     >>> bits(Interval(np.array([-128]), np.array([127])))
     8
     """
-    return max(int(-interval.low.min() - 1).bit_length() if interval.low.min() < 0 else 0, int(interval.high.max()).bit_length()) + 1
-
+    return (
+        max(
+            int(-interval.low.min() - 1).bit_length() if interval.low.min() < 0 else 0,
+            int(interval.high.max()).bit_length(),
+        )
+        + 1
+    )

@@ -46,7 +46,9 @@ def term(path: Path, shape: Shape, source_shape: Shape, source_scale: Floats, we
     scale = carried_scale(source_scale, source_shape, path.before)
     where = f"path from {path.source}"
     if scale is None:
-        raise QuantizeError(Problem(where, "sums activations that are scaled differently", "use one scale for the pooled channels"))
+        raise QuantizeError(
+            Problem(where, "sums activations that are scaled differently", "use one scale for the pooled channels")
+        )
     match path.weight:
         case None:
             return Term(path, np.nan_to_num(scale), None)
@@ -55,13 +57,17 @@ def term(path: Path, shape: Shape, source_shape: Shape, source_scale: Floats, we
         case Conv(weight, groups=groups):
             channels = per_channel(scale, scale.shape)
             if channels is None:
-                raise QuantizeError(Problem(where, "scales the positions of a feature map differently", "scale channels instead"))
+                raise QuantizeError(
+                    Problem(where, "scales the positions of a feature map differently", "scale channels instead")
+                )
             incoming = np.nan_to_num(channels).reshape(groups, 1, -1).repeat(len(weight) // groups, axis=1)
             incoming = incoming.reshape(len(weight), -1, *(1,) * (weight.ndim - 2))
             real = weight.astype(np.float64) * incoming
     found = channel_source(path, shape[0], weight_output)
     if found is None:
-        raise QuantizeError(Problem(where, "mixes channels between the weights and the neuron", "apply the activation first"))
+        raise QuantizeError(
+            Problem(where, "mixes channels between the weights and the neuron", "apply the activation first")
+        )
     return Term(path, real, found)
 
 
@@ -160,7 +166,14 @@ def readout_layer(
 
 
 def _rounded(
-    name: str, shape: Shape, terms: Sequence[Term], constant: Floats, scale: Floats, threshold: Floats, low: int, high: int
+    name: str,
+    shape: Shape,
+    terms: Sequence[Term],
+    constant: Floats,
+    scale: Floats,
+    threshold: Floats,
+    low: int,
+    high: int,
 ) -> tuple[CountLayer, tuple[Connection, ...]]:
     spread = (-1, *(1,) * (len(shape) - 1))
     factor = threshold / scale

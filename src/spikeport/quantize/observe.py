@@ -29,7 +29,9 @@ def take_normalization(graph: Graph, kind: InputKind) -> tuple[Graph, Normalizat
         return graph, (None, None)
     taken, name = users[0], graph.input.name
     nodes = [
-        replace(n, inputs=tuple(name if i == taken.name else i for i in n.inputs)) for n in graph.nodes if n.name != taken.name
+        replace(n, inputs=tuple(name if i == taken.name else i for i in n.inputs))
+        for n in graph.nodes
+        if n.name != taken.name
     ]
     assert isinstance(taken.op, Affine)
     return build(nodes, graph.output), (taken.op.scale, taken.op.shift)
@@ -73,7 +75,9 @@ def clipped_frames(samples: NDArray[Any]) -> Problem | None:
     if at_top < 100 or (highest > 1 and at_top <= 2 * below):
         return None
     what = "binarised" if highest == 1 else f"clipped at {int(highest)}"
-    hint = f"give raw counts, and put `x.clamp(0, {int(highest)})` first into the model's forward; or pass input=\"static\""
+    hint = (
+        f'give raw counts, and put `x.clamp(0, {int(highest)})` first into the model\'s forward; or pass input="static"'
+    )
     return Problem("input", f"event frames look {what}: {at_top} values are {int(highest)}, none is larger", hint)
 
 

@@ -99,7 +99,9 @@ def _gain(path: Path) -> Any:
 
 def _same_identity(a: Path, b: Path) -> bool:
     """Whether two paths are weightless, from one source, with nothing but scales on the way."""
-    return a.source == b.source and all(p.weight is None and all(isinstance(op, Affine) for op in p.before) for p in (a, b))
+    return a.source == b.source and all(
+        p.weight is None and all(isinstance(op, Affine) for op in p.before) for p in (a, b)
+    )
 
 
 def _without_silent_channels(graph: Graph, path: Path) -> Path:
@@ -107,7 +109,12 @@ def _without_silent_channels(graph: Graph, path: Path) -> Path:
     if not path.before or path.weight is None:
         return path
     *rest, last = path.before
-    if isinstance(path.weight, Conv) and isinstance(last, Pad) and path.weight.groups == 1 and not any(map(any, last.width[1:])):
+    if (
+        isinstance(path.weight, Conv)
+        and isinstance(last, Pad)
+        and path.weight.groups == 1
+        and not any(map(any, last.width[1:]))
+    ):
         low, high = last.width[0]
         channels = slice(low, path.weight.weight.shape[1] - high)
         slim = Conv(path.weight.weight[:, channels], path.weight.stride, path.weight.padding, path.weight.dilation)
@@ -219,4 +226,3 @@ def synapses(path: Path, weighted: Dense | Conv | OneToOne | None) -> tuple[Syna
     before = tuple(op for op in path.before if not isinstance(op, Affine))
     middle = () if weighted is None else (weighted,)
     return (*before, *middle, *path.after)
-

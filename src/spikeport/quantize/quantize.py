@@ -21,9 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.errors import DataError, OptionError, Problem, QuantizeError
+from spikeport.errors import OptionError, Problem, QuantizeError
 from spikeport.graph import (
-    Affine,
     Graph,
     Input,
     Node,
@@ -36,13 +35,21 @@ from spikeport.graph import (
     output_shape,
     split_host_tail,
 )
-from spikeport.primitives import Approximation, Connection, InputEncoder, InputKind, MaxPool
+from spikeport.primitives import Approximation, Connection, InputKind, MaxPool
 from spikeport.progress import track
 from spikeport.quantize.bounds import Interval, combine, counts, reach
-from spikeport.quantize.integer import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout, encode_input, respond
+from spikeport.quantize.integer import IntegerNetwork, Layer, MaxLayer, encode_input, respond
 from spikeport.quantize.layers import Term, count_layer, readout_layer, term, with_correction
 from spikeport.quantize.observe import channel_samples, encoder_for, take_normalization
-from spikeport.quantize.paths import Path, carried_scale, constant_terms, needs_one_scale, paths_into, shape_after, synapses
+from spikeport.quantize.paths import (
+    Path,
+    carried_scale,
+    constant_terms,
+    needs_one_scale,
+    paths_into,
+    shape_after,
+    synapses,
+)
 from spikeport.quantize.scales import best_scales
 
 Floats = NDArray[np.floating]
@@ -194,7 +201,9 @@ class _Calibration:
         self.seen[node.name] = [self.operations.load((n * self.encoder.scale).astype(np.float32)) for n in whole]
         self.counts[node.name] = [self.exact.load(n.astype(np.float64)) for n in whole]
         self.scales[node.name] = self.encoder.scale
-        self.intervals[node.name] = Interval(np.full(node.shape, self.encoder.low), np.full(node.shape, self.encoder.high))
+        self.intervals[node.name] = Interval(
+            np.full(node.shape, self.encoder.low), np.full(node.shape, self.encoder.high)
+        )
 
     def visit(self, node: Node) -> None:
         """Evaluate a node; a neuron or maximum becomes a layer."""
@@ -214,7 +223,9 @@ class _Calibration:
                 self.seen.pop(name, None)
 
     def _apply(self, node: Node, values: dict[str, list[Any]]) -> list[Any]:
-        return [self.operations.apply(node.op, inputs) for inputs in zip(*(values[i] for i in node.inputs), strict=True)]
+        return [
+            self.operations.apply(node.op, inputs) for inputs in zip(*(values[i] for i in node.inputs), strict=True)
+        ]
 
     def _terms(self, paths: tuple[Path, ...], shape: tuple[int, ...]) -> tuple[Term, ...]:
         terms = []
@@ -254,7 +265,9 @@ class _Calibration:
             raise QuantizeError(named) from error
         layer, totals = self._corrected(layer, connections, self.model[before], layer.scale / layer.threshold)
         if not target.any():
-            self.ledger.append(Approximation(node.name, "never active on the calibration data; its scale is arbitrary", 0.0))
+            self.ledger.append(
+                Approximation(node.name, "never active on the calibration data; its scale is arbitrary", 0.0)
+            )
         self._add(layer, connections, [respond(layer, total) for total in totals])
 
     def _max_layer(self, node: Node) -> None:
@@ -309,7 +322,8 @@ class _Calibration:
         axes = (0, *range(2, 1 + len(layer.shape)))
         n = sum(map(len, totals))
         error = sum(
-            (self.operations.store(m).astype(np.float64) - (t + layer.bias) * unit).mean(axis=axes, keepdims=True) * len(t)
+            (self.operations.store(m).astype(np.float64) - (t + layer.bias) * unit).mean(axis=axes, keepdims=True)
+            * len(t)
             for m, t in zip(model, totals, strict=True)
         )
         shift = np.rint(error[0] / n / unit).astype(np.int64)

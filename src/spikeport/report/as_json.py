@@ -21,6 +21,9 @@ FORMAT = "spikeport.report/1"
 INFINITE = {"inf": math.inf, "-inf": -math.inf}
 """JSON has no infinite numbers, so they are written as text: a relative error over an output of zeros is infinite."""
 
+LARGEST = 2**63
+"""Bound of whole numbers: nothing that is counted comes near it."""
+
 MOST_PROBLEMS = 20
 """Problems that one error names: a wrong file may have millions."""
 
@@ -107,9 +110,11 @@ def _decode(kind: Any, value: Any, where: str, problems: list[Problem]) -> Any:
         return _decode_tuple(inner, value, where, problems)
     if origin is Literal:
         fits, expected = isinstance(value, str) and value in inner, f"one of {', '.join(map(repr, inner))}"
+    elif kind is int:
+        fits, expected = type(value) is int and -LARGEST < value < LARGEST, "a whole number of 64 bits"
     else:
-        assert kind in (int, str)
-        fits, expected = type(value) is kind, {int: "a whole number", str: "text"}[kind]
+        assert kind is str
+        fits, expected = isinstance(value, str), "text"
     if not fits:
         problems.append(_wrong(where, value, expected))
     return value

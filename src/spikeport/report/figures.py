@@ -41,10 +41,11 @@ def gap_figure(gap: float, interval: tuple[float, float] | None, tolerance: floa
         return left + (right - left) * (value - start) / (end - start)
 
     inside = high <= tolerance
+    anchor = "end" if x(tolerance) > (left + right) / 2 else "start"
     marks = [
         _tag("rect", x=left, y=22, width=x(tolerance) - left, height=56, class_="tolerated"),
         _tag("line", x1=x(tolerance), x2=x(tolerance), y1=22, y2=78, class_="limit"),
-        _tag("text", f"tolerance {_number(tolerance)}", x=x(tolerance), y=14, class_="note", text_anchor="end"),
+        _tag("text", f"tolerance {_number(tolerance)}", x=x(tolerance), y=14, class_="note", text_anchor=anchor),
         _tag("line", x1=left, x2=right, y1=78, y2=78, class_="axis"),
         _tag("line", x1=x(0), x2=x(0), y1=22, y2=78, class_="zero"),
     ]
@@ -85,24 +86,27 @@ def curve_figure(curve: Sequence[float], quiet_after: Sequence[int], drain_bound
         lowest = max((start for start in (0, 50, 80, 90) if start <= min(curve)), default=0)
         marks += _curve(curve, x, lowest=lowest, left=left, right=right, top=top, bottom=bottom)
         said.append(f"{curve[0]:.1f} % of predictions are final after step 1")
-        settled = next((i for i, value in enumerate(curve, 1) if min(value, *curve[i - 1 :]) >= 99), None)
-        if settled is not None:
+        settled = 1 + max((i for i, value in enumerate(curve, 1) if value < 99), default=0)
+        if settled <= len(curve):
             said.append(f"at least 99 % from step {settled:,} on")
     if quiet_after:
         middle = median_high(quiet_after)
+        at = x(max(0.0, middle - 0.5))
+        late = at > (left + right) / 2
+        anchor, aside = ("end", -5) if late else ("start", 5)
         marks += _distribution(quiet_after, x, last=last, left=left, right=right, base=base)
-        marks.append(_tag("line", x1=x(middle - 0.5), x2=x(middle - 0.5), y1=base - 84, y2=base, class_="zero"))
-        anchor = "end" if x(middle) > (left + right) / 2 else "start"
-        nudge = -5 if anchor == "end" else 5
-        marks.append(
-            _tag(
-                "text", f"median {middle:,}", x=x(middle - 0.5) + nudge, y=base - 76, class_="note", text_anchor=anchor
-            )
-        )
+        title = "samples that become quiet"  # where the median is not
+        title_at, title_anchor = (left, "start") if late else (right, "end")
+        marks.append(_tag("text", title, x=title_at, y=base - 76, class_="note", text_anchor=title_anchor))
+        marks.append(_tag("line", x1=at, x2=at, y1=base - 84, y2=base, class_="zero"))
+        label = f"median {middle:,}"
+        marks.append(_tag("text", label, x=at + aside, y=base - 76, class_="note", text_anchor=anchor))
         said.append(f"quiet after {middle:,} steps (median), {max(quiet_after):,} at most")
     if bound_shown:
         marks.append(_tag("line", x1=x(drain_bound), x2=x(drain_bound), y1=top, y2=base, class_="limit"))
-        marks.append(_tag("text", f"proved bound {drain_bound:,}", x=right, y=12, class_="note", text_anchor="end"))
+        marks.append(
+            _tag("text", f"proved bound {drain_bound:,}", x=right, y=top - 8, class_="note", text_anchor="end")
+        )
     marks += _step_axis(x, last, left=left, right=right, base=base)
     return _svg(720, base + 44, "Steps against agreement", "; ".join(said), marks, name="curve")
 
@@ -115,12 +119,11 @@ def raster_figure(raster: Raster) -> Markup:
     per_row = min(8.0, max(2.2, 560 / max(1, rows)))
     offsets, heights, marks = [], [], []
     y = float(top)
-    for i, (name, count) in enumerate(bands):
+    for name, count in bands:
         height = min(max(13.0, count * per_row), 400.0)
         offsets.append(y)
         heights.append(height / max(1, count))
-        background = "band" if i % 2 == 0 else "band odd"
-        marks.append(_tag("rect", x=left, y=y, width=right - left, height=height, class_=background))
+        marks.append(_tag("rect", x=left, y=y, width=right - left, height=height, class_="band"))
         label = _tag(
             "text",
             Markup("{}{}").format(_tag("title", name), _shortened(name)),
@@ -227,7 +230,6 @@ def _distribution(
         )
     marks.append(_tag("text", f"{most:,}", x=left - 8, y=base - 62, text_anchor="end"))
     marks.append(_tag("text", "0", x=left - 8, y=base + 4, text_anchor="end"))
-    marks.append(_tag("text", "samples that become quiet", x=left, y=base - 76, class_="note"))
     return marks
 
 

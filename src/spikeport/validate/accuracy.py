@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +26,7 @@ def paired_gap(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[flo
     n = len(first)
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     a, b = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
-    half = Z95 * np.sqrt((a + b - (a - b) ** 2) / (n + 2))
+    half = Z95 * sqrt((a + b - (a - b) ** 2) / (n + 2))
     return 100 * (only_first - only_second) / n, (100 * (a - b - half), 100 * (a - b + half))
 
 
@@ -32,8 +34,8 @@ def agreement_interval(disagreements: int, n: int) -> tuple[float, float]:
     """Agreement in percent with its 95 % Wilson interval."""
     p = 1 - disagreements / n
     centre = (p + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-    half = Z95 / (1 + Z95**2 / n) * np.sqrt(p * (1 - p) / n + Z95**2 / (4 * n * n))
-    return 100 * float(centre - half), 100 * float(centre + half)
+    half = Z95 / (1 + Z95**2 / n) * sqrt(p * (1 - p) / n + Z95**2 / (4 * n * n))
+    return 100 * (centre - half), 100 * (centre + half)
 
 
 def regression_error(model: NDArray[np.floating], spiking: NDArray[np.floating]) -> RegressionError:

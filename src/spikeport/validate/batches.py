@@ -28,7 +28,11 @@ def batches(data: Iterable[Any]) -> Iterator[Batch]:
     try:
         iterator = iter(data)
     except TypeError:
-        raise DataError(Problem("data", f"a {type(data).__name__} cannot be iterated over", "give batches, for example a DataLoader")) from None
+        raise DataError(
+            Problem(
+                "data", f"a {type(data).__name__} cannot be iterated over", "give batches, for example a DataLoader"
+            )
+        ) from None
     shape: tuple[int, ...] | None = None
     labelled: bool | None = None
     for index, item in enumerate(iterator):
@@ -82,6 +86,8 @@ def _array(where: str, value: Any) -> NDArray[Any]:
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise DataError(Problem(where, f"has dtype {array.dtype}", "convert it to a real number type"))
+    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        array = array.astype(np.int64)  # torch computes little with wide unsigned integers
     if not np.isfinite(array).all():
         raise DataError(Problem(where, "holds NaN or infinite values", "clean the data first"))
     return array

@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.primitives import SpikingNetwork
-from spikeport.quantize import CountLayer, IntegerNetwork, Interval, MaxLayer, bits, membrane, partial_sums, synapses_into
+from spikeport.quantize import (
+    CountLayer,
+    IntegerNetwork,
+    Interval,
+    MaxLayer,
+    bits,
+    membrane,
+    partial_sums,
+    synapses_into,
+)
 from spikeport.report import Arrow, LayerStats, RegressionError, Report
 from spikeport.validate.accuracy import agreement_interval, paired_gap, regression_error
 from spikeport.validate.agreement import Stepped
@@ -40,7 +49,9 @@ class Outputs:
         if self.labels is None:
             return True
         whole = self.labels.ndim == 1 and self.labels.dtype.kind in "iub"
-        return whole and bool(len(self.labels) == 0 or (self.labels.min() >= 0 and self.labels.max() < self.model.shape[1]))
+        return whole and bool(
+            len(self.labels) == 0 or (self.labels.min() >= 0 and self.labels.max() < self.model.shape[1])
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,8 @@ def make_report(
     fits = all(layer.state_bits <= network.contract.state_bits for layer in layers if layer.kind != "max")
     misses = []
     if proof.relative > CAPTURE_TOLERANCE:
-        misses.append(f"graph and model differ by {proof.relative:.1e} of the output's scale, more than {CAPTURE_TOLERANCE:.0e}")
+        why = f"graph and model differ by {proof.relative:.1e} of the output's scale, more than {CAPTURE_TOLERANCE:.0e}"
+        misses.append(f"{why}: is it the model that was converted, with the same weights?")
     if mismatches:
         misses.append(f"{mismatches:,} of {comparisons:,} counts differ; first {stepped.divergence}")
     if not fits:
@@ -177,9 +189,7 @@ def _arrows(
     same = proof.relative <= CAPTURE_TOLERANCE
     capture = f"outputs differ by at most {proof.relative:.1e} of their scale on {proof.samples:,} real inputs"
     if gap is not None and interval is not None:
-        measured = (
-            f"accuracy {ann:.2f} % -> {snn:.2f} %: gap {gap:+.2f} points, 95 % interval [{interval[0]:+.2f}, {interval[1]:+.2f}], {n:,} samples"
-        )
+        measured = f"accuracy {ann:.2f} % -> {snn:.2f} %: gap {gap:+.2f} points, 95 % interval [{interval[0]:+.2f}, {interval[1]:+.2f}], {n:,} samples"
     elif agreement is not None:
         low, high = agreement_interval(round(n * (1 - agreement / 100)), n)
         measured = f"{agreement:.2f} % of {n:,} predictions agree, 95 % interval [{low:.2f}, {high:.2f}]; no labels"
@@ -189,6 +199,8 @@ def _arrows(
     mismatches, comparisons = sum(stepped.mismatches.values()), sum(stepped.comparisons.values())
     lemma = f"lemma of the {network.contract.code} code; membranes within {network.contract.state_bits} bits; "
     shown = f"{mismatches} mismatches in {comparisons:,} counts of {stepped.samples} stepped samples"
+    if not stepped.samples:
+        shown = "no sample was stepped"
     stepped_well = fits and mismatches == 0
     return (
         Arrow("model -> graph", "measured" if same else "failed", capture),

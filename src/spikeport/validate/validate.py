@@ -21,6 +21,9 @@ from spikeport.validate.findings import Outputs, Proof, make_report
 STEPPING_WORK = 2e11
 """Synaptic operations that `validate` spends on stepping samples unless told how many to step."""
 
+PROVED = 64
+"""Samples on which a given model is compared with the graph."""
+
 Model = Callable[[NDArray[Any]], NDArray[Any]]
 
 
@@ -62,11 +65,14 @@ def validate(
 
     with undisturbed():
         run, proof_with = _float_model(snn, model)
-        limit = stepped if stepped is not None else min(200, affordable_samples(snn.integer, snn.network, STEPPING_WORK))
-        outputs, to_step = _outputs(snn, run, data, limit, progress)
+        limit = (
+            stepped if stepped is not None else min(200, affordable_samples(snn.integer, snn.network, STEPPING_WORK))
+        )
+        outputs, first = _outputs(snn, run, data, max(limit, PROVED), progress)
         proof = Proof(snn.report.capture_difference, snn.report.capture_samples)
         if proof_with is not None:
-            proof = proof_with(to_step)
+            proof = proof_with(first[:PROVED])
+        to_step = first[:limit]
         found = Stepped() if not len(to_step) else _step(snn, to_step, outputs.classes, progress)
     return make_report(snn.integer, snn.network, outputs, found, proof, tolerance=tolerance)
 
@@ -76,12 +82,12 @@ def _float_model(snn: SpikingModel, model: Any) -> tuple[Model, Callable[[NDArra
     if model is None:
         operations = _float_operations()
         return lambda x: evaluate(snn.graph, x, operations=operations), None
-    from spikeport.capture import FloatModel, prove
+    from spikeport.capture import FloatModel, compare
 
     float_model = FloatModel(model)
 
     def proof(x: NDArray[Any]) -> Proof:
-        found = prove(snn.graph, float_model, [x[:64]], operations=_float_operations())
+        found = compare(snn.graph, float_model, [x], operations=_float_operations())
         return Proof(found.relative, found.samples)
 
     return float_model.run, proof
@@ -99,7 +105,7 @@ def _float_operations() -> Any:
 def _outputs(
     snn: SpikingModel, run: Model, data: Iterable[Any], limit: int, progress: bool
 ) -> tuple[Outputs, NDArray[Any]]:
-    """Outputs of both sides for all samples, and the samples to step: the first ones, from as many batches as it takes."""
+    """Outputs of both sides for all samples, and the first `limit` samples, from as many batches as it takes."""
     model: list[NDArray[Any]] = []
     spiking: list[NDArray[Any]] = []
     labels: list[NDArray[Any]] = []
@@ -113,15 +119,17 @@ def _outputs(
         if left:
             kept.append(x[:left])
             left -= len(kept[-1])
-    to_step = np.concatenate(kept) if kept else np.zeros((0, *snn.integer.input.shape))
-    return Outputs(np.concatenate(model), np.concatenate(spiking), np.concatenate(labels) if labels else None), to_step
+    every = Outputs(np.concatenate(model), np.concatenate(spiking), np.concatenate(labels) if labels else None)
+    return every, np.concatenate(kept)
 
 
 def _fitting(snn: SpikingModel, data: Iterable[Any]) -> Iterable[Batch]:
     for x, y in batches(data):
         if x.shape[1:] != snn.integer.input.shape:
             expected = ", ".join(map(str, snn.integer.input.shape))
-            raise DataError(Problem("data", f"holds batches of shape {x.shape}", f"the model takes (batch, {expected})"))
+            raise DataError(
+                Problem("data", f"holds batches of shape {x.shape}", f"the model takes (batch, {expected})")
+            )
         yield x, y
 
 

@@ -72,7 +72,9 @@ def simulate(
         counts={name: stepper.state[name].sent for name in n_spikes},
         n_spikes=n_spikes,
         spikes={name: SpikeTrain(np.array(trains[name]), network.contract.dt) for name in record},
-        potentials={name: np.array(potentials[name]) for name in record if not isinstance(network[name].neuron, MaxUnit)},
+        potentials={
+            name: np.array(potentials[name]) for name in record if not isinstance(network[name].neuron, MaxUnit)
+        },
     )
 
 

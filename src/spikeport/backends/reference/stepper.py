@@ -138,7 +138,7 @@ class Stepper:
             case SignedIF() | GradedIF():
                 return max(-neuron.low, neuron.high)
             case MaxUnit():
-                return max(self._largest_payload(c.source) for c in self.network.incoming(name))
+                return sum(_reach(c, self._largest_payload(c.source)) for c in self.network.incoming(name))
             case Accumulator():
                 raise AssertionError("the read-out sends nothing")
 
@@ -183,9 +183,7 @@ class _Exact:
 
     @cached_property
     def dtype(self) -> type[np.number[Any]]:
-        bound = self.largest_payload
-        for synapse in self.connection.synapses:
-            bound *= _gain(synapse)
+        bound = _reach(self.connection, self.largest_payload)
         return np.float32 if bound < FLOAT32_EXACT else np.float64 if bound < FLOAT64_EXACT else np.int64
 
     @cached_property
@@ -198,6 +196,13 @@ class _Exact:
 
 def _in_exact_dtype(connection: Connection, largest_payload: int) -> _Exact:
     return _Exact(connection, largest_payload)
+
+
+def _reach(connection: Connection, payload: int) -> int:
+    """Largest sum that payloads up to a bound can deliver through a connection in one step."""
+    for synapse in connection.synapses:
+        payload *= _gain(synapse)
+    return payload
 
 
 def _gain(synapse: Any) -> int:

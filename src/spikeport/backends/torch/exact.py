@@ -9,8 +9,10 @@ rounded up to k. A layer that does not fit is computed in float64.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +21,13 @@ from torch import Tensor
 
 from spikeport.backends.torch.operations import TorchOperations
 from spikeport.errors import DataError, Problem, QuantizeError
-from spikeport.primitives import Connection, Conv, InputEncoder, MaxPool, OneToOne
+from spikeport.primitives import Connection, Conv, InputEncoder, MaxPool, OneToOne, SumPool, Weighted
 from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout, partial_sums
 
 FLOAT32_EXACT = 2**24
 FLOAT64_EXACT = 2**53
+PRECISION_SETTINGS = ("cuda.matmul", "cudnn.conv", "mkldnn.matmul", "mkldnn.conv")
+"""Where torch keeps whether float32 products may be rounded to fewer bits."""
 CHUNK_VALUES = 2**21
 """Values of the largest layer held at once, so that elementwise passes stay near the cache."""
 
@@ -62,7 +66,9 @@ class ExactEvaluator:
             DataError: wrong shape, values that are not finite, counts that are no counts.
         """
         with torch.no_grad(), _full_precision():
-            parts = [self._run(part, visit) for part in encode(self.network.input, x.to(self.device)).split(self._chunk)]
+            parts = [
+                self._run(part, visit) for part in encode(self.network.input, x.to(self.device)).split(self._chunk)
+            ]
             return torch.cat(parts) if parts else torch.zeros((0, *self.network.readout.shape), dtype=torch.int64)
 
     def _plan(self) -> Iterator[_Step]:
@@ -132,6 +138,8 @@ class ExactEvaluator:
                 part, constant = _conv(ops, last, x, constant.flatten()), None
             else:
                 part = x if last is None else ops.synapse(last, x)
+                if total is None and not any(isinstance(s, Weighted | SumPool) for s in connection.synapses):
+                    part = part.clone()  # it may be a view of the source's counts, and sums are made in place
             total = part if total is None else total.add_(part)
         assert total is not None
         if constant is not None:
@@ -184,9 +192,12 @@ def _input_problem(encoder: InputEncoder, x: Tensor) -> Problem | None:
     if x.is_floating_point() and not bool(torch.isfinite(x).all()):
         return Problem("input", "holds NaN or infinite values")
     if encoder.kind == "events" and x.numel():
+        x = x if x.is_floating_point() else x.to(torch.int64)  # torch has no minimum of its unsigned integers
         lowest, highest = (float(v) for v in torch.aminmax(x))
         if lowest < 0 or (x.is_floating_point() and bool((x != x.round()).any())):
-            return Problem("input", "event counts must be whole numbers from 0 on", 'pass input="static" for analogue values')
+            return Problem(
+                "input", "event counts must be whole numbers from 0 on", 'pass input="static" for analogue values'
+            )
         if highest > encoder.high:
             hint = f"convert with a larger input_bits; the declared maximum is {encoder.high}"
             return Problem("input", f"holds {int(highest)} events in one place", hint)
@@ -196,13 +207,25 @@ def _input_problem(encoder: InputEncoder, x: Tensor) -> Problem | None:
 @contextmanager
 def _full_precision() -> Iterator[None]:
     """Products in true float32, whatever the surrounding program allows; its settings come back afterwards."""
-    before = torch.get_float32_matmul_precision()
-    cudnn, matmul = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    places = [place for place in map(_setting, PRECISION_SETTINGS) if hasattr(place, "fp32_precision")]
+    before = [place.fp32_precision for place in places]
+    legacy = None if places else torch.get_float32_matmul_precision()
     try:
-        torch.set_float32_matmul_precision("highest")
-        torch.backends.cudnn.allow_tf32 = False
-        with torch.autocast("cpu", enabled=False):
+        for place in places:
+            place.fp32_precision = "ieee"
+        if legacy is not None:  # torch before 2.9
+            torch.set_float32_matmul_precision("highest")
+        with (
+            torch.autocast("cpu", enabled=False),
+            torch.backends.cudnn.flags(allow_tf32=False) if legacy else nullcontext(),
+        ):
             yield
     finally:
-        torch.set_float32_matmul_precision(before)
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = cudnn, matmul
+        for place, was in zip(places, before, strict=True):
+            place.fp32_precision = was
+        if legacy is not None:
+            torch.set_float32_matmul_precision(legacy)
+
+
+def _setting(path: str) -> Any:
+    return reduce(lambda place, name: getattr(place, name, None), path.split("."), torch.backends)

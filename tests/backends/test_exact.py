@@ -1,0 +1,113 @@
+"""One-pass evaluation in torch: the integers of the numpy evaluator, whatever the dtype it chooses."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+from tests.integer_networks import random_input, random_network  # noqa: E402
+
+from spikeport.backends.torch import ExactEvaluator  # noqa: E402
+from spikeport.backends.torch.exact import encode  # noqa: E402
+from spikeport.errors import DataError  # noqa: E402
+from spikeport.primitives import Connection, Dense, InputEncoder  # noqa: E402
+from spikeport.quantize import CountLayer, IntegerNetwork, Readout, encode_input, evaluate  # noqa: E402
+
+
+@given(st.integers(0, 2**31), st.sampled_from(["static", "events"]))
+def test_torch_and_numpy_give_the_same_counts(seed: int, kind: str) -> None:
+    network = random_network(seed, kind=kind)
+    x = random_input(network, seed, samples=4)
+    counts: dict[str, np.ndarray] = {}
+    expected = evaluate(network, x, visit=lambda layer, value: counts.update({layer.name: value}))
+    seen: dict[str, list[np.ndarray]] = {}
+    evaluator = ExactEvaluator(network)
+    found = evaluator(torch.tensor(x), visit=lambda layer, v: seen.setdefault(layer.name, []).append(v.numpy().copy()))
+    assert found.dtype == torch.int64
+    assert np.array_equal(found.numpy(), expected)
+    for name, value in counts.items():
+        assert np.array_equal(np.concatenate(seen[name]), value), name
+
+
+def chain(threshold: int, weight: int, bias: int, high: int) -> IntegerNetwork:
+    """One neuron whose sums come as close to the ends of float32's integers as wanted."""
+    layer = CountLayer("n", (1,), np.array([threshold]), np.array([bias]), np.array([0]), -high, high, np.ones(()))
+    return IntegerNetwork(
+        InputEncoder("input", (1,), "static", np.ones(()), -1000, 1000),
+        (layer, Readout("output", (1,), np.array([0]), 1.0)),
+        (
+            Connection("input", "n", (Dense(np.array([[weight]])),)),
+            Connection("n", "output", (Dense(np.array([[1]])),)),
+        ),
+        16,
+        48,
+    )
+
+
+@pytest.mark.parametrize(
+    ("threshold", "weight", "high"),
+    [(3, 1, 300), (8191, 16000, 1023), (4097, 16383, 4095), (2**20 + 1, 2**21 - 1, 7), (7, 2**30, 4095), (1, 1, 4095)],
+)
+def test_quotients_at_and_beside_whole_numbers_are_exact(threshold: int, weight: int, high: int) -> None:
+    """U just below, at and just above multiples of the threshold, in float32 and in float64."""
+    for offset in (-1, 0, 1):
+        network = chain(threshold, weight, offset, high)
+        x = np.arange(-1000.0, 1001.0)[:, None]
+        assert np.array_equal(ExactEvaluator(network)(torch.tensor(x)).numpy(), evaluate(network, x))
+
+
+def test_float32_is_chosen_only_where_the_bound_allows_it() -> None:
+    small, large = ExactEvaluator(chain(3, 1, 0, 10)), ExactEvaluator(chain(3, 2**15, 0, 10))
+    assert [step.dtype for step in small._steps] == [torch.float32, torch.float32]
+    assert [step.dtype for step in large._steps] == [torch.float64, torch.float32]
+
+
+@given(st.integers(0, 2**31))
+def test_inputs_are_rounded_alike(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scale = rng.uniform(1e-3, 2, size=(3, 1))
+    encoder = InputEncoder(
+        "input", (3, 5), "static", scale, -127, 127, rng.normal(size=(3, 1)), rng.normal(size=(3, 1))
+    )
+    x = rng.normal(scale=rng.choice([0.1, 1, 100]), size=(4, 3, 5)).astype(rng.choice([np.float32, np.float64]))
+    x[0, 0, 0] = scale[0, 0] * 2.5  # a tie, which rounds to even
+    assert np.array_equal(encode(encoder, torch.tensor(x)).numpy(), encode_input(encoder, x))
+
+
+@pytest.mark.parametrize(
+    ("x", "why"),
+    [
+        (torch.zeros(2, 3), "shape"),
+        (torch.full((1, 1), torch.nan), "NaN"),
+        (torch.full((1, 1), torch.inf), "NaN or infinite"),
+        (torch.zeros(1, 1, dtype=torch.complex64), "dtype"),
+    ],
+)
+def test_bad_input_is_refused(x: torch.Tensor, why: str) -> None:
+    with pytest.raises(DataError, match=why):
+        ExactEvaluator(chain(3, 1, 0, 10))(x)
+
+
+def test_input_is_never_written_to_and_an_empty_batch_is_one() -> None:
+    evaluator = ExactEvaluator(chain(3, 1, 0, 10))
+    for dtype in (torch.float64, torch.float32, torch.int32, torch.uint8):
+        x = torch.arange(5).reshape(5, 1).to(dtype)
+        before = x.clone()
+        evaluator(x)
+        assert torch.equal(x, before)
+    assert evaluator(torch.zeros(0, 1)).shape == (0, 1)
+
+
+def test_the_surrounding_program_keeps_its_precision_settings() -> None:
+    before = torch.get_float32_matmul_precision()
+    network = random_network(1)
+    x = torch.tensor(random_input(network, 1))
+    try:
+        for precision in ("medium", "high", "highest"):
+            torch.set_float32_matmul_precision(precision)
+            assert np.array_equal(ExactEvaluator(network)(x).numpy(), evaluate(network, x.numpy()))
+            assert torch.get_float32_matmul_precision() == precision
+    finally:
+        torch.set_float32_matmul_precision(before)
