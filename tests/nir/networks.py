@@ -80,6 +80,45 @@ def network(rng, shape, stages, *, code="signed", kind="static", presentation=4,
     )
 
 
+def chain_cases():
+    """A chain for each form that a synapse takes in NIR, and the shape that it starts from."""
+    rng = np.random.default_rng(1)
+    maps, line, units = (4, 6, 6), (4, 9), (6,)
+    one, one_each = (1, 1), (1, 1, 1)
+
+    def conv(*shape, stride=one, padding=((1, 1), (1, 1)), dilation=one, groups=1):
+        return Conv(integers(rng, *shape), stride, padding, dilation, groups)
+
+    return {
+        "dense": (units, (Dense(integers(rng, 5, 6)),)),
+        "convolution": (maps, (conv(3, 4, 3, 3),)),
+        "strided and dilated convolution": (
+            maps,
+            (conv(3, 4, 3, 3, stride=(2, 2), dilation=(2, 2), padding=((2, 2), (2, 2))),),
+        ),
+        "grouped convolution": (maps, (conv(6, 2, 3, 3, groups=2),)),
+        "depthwise convolution": (maps, (conv(8, 1, 3, 3, groups=4),)),
+        "rectangular kernel": (maps, (conv(3, 4, 1, 3, padding=((0, 0), (1, 1))),)),
+        "rectangular kernel of other parity": (maps, (conv(3, 4, 1, 4, padding=((0, 0), (0, 0))),)),
+        "uneven padding": (maps, (conv(3, 4, 2, 3, padding=((0, 1), (2, 0))),)),
+        "convolution in one dimension": (line, (Conv(integers(rng, 4, 2, 3), (2,), ((2, 1),), (2,), 2),)),
+        "sum pool": (maps, (SumPool((3, 2), (3, 2), ((0, 0), (1, 1))),)),
+        "unevenly padded sum pool": (maps, (SumPool((2, 2), (2, 2), ((0, 1), (1, 1))),)),
+        "sum pool in one dimension": (line, (SumPool((3,), (2,), ((1, 1),)),)),
+        "flatten": (maps, (Reshape((144,)), Dense(integers(rng, 4, 144)))),
+        "partly flatten": (maps, (Reshape((4, 36)), Conv(integers(rng, 2, 4, 5), (3,), ((0, 0),), (1,)))),
+        "coefficient of every neuron": (maps, (OneToOne(integers(rng, 4, 6, 6)),)),
+        "coefficient of a channel": (maps, (OneToOne(integers(rng, 4, 1, 1)),)),
+        "one coefficient": (maps, (OneToOne(np.asarray(3)),)),
+        "concatenation of maps": (maps, (Pad(((2, 3), (0, 0), (0, 0))),)),
+        "concatenation of units": (units, (Pad(((2, 3),)), OneToOne(integers(rng, 11)))),
+        "slice in the middle": (maps, (Slice((1, 2, 0), (3, 5, 6), (1, 1, 2)),)),
+        "pad after a slice": (maps, (Slice((1, 2, 0), (3, 5, 6), (1, 1, 2)), Pad(((1, 0), (2, 1), (0, 3))))),
+        "pad behind an early end": (maps, (Slice((0, 0, 0), (4, 4, 4), one_each), Pad(((0, 0), (0, 2), (0, 1))))),
+        "direct": (maps, ()),
+    }
+
+
 def residual(rng, **options):
     """Strided convolution, and a shortcut that slices space and pads channels, as CIFAR ResNets have it."""
     conv = Conv(integers(rng, 8, 4, 3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1))

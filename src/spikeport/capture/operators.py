@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -20,7 +21,7 @@ HANDLERS: dict[str, Handler] = {}
 PASSED_ON = ("clone", "alias", "contiguous", "detach", "lift_fresh_copy", "lift_fresh", "view_as", "requires_grad_")
 
 
-def handles(*operators: str) -> Any:
+def handles(*operators: str) -> Callable[[Handler], Handler]:
     """Register a handler."""
 
     def register(handler: Handler) -> Handler:
@@ -225,7 +226,7 @@ def _avg_pool(t: Translation, call: Call) -> Traced:
         raise Unsupported("divides by a count that varies at the border", "use ceil_mode=False")
     y = t.add(call, SumPool(kernel, stride, pairs), x)
     divisor = call.get("divisor_override") or prod(kernel)
-    return t.add(call, Affine(np.float64(1 / divisor)), y, suffix="divisor")
+    return t.add(call, Affine(np.asarray(1 / divisor)), y, suffix="divisor")
 
 
 @handles("adaptive_avg_pool1d", "adaptive_avg_pool2d", "_adaptive_avg_pool2d")
@@ -233,7 +234,7 @@ def _adaptive_avg_pool(t: Translation, call: Call) -> Traced:
     x = call.traced("self")
     kernel = _adaptive_kernel(x, call["output_size"])
     y = t.add(call, SumPool(kernel, kernel, ((0, 0),) * len(kernel)), x)
-    return t.add(call, Affine(np.float64(1 / prod(kernel))), y, suffix="divisor")
+    return t.add(call, Affine(np.asarray(1 / prod(kernel))), y, suffix="divisor")
 
 
 def _adaptive_kernel(x: Traced, output_size: Any) -> Shape:
@@ -265,7 +266,7 @@ def _reduce(t: Translation, call: Call) -> Traced:
         kernel = tuple(size if axis in axes else 1 for axis, size in enumerate(x.shape))[1:]
         y = t.add(call, SumPool(kernel, kernel, ((0, 0),) * len(kernel)), x)
     if call.operator == "mean":
-        y = t.add(call, Affine(np.float64(1 / n)), y, suffix="divisor")
+        y = t.add(call, Affine(np.asarray(1 / n)), y, suffix="divisor")
     return _reshaped(t, call, y, _result(t, call))
 
 
@@ -357,7 +358,7 @@ def _split(t: Translation, call: Call) -> list[Traced]:
     if isinstance(sizes, int):
         sizes = [min(sizes, size - start) for start in range(0, size, sizes)]
     starts = np.cumsum([0, *sizes]).tolist()
-    return [_sliced(t, call, x, axis - 1, range(a, b)) for a, b in zip(starts, starts[1:], strict=False)]
+    return [_sliced(t, call, x, axis - 1, range(a, b)) for a, b in pairwise(starts)]
 
 
 @handles("pad", "constant_pad_nd")
@@ -442,7 +443,7 @@ def _add(t: Translation, call: Call) -> Traced:
     parts, shift = [], None
     for value, factor in ((first, factors[0]), (second, factors[1])):
         if isinstance(value, Traced):
-            parts.append(value if factor == 1.0 else t.add(call, Affine(np.float64(factor)), value, suffix="factor"))
+            parts.append(value if factor == 1.0 else t.add(call, Affine(np.asarray(factor)), value, suffix="factor"))
         else:
             shift = factor * array(value).astype(np.float64)
     if shift is not None:
@@ -455,7 +456,7 @@ def _add(t: Translation, call: Call) -> Traced:
 @handles("mul", "div", "neg")
 def _scale(t: Translation, call: Call) -> Traced:
     if call.operator == "neg":
-        return t.add(call, Affine(np.float64(-1.0)), call.traced("self"))
+        return t.add(call, Affine(np.asarray(-1.0)), call.traced("self"))
     first, second = call["self"], call["other"]
     if isinstance(first, Traced) and isinstance(second, Traced):
         why = "multiplies" if call.operator == "mul" else "divides"

@@ -189,7 +189,7 @@ class _Reader:
         specs = self.program.graph_signature.output_specs
         for spec, result in zip(specs, results, strict=True):  # type: ignore[arg-type]
             if spec.kind is OutputKind.USER_OUTPUT:
-                return self.values.get(result)  # type: ignore[arg-type]
+                return self.values.get(result)
         return None
 
     def _refuse_changed_buffers(self) -> None:

@@ -16,7 +16,7 @@ from spikeport.graph import Node, Op, output_shape
 from spikeport.primitives import Shape
 
 
-class Unsupported(Exception):
+class Unsupported(Exception):  # noqa: N818 - a control flow of this room, which ends in a CaptureError
     """An operation that has no place in a `Graph`: why, and the way out."""
 
     def __init__(self, why: str, hint: str = "") -> None:

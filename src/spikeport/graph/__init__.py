@@ -14,6 +14,7 @@ from spikeport.graph.ops import (
     Softmax,
     apply,
     apply_synapse,
+    patches,
 )
 from spikeport.graph.rewrite import (
     insert_quantizers,
@@ -51,6 +52,7 @@ __all__ = [
     "normalized",
     "output_shape",
     "parameters",
+    "patches",
     "per_channel",
     "split_host_tail",
     "to_text",

@@ -190,7 +190,17 @@ def _windows(x: NDArray[Any], kernel: Shape, stride: Shape, dilation: Shape) -> 
     view = sliding_window_view(x, spans, axes)
     steps = tuple(slice(None, None, s) for s in stride)
     inside = tuple(slice(None, None, d) for d in dilation)
-    return view[(..., *steps, *inside)]
+    index: tuple[Any, ...] = (..., *steps, *inside)
+    return view[index]
+
+
+def patches(op: Conv, x: NDArray[Any], positions: NDArray[np.int64]) -> NDArray[Any]:
+    """What a convolution reads at some output positions (flat indices), shape (batch, position, group, input of a group)."""
+    n = len(op.stride)
+    view = _windows(_pad(x, op.padding, 0), op.weight.shape[2:], op.stride, op.dilation)
+    index = np.unravel_index(positions, view.shape[2 : 2 + n])
+    chosen = view[(slice(None), slice(None), *index)]  # type: ignore[arg-type]
+    return np.moveaxis(chosen, 2, 1).reshape(len(x), len(positions), op.groups, -1)
 
 
 def _conv(op: Conv, x: NDArray[Any]) -> NDArray[Any]:
@@ -198,7 +208,7 @@ def _conv(op: Conv, x: NDArray[Any]) -> NDArray[Any]:
     weight, groups = op.weight, op.groups
     out_channels, per_group, *kernel = weight.shape
     view = _windows(_pad(x, op.padding, 0), tuple(kernel), op.stride, op.dilation)
-    batch, channels, *rest = view.shape
+    batch, _, *rest = view.shape
     n = len(kernel)
     output = rest[:n]
     # (batch, *output, group, channel in group, *kernel): the windows of one output become one row

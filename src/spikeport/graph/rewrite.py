@@ -5,7 +5,7 @@ Each pass is a pure function from graph to graph; a pass that does not apply ret
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -109,14 +109,16 @@ def neurons_first(graph: Graph) -> Graph:
             moved = Node(node.name, node.op, below.inputs, above.shape, node.source)
             return _swap(graph, node, below, moved)
         pool = graph[below.inputs[0]] if below.inputs else below
-        if isinstance(below.op, Affine) and isinstance(pool.op, MaxPool) and _rises(below.op, below.shape):
-            if len(users[pool.name]) == 1 and pool.name != graph.output and is_current(graph, pool.inputs[0]):
-                shape = graph[pool.inputs[0]].shape
-                inner = replace(below, inputs=pool.inputs, shape=shape)
-                moved = Node(node.name, node.op, (below.name,), shape, node.source)
-                table = {below.name: inner, node.name: moved, pool.name: replace(pool, inputs=(node.name,))}
-                nodes = [table.get(n.name, _reading(n, node.name, pool.name)) for n in graph.nodes]
-                return build(nodes, pool.name if graph.output == node.name else graph.output)
+        rising = isinstance(below.op, Affine) and isinstance(pool.op, MaxPool) and _rises(below.op, below.shape)
+        if not rising or len(users[pool.name]) != 1 or pool.name == graph.output:
+            continue
+        if is_current(graph, pool.inputs[0]):
+            shape = graph[pool.inputs[0]].shape
+            inner = replace(below, inputs=pool.inputs, shape=shape)
+            moved = Node(node.name, node.op, (below.name,), shape, node.source)
+            table = {below.name: inner, node.name: moved, pool.name: replace(pool, inputs=(node.name,))}
+            nodes = [table.get(n.name, _reading(n, node.name, pool.name)) for n in graph.nodes]
+            return build(nodes, pool.name if graph.output == node.name else graph.output)
     return graph
 
 
@@ -124,10 +126,11 @@ def maxima_first(graph: Graph) -> Graph:
     """A maximum of spikes moves before a rising affine operation, so that it sees counts."""
     for node in graph.nodes:
         below = graph[node.inputs[0]] if node.inputs else node
-        if isinstance(node.op, MaxPool) and isinstance(below.op, Affine) and not is_current(graph, below.name):
-            if len(graph.consumers()[below.name]) == 1 and _rises(below.op, below.shape):
-                moved = Node(node.name, node.op, below.inputs, graph[below.inputs[0]].shape, node.source)
-                return _swap(graph, node, below, moved)
+        if not isinstance(node.op, MaxPool) or not isinstance(below.op, Affine) or is_current(graph, below.name):
+            continue
+        if len(graph.consumers()[below.name]) == 1 and _rises(below.op, below.shape):
+            moved = Node(node.name, node.op, below.inputs, graph[below.inputs[0]].shape, node.source)
+            return _swap(graph, node, below, moved)
     return graph
 
 
@@ -174,7 +177,7 @@ def insert_quantizers(graph: Graph) -> Graph:
     raise AssertionError("quantizers keep being inserted")
 
 
-def _unspiked(graph: Graph) -> Iterable[str]:
+def _unspiked(graph: Graph) -> Iterator[str]:
     """Names of values that must become spikes first, in order."""
     users = graph.consumers()
     for node in graph.nodes:

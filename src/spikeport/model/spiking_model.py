@@ -81,8 +81,8 @@ class SpikingModel:
             self._evaluators[device] = ExactEvaluator(self.integer, device=device)
         return self._evaluators[device](x, visit=visit)
 
-    def _on_model_scale(self, total: NDArray[np.int64]) -> NDArray[np.float64]:
-        value = total * self.integer.readout.scale
+    def _on_model_scale(self, total: NDArray[np.int64]) -> NDArray[Any]:
+        value: NDArray[Any] = total * self.integer.readout.scale
         for op in self.integer.host_tail:
             value = apply(op, [value])
         return value

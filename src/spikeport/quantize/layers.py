@@ -83,11 +83,13 @@ def count_layer(
     weight_bits: int,
     state_bits: int,
     sources: Mapping[str, Interval],
+    together: bool = False,
 ) -> tuple[CountLayer, tuple[Connection, ...]]:
     """A counting layer with the largest thresholds that use the weights' width and fit the membrane.
 
     Args:
-        scale: size of one count of each channel, shape (channel,).
+        scale: wished size of one count of each channel, shape (channel,); raised where a threshold would fall below 1.
+        together: all channels keep one scale.
         constant: what reaches the neuron when nothing spikes, in the model's units, shape of the layer.
         sources: interval of the counts of each source.
 
@@ -100,6 +102,10 @@ def count_layer(
     for t in weighted or terms:
         largest = np.maximum(largest, _largest_per_channel(t, shape))
     limit = widest if weighted else widest * 2**IDENTITY_BITS
+    finest = (
+        largest / limit * (1 + 1e-9)
+    )  # below it a threshold would be 0: such a channel is nearly silent, and gets coarser
+    scale = np.maximum(scale, finest.max() if together else finest)
     with np.errstate(divide="ignore"):
         wished = np.floor(limit * scale / largest)
     threshold = np.minimum(wished, 2.0 ** (state_bits - 3) / (high - low)).clip(max=2.0**40)
@@ -129,9 +135,12 @@ def needed(layer: CountLayer | Readout, total: Interval) -> NDArray[np.int64]:
 def with_correction(layer: Any, shift: NDArray[np.int64], total: Interval, state_bits: int) -> Any:
     """The layer with its bias shifted, where the membranes still fit; elsewhere unchanged."""
     corrected = replace(layer, bias=layer.bias + shift)
-    if needed(corrected, total).max() <= 2 ** (state_bits - 1):
-        return corrected
-    return layer
+    return corrected if fits(corrected, total, state_bits) else layer
+
+
+def fits(layer: CountLayer | Readout, total: Interval, state_bits: int) -> bool:
+    """Whether no membrane can leave its width."""
+    return bool(needed(layer, total).max() <= 2 ** (state_bits - 1))
 
 
 def readout_layer(
@@ -177,20 +186,23 @@ def _rounded(
 ) -> tuple[CountLayer, tuple[Connection, ...]]:
     spread = (-1, *(1,) * (len(shape) - 1))
     factor = threshold / scale
-    connections = []
-    for t in terms:
-        if t.channel is None:
-            scaled = t.weight * factor.reshape(spread)
-        else:
-            rows = np.zeros(len(t.weight))
-            used = t.channel >= 0
-            rows[t.channel[used]] = factor[used]
-            scaled = t.weight * rows.reshape(-1, *(1,) * (t.weight.ndim - 1))
-        connections.append(Connection(t.path.source, name, synapses(t.path, _integer_weight(t, scaled))))
+    connections = tuple(
+        Connection(t.path.source, name, synapses(t.path, _integer_weight(t, scaled_weight(t, factor)))) for t in terms
+    )
     whole = _rint(threshold).reshape(spread)
     bias = _rint(compact(constant * factor.reshape(spread)))
-    layer = CountLayer(name, shape, whole, bias, whole // 2, low, high, scale.reshape(spread))
-    return layer, tuple(connections)
+    layer = CountLayer(name, shape, whole, bias, whole // 2, low, high, scale.reshape(spread).astype(np.float64))
+    return layer, connections
+
+
+def scaled_weight(t: Term, factor: Floats) -> Floats:
+    """A term's real weights in units of the membrane; `factor` is threshold / scale of each channel of the layer."""
+    if t.channel is None:
+        return t.weight * factor.reshape(-1, *(1,) * (t.weight.ndim - 1))
+    rows = np.zeros(len(t.weight))
+    used = t.channel >= 0
+    rows[t.channel[used]] = factor[used]
+    return t.weight * rows.reshape(-1, *(1,) * (t.weight.ndim - 1))
 
 
 def _integer_weight(t: Term, scaled: Floats) -> Dense | Conv | OneToOne:

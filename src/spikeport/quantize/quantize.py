@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from spikeport.errors import OptionError, Problem, QuantizeError
 from spikeport.graph import (
+    Affine,
     Graph,
     Input,
     Node,
@@ -38,8 +39,8 @@ from spikeport.graph import (
 from spikeport.primitives import Approximation, Connection, InputKind, MaxPool
 from spikeport.progress import track
 from spikeport.quantize.bounds import Interval, combine, counts, reach
-from spikeport.quantize.integer import IntegerNetwork, Layer, MaxLayer, encode_input, respond
-from spikeport.quantize.layers import Term, count_layer, readout_layer, term, with_correction
+from spikeport.quantize.integer import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout, encode_input, respond
+from spikeport.quantize.layers import Term, count_layer, fits, readout_layer, scaled_weight, term, with_correction
 from spikeport.quantize.observe import channel_samples, encoder_for, take_normalization
 from spikeport.quantize.paths import (
     Path,
@@ -50,6 +51,7 @@ from spikeport.quantize.paths import (
     shape_after,
     synapses,
 )
+from spikeport.quantize.rounding import MAX_COLUMNS, refine
 from spikeport.quantize.scales import best_scales
 
 Floats = NDArray[np.floating]
@@ -172,7 +174,9 @@ class _Calibration:
         self._check_names()
 
     def _sources_of_one_scale(self) -> set[str]:
-        readers = [(p, self.graph[name].op) for name, paths in self.paths.items() for p in paths]
+        readers: list[tuple[Path, object]] = [
+            (p, self.graph[name].op) for name, paths in self.paths.items() for p in paths
+        ]
         readers += [(p, None) for p in self.output_paths]
         return {path.source for path, op in readers if needs_one_scale(self.graph, path, op)}
 
@@ -258,17 +262,57 @@ class _Calibration:
                 weight_bits=options.weight_bits,
                 state_bits=options.state_bits,
                 sources=self.intervals,
+                together=node.name in self.together,
             )
         except QuantizeError as error:
             place = f"{node.name} ({node.source})" if node.source else node.name
             named = [p if p.where == node.name else replace(p, where=f"{place}: {p.where}") for p in error.problems]
             raise QuantizeError(named) from error
-        layer, totals = self._corrected(layer, connections, self.model[before], layer.scale / layer.threshold)
-        if not target.any():
-            self.ledger.append(
-                Approximation(node.name, "never active on the calibration data; its scale is arbitrary", 0.0)
-            )
+        unit = layer.scale / layer.threshold
+        connections = self._refined(layer, connections, terms, (1 / unit).reshape(-1))
+        layer, totals = self._corrected(layer, connections, self.model[before], unit)
+        self._remember(node.name, layer, target, scale)
         self._add(layer, connections, [respond(layer, total) for total in totals])
+
+    def _remember(self, name: str, layer: CountLayer, target: Floats, wished: Floats) -> None:
+        """Ledger entries of a layer whose scale is not what the data asked for."""
+        if not target.any():
+            what = "never active on the calibration data; its scale is arbitrary"
+            self.ledger.append(Approximation(name, what, 0.0))
+        found = np.broadcast_to(layer.scale, (len(wished), *layer.scale.shape[1:])).reshape(-1)
+        coarser = found > wished * (1 + 1e-6)
+        if coarser.any():
+            what = f"{int(coarser.sum())} nearly silent channels rounded more coarsely, so that their thresholds are at least 1"
+            self.ledger.append(Approximation(name, what, float((found - wished).max()) / 2, "of the model's units"))
+
+    def _refined(
+        self,
+        layer: CountLayer | Readout,
+        connections: tuple[Connection, ...],
+        terms: tuple[Term, ...],
+        factor: Floats,
+    ) -> tuple[Connection, ...]:
+        """Connections with weights rounded on what arrives for the calibration data, where the membranes still fit."""
+        limit = 2 ** (self.options.weight_bits - 1) - 1
+        refined = []
+        for t, connection in zip(terms, connections, strict=True):
+            if t.path.weight is not None and t.weight[0].size <= MAX_COLUMNS:
+                arriving = self._through(t.path, self.counts[connection.source])
+                output = output_shape(t.path.weight, [arriving[0].shape[1:]])
+                whole = refine(t.path.weight, scaled_weight(t, factor), arriving, output, limit=limit)
+                connection = replace(connection, synapses=synapses(t.path, replace(t.path.weight, weight=whole)))
+            refined.append(connection)
+        total = combine([reach(c.synapses, self.intervals[c.source]) for c in refined])
+        return tuple(refined) if fits(layer, total, self.options.state_bits) else connections
+
+    def _through(self, path: Path, parts: list[Any]) -> list[NDArray[Any]]:
+        """Counts as they arrive at a path's weights."""
+        arriving = []
+        for value in parts:
+            for op in path.before:
+                value = value if isinstance(op, Affine) else self.exact.apply(op, [value])
+            arriving.append(self.exact.store(value))
+        return arriving
 
     def _max_layer(self, node: Node) -> None:
         assert isinstance(node.op, MaxPool)
@@ -298,6 +342,8 @@ class _Calibration:
             state_bits=self.options.state_bits,
             sources=self.intervals,
         )
+        factor = np.full(output.shape[0], 1 / readout.scale)
+        connections = self._refined(readout, connections, terms, factor)
         readout, _ = self._corrected(readout, connections, self.model[output.name], np.asarray(readout.scale))
         self.layers.append(readout)
         self.connections += connections
@@ -306,7 +352,7 @@ class _Calibration:
         """Exact integer input of a layer for each part of the data."""
         totals = []
         for values in zip(*(self.counts[c.source] for c in connections), strict=True):
-            total = None
+            total: Any = None
             for connection, value in zip(connections, values, strict=True):
                 for synapse in connection.synapses:
                     value = self.exact.apply(synapse, [value])
@@ -330,12 +376,14 @@ class _Calibration:
         total = combine([reach(c.synapses, self.intervals[c.source]) for c in connections])
         return with_correction(layer, shift, total, self.options.state_bits), totals
 
-    def _add(self, layer: Layer, connections: tuple[Connection, ...], values: list[NDArray[np.int64]]) -> None:
+    def _add(
+        self, layer: CountLayer | MaxLayer, connections: tuple[Connection, ...], values: list[NDArray[np.int64]]
+    ) -> None:
         self.layers.append(layer)
         self.connections += connections
-        self.scales[layer.name] = layer.scale  # type: ignore[union-attr]
+        self.scales[layer.name] = layer.scale
         self.counts[layer.name] = [self.exact.load(v.astype(np.float64)) for v in values]
-        self.seen[layer.name] = [self.operations.load((v * layer.scale).astype(np.float32)) for v in values]  # type: ignore[union-attr]
+        self.seen[layer.name] = [self.operations.load((v * layer.scale).astype(np.float32)) for v in values]
         total = combine([reach(c.synapses, self.intervals[c.source]) for c in connections])
         self.intervals[layer.name] = counts(layer, total)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,9 @@ from spikeport.quantize import (
     CountLayer,
     IntegerNetwork,
     Interval,
+    Layer,
     MaxLayer,
+    Readout,
     bits,
     membrane,
     partial_sums,
@@ -29,6 +32,11 @@ from spikeport.version import __version__
 
 GAP_TOLERANCE = 1.0
 """Percentage points: default for the upper end of the gap's interval, and for the loss of agreement without labels."""
+KINDS: Mapping[type[Layer], Literal["neurons", "max", "read-out"]] = {
+    CountLayer: "neurons",
+    MaxLayer: "max",
+    Readout: "read-out",
+}
 CAPTURE_TOLERANCE = 1e-5
 """Largest difference of graph and model over the output's scale."""
 
@@ -143,15 +151,15 @@ def layer_stats(integer: IntegerNetwork, network: SpikingNetwork, stepped: Stepp
         neurons = prod(layer.shape)
         seen = max(1, neurons * stepped.samples)
         spikes = stepped.spikes.get(layer.name)
-        count = isinstance(layer, CountLayer)
+        low, high = (layer.low, layer.high) if isinstance(layer, CountLayer) else (0, 0)
         rows.append(
             LayerStats(
                 name=layer.name,
-                kind="neurons" if count else "max" if isinstance(layer, MaxLayer) else "read-out",
+                kind=KINDS[type(layer)],
                 shape=layer.shape,
                 neurons=neurons,
-                low=layer.low if count else 0,
-                high=layer.high if count else 0,
+                low=low,
+                high=high,
                 synapses=synapses_into(integer, layer.name),
                 saturation=stepped.at_top.get(layer.name, 0) / seen,
                 silent=stepped.silent.get(layer.name, 0) / seen,

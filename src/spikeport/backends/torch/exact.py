@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spikeport.backends.torch.operations import TorchOperations
@@ -66,9 +66,8 @@ class ExactEvaluator:
             DataError: wrong shape, values that are not finite, counts that are no counts.
         """
         with torch.no_grad(), _full_precision():
-            parts = [
-                self._run(part, visit) for part in encode(self.network.input, x.to(self.device)).split(self._chunk)
-            ]
+            encoded = encode(self.network.input, x.to(self.device))
+            parts = [self._run(part, visit) for part in torch.split(encoded, self._chunk)]
             return torch.cat(parts) if parts else torch.zeros((0, *self.network.readout.shape), dtype=torch.int64)
 
     def _plan(self) -> Iterator[_Step]:
@@ -173,7 +172,7 @@ def encode(encoder: InputEncoder, x: Tensor) -> Tensor:
     if encoder.kind == "events":
         return x.to(torch.float32)
 
-    def constant(array: np.ndarray) -> Tensor:  # type: ignore[type-arg]
+    def constant(array: NDArray[Any]) -> Tensor:
         return torch.tensor(array, dtype=torch.float64, device=x.device)
 
     value = x.to(torch.float64, copy=True)
@@ -228,4 +227,7 @@ def _full_precision() -> Iterator[None]:
 
 
 def _setting(path: str) -> Any:
-    return reduce(lambda place, name: getattr(place, name, None), path.split("."), torch.backends)
+    place: Any = torch.backends
+    for name in path.split("."):
+        place = getattr(place, name, None)
+    return place
