@@ -1,0 +1,121 @@
+"""The public API, pinned: a change here is a change that users notice, and needs a fragment in `changes/`."""
+
+import inspect
+
+import pytest
+
+import spikeport
+
+NAMES = [
+    "Approximation",
+    "ArchiveError",
+    "CaptureError",
+    "DataError",
+    "ExecutionContract",
+    "FileError",
+    "GraphError",
+    "IntegerNetwork",
+    "NirError",
+    "OptionError",
+    "Problem",
+    "ProofError",
+    "QuantizeError",
+    "Recording",
+    "Report",
+    "SpikeTrain",
+    "SpikeportError",
+    "SpikingModel",
+    "SpikingNetwork",
+    "__version__",
+    "convert",
+    "from_nir",
+    "load",
+    "simulate",
+    "to_nir",
+    "validate",
+]
+
+SIGNATURES = {
+    "convert": "(model: 'nn.Module', data: 'Iterable[Any]', *, levels: 'int | Mapping[str, int]' = 31, "
+    "weight_bits: 'int' = 8, input_bits: 'int' = 8, state_bits: 'int' = 24, code: 'Code' = 'signed', "
+    "input: 'InputKind' = 'static', steps: 'int | None' = None, max_samples: 'int' = 512, seed: 'int' = 0, "
+    "progress: 'bool' = True) -> 'SpikingModel'",
+    "validate": "(snn: 'SpikingModel', data: 'Iterable[Any]', *, model: 'Any' = None, "
+    "tolerance: 'float | None' = None, stepped: 'int | None' = None, progress: 'bool' = True) -> 'Report'",
+    "simulate": "(network: 'SpikingNetwork', x: 'NDArray[Any]', *, record: 'Collection[str]' = (), "
+    "max_steps: 'int | None' = None) -> 'Recording'",
+    "load": "(path: 'str | Path') -> 'SpikingModel'",
+    "to_nir": "(model: 'SpikingModel | SpikingNetwork', path: 'str | Path') -> 'Ledger'",
+    "from_nir": "(path: 'str | Path') -> 'SpikingNetwork'",
+}
+
+MEMBERS = {
+    "SpikingModel": [
+        "as_module",
+        "graph",
+        "integer",
+        "ledger",
+        "network",
+        "readout",
+        "report",
+        "save",
+        "simulate",
+        "summary",
+        "with_code",
+        "with_report",
+    ],
+    "SpikeTrain": ["counts", "dt", "events", "raster"],
+    "Recording": [
+        "counts",
+        "n_spikes",
+        "n_steps",
+        "output",
+        "potentials",
+        "quiet_after",
+        "readout",
+        "spikes",
+    ],
+    "Problem": ["hint", "where", "why"],
+}
+
+
+def test_the_public_names_are_these_sorted() -> None:
+    assert spikeport.__all__ == NAMES == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_public_name_exists_and_says_what_it_is(name: str) -> None:
+    value = getattr(spikeport, name)
+    if name != "__version__":
+        assert inspect.getdoc(value)
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_signatures_are_these(name: str) -> None:
+    assert str(inspect.signature(getattr(spikeport, name))) == SIGNATURES[name]
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_members_are_these(name: str) -> None:
+    cls = getattr(spikeport, name)
+    public = {m for m in dir(cls) if not m.startswith("_")} | {m for m in cls.__dataclass_fields__ if m[0] != "_"}
+    assert sorted(public) == MEMBERS[name]
+
+
+def test_every_error_is_a_spikeport_error_and_what_python_calls_such_an_error() -> None:
+    bases = {
+        "DataError": ValueError,
+        "OptionError": ValueError,
+        "GraphError": ValueError,
+        "NirError": ValueError,
+        "FileError": OSError,
+        "ArchiveError": spikeport.FileError,
+    }
+    for name in NAMES:
+        if name.endswith("Error"):
+            cls = getattr(spikeport, name)
+            assert issubclass(cls, spikeport.SpikeportError)
+            assert issubclass(cls, bases.get(name, Exception))
+            problems = (spikeport.Problem("conv1", "is odd", "make it even"), spikeport.Problem("conv2", "too"))
+            assert str(cls(problems)) == "conv1: is odd\n  hint: make it even\nconv2: too"
+            assert cls(problems[0]).problems == problems[:1]
