@@ -42,7 +42,7 @@ SIGNATURES = {
     "progress: 'bool' = True) -> 'SpikingModel'",
     "validate": "(snn: 'SpikingModel', data: 'Iterable[Any]', *, model: 'Any' = None, "
     "tolerance: 'float | None' = None, stepped: 'int | None' = None, progress: 'bool' = True) -> 'Report'",
-    "simulate": "(network: 'SpikingNetwork', x: 'NDArray[Any]', *, record: 'Collection[str]' = (), "
+    "simulate": "(network: 'SpikingNetwork', x: 'Any', *, record: 'Collection[str] | None' = (), "
     "max_steps: 'int | None' = None) -> 'Recording'",
     "load": "(path: 'str | Path') -> 'SpikingModel'",
     "to_nir": "(model: 'SpikingModel | SpikingNetwork', path: 'str | Path') -> 'Ledger'",

@@ -23,7 +23,9 @@ def dense_network(seed: int) -> IntegerNetwork:
     def layer(name: str, size: int) -> CountLayer:
         threshold = rng.integers(1, 9, size=size)
         low, high = -int(rng.integers(0, 4)), int(rng.integers(1, 5))
-        return CountLayer(name, (size,), threshold, rng.integers(-9, 10, size=size), threshold // 2, low, high, np.ones(()))
+        return CountLayer(
+            name, (size,), threshold, rng.integers(-9, 10, size=size), threshold // 2, low, high, np.ones(())
+        )
 
     def weights(post: int, pre: int) -> Dense:
         return Dense(rng.integers(-6, 7, size=(post, pre)))
@@ -79,7 +81,8 @@ def test_evaluation_is_the_equations(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("total", "count"), [(0, 0), (9, 0), (10, 1), (-1, -1), (-10, -1), (-11, -2), (39, 3), (40, 3), (-31, -3), (-999, -3)]
+    ("total", "count"),
+    [(0, 0), (9, 0), (10, 1), (-1, -1), (-10, -1), (-11, -2), (39, 3), (40, 3), (-31, -3), (-999, -3)],
 )
 def test_counts_are_floors_that_saturate(total: int, count: int) -> None:
     signed = CountLayer("a", (1,), np.array([10]), np.array([0]), np.array([0]), -3, 3, np.ones(()))

@@ -8,7 +8,7 @@ from spikeport.report.plain import LEDGER_ENTRIES, headline
 
 def test_the_verdict_stands_first_then_every_arrow_with_its_claim(report):
     text = str(report)
-    assert text.startswith("Every arrow holds (signed code, 10,000 samples, 5 of them stepped)")
+    assert text.startswith("Every arrow holds (signed code, 10,000 samples, 5 of them simulated step by step)")
     for arrow in report.arrows:
         assert arrow.name in text
         assert arrow.claim in text
@@ -17,10 +17,10 @@ def test_the_verdict_stands_first_then_every_arrow_with_its_claim(report):
 
 def test_gap_interval_agreement_and_steps_are_shown(report):
     text = str(report)
-    assert "gap +0.22 points, 95 % interval [-0.12, +0.54], tolerance 1" in text
+    assert "gap +0.22 points, 95 % interval -0.12 to +0.54, accepted up to 1 point" in text
     assert "agreement 98.71 %: 129 of 10,000 predictions differ" in text
     assert "3,200 counts of 5 samples compared, 0 mismatches" in text
-    assert "median 7, maximum 8, at most 9 steps (proved)" in text
+    assert "7 steps (median), 8 at most; proved: never more than 9 steps" in text
 
 
 def test_columns_of_the_layers_are_aligned(report):
@@ -35,7 +35,7 @@ def test_a_long_ledger_is_shortened_and_says_so(report):
     assert str(report.ledger[LEDGER_ENTRIES - 1]) in text
     assert str(report.ledger[LEDGER_ENTRIES]) not in text
     assert "and 3 more" in text
-    assert "more" not in str(replace(report, ledger=report.ledger[:LEDGER_ENTRIES]))
+    assert " more\n" not in str(replace(report, ledger=report.ledger[:LEDGER_ENTRIES]))
 
 
 def test_misses_and_the_first_difference_are_shown(report):

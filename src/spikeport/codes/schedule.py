@@ -28,7 +28,7 @@ def network_of(
     """A `SpikingNetwork` with the integer network's connections and ledger."""
     entries = list(network.ledger)
     if network.input.kind == "static":
-        why = "products of the first layers' weights with the integer input are computed by the host and arrive as a current"
+        why = "the first layer's weights times the input are computed on the host and arrive as a current"
         entries.append(Approximation(network.input.name, why, 0.0))
     tail = tuple("log_softmax" if op.log else "softmax" for op in network.host_tail)
     entries += [

@@ -95,9 +95,7 @@ class SpikingModel:
             record: populations whose spike trains and potentials are kept; None keeps all of them.
             max_steps: stop earlier than the proved bound.
         """
-        data = x if isinstance(x, np.ndarray) else x.numpy(force=True)
-        names = [p.name for p in self.network.populations if p.name not in self.network.on_host()]
-        return reference.simulate(self.network, data, record=names if record is None else record, max_steps=max_steps)
+        return reference.simulate(self.network, x, record=record, max_steps=max_steps)
 
     def with_code(self, code: Code, *, steps: int | None = None) -> SpikingModel:
         """The same integers carried by another code; the report then waits for `validate`."""
@@ -105,6 +103,10 @@ class SpikingModel:
         return SpikingModel(
             self.graph, self.integer, network, self.report.without_stepping(code, network.contract.max_steps)
         )
+
+    def __repr__(self) -> str:
+        layers, code = len(self.integer.layers), self.network.contract.code
+        return f"SpikingModel({layers} layers, {self.integer.neurons:,} neurons, code {code!r})"
 
     def as_module(self) -> torch.nn.Module:
         """A `torch.nn.Module` that computes what calling this model computes; it has no parameters and no gradient."""

@@ -61,7 +61,7 @@ def encoder_for(
     largest = np.full_like(largest, overall) if together else np.where(largest > 0, largest, overall)
     high = 2 ** (bits - 1) - 1
     encoder = InputEncoder(node.name, node.shape, kind, (largest / high).reshape(spread), -high, high, gain, shift)
-    what = f"input rounded to {bits} bits a value, clipped to the range of the calibration data"
+    what = f"values rounded to {bits} bits; values beyond the range of the calibration data are clipped"
     return encoder, [Approximation(node.name, what, float(largest.max() / high / 2), "of the model's units")]
 
 

@@ -57,6 +57,7 @@ from spikeport.quantize.scales import best_scales
 Floats = NDArray[np.floating]
 CHUNK = 32
 """Samples evaluated at once."""
+UNITS = "of the model's units"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,13 +270,18 @@ class _Calibration:
             named = [p if p.where == node.name else replace(p, where=f"{place}: {p.where}") for p in error.problems]
             raise QuantizeError(named) from error
         unit = layer.scale / layer.threshold
-        connections = self._refined(layer, connections, terms, (1 / unit).reshape(-1))
+        factor = np.broadcast_to((1 / unit).reshape(-1), layer.shape[:1])
+        connections = self._refined(layer, connections, terms, factor)
+        self._remember_weights(node.name, connections, terms, factor)
         layer, totals = self._corrected(layer, connections, self.model[before], unit)
         self._remember(node.name, layer, target, scale)
         self._add(layer, connections, [respond(layer, total) for total in totals])
 
     def _remember(self, name: str, layer: CountLayer, target: Floats, wished: Floats) -> None:
         """Ledger entries of a layer whose scale is not what the data asked for."""
+        top = float((layer.scale * layer.high).max())
+        what = f"activations rounded to {layer.high - layer.low + 1} levels, clipped above {top:.3g} at most"
+        self.ledger.append(Approximation(name, what, float(layer.scale.max()) / 2, UNITS))
         if not target.any():
             what = "never active on the calibration data; its scale is arbitrary"
             self.ledger.append(Approximation(name, what, 0.0))
@@ -283,7 +289,7 @@ class _Calibration:
         coarser = found > wished * (1 + 1e-6)
         if coarser.any():
             what = f"{int(coarser.sum())} nearly silent channels rounded more coarsely, so that their thresholds are at least 1"
-            self.ledger.append(Approximation(name, what, float((found - wished).max()) / 2, "of the model's units"))
+            self.ledger.append(Approximation(name, what, float((found - wished).max()) / 2, UNITS))
 
     def _refined(
         self,
@@ -304,6 +310,21 @@ class _Calibration:
             refined.append(connection)
         total = combine([reach(c.synapses, self.intervals[c.source]) for c in refined])
         return tuple(refined) if fits(layer, total, self.options.state_bits) else connections
+
+    def _remember_weights(
+        self, name: str, connections: tuple[Connection, ...], terms: tuple[Term, ...], factor: Floats
+    ) -> None:
+        """Ledger entry of what rounding did to a layer's weights."""
+        error = 0.0
+        for t, connection in zip(terms, connections, strict=True):
+            if t.path.weight is None or connection.weighted is None:
+                continue
+            real = scaled_weight(t, factor).reshape(len(t.weight), -1)
+            change = np.abs(connection.weighted.weight.reshape(real.shape) - real).max(axis=1)
+            largest = np.abs(real).max(axis=1)
+            error = max(error, float((change[largest > 0] / largest[largest > 0]).max(initial=0.0)))
+        what = f"weights rounded to {self.options.weight_bits} bits"
+        self.ledger.append(Approximation(name, what, 100 * error, "% of a neuron's largest weight"))
 
     def _through(self, path: Path, parts: list[Any]) -> list[NDArray[Any]]:
         """Counts as they arrive at a path's weights."""
@@ -344,6 +365,7 @@ class _Calibration:
         )
         factor = np.full(output.shape[0], 1 / readout.scale)
         connections = self._refined(readout, connections, terms, factor)
+        self._remember_weights(name, connections, terms, factor)
         readout, _ = self._corrected(readout, connections, self.model[output.name], np.asarray(readout.scale))
         self.layers.append(readout)
         self.connections += connections

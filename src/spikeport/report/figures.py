@@ -205,7 +205,7 @@ def _curve(
     for i, following in zip(chosen, [*chosen[1:], len(curve)], strict=True):
         path.append(f"V{y(curve[i]):.1f}H{x(following):.1f}")
     marks.append(_tag("path", d="".join(path), class_="line"))
-    marks.append(_tag("text", "prediction is final", x=left, y=top - 8, class_="note"))
+    marks.append(_tag("text", "prediction equals the final one", x=left, y=top - 8, class_="note"))
     return marks
 
 

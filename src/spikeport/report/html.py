@@ -164,7 +164,7 @@ def _share(value: float, whole: float) -> float:
 
 def _total(layers: tuple[LayerStats, ...]) -> Total:
     return Total(
-        neurons=sum(layer.neurons for layer in layers),
+        neurons=sum(layer.neurons for layer in layers if layer.kind == "neurons"),
         synapses=sum(layer.synapses for layer in layers),
         comparisons=sum(layer.comparisons for layer in layers),
         mismatches=sum(layer.mismatches for layer in layers),

@@ -44,21 +44,22 @@ def headline(report: Report) -> str:
 def scope(report: Report) -> tuple[str, ...]:
     """What was looked at: the code and how many samples."""
     code = f"{printable(report.code)} code" if report.code else "no code chosen"
-    return code, numbered(report.samples, "sample"), f"{report.stepped_samples:,} of them stepped"
+    return code, numbered(report.samples, "sample"), f"{report.stepped_samples:,} of them simulated step by step"
 
 
 def quiet(report: Report) -> str:
     """Steps until quiet, measured and proved; empty if nothing is known.
 
     >>> quiet(Report.empty(drain_bound=88))
-    'at most 88 steps (proved)'
+    'proved: never more than 88 steps'
     """
     parts = []
     if report.quiet_after:
-        parts.append(f"median {median_high(report.quiet_after):,}, maximum {max(report.quiet_after):,}")
+        median = numbered(median_high(report.quiet_after), "step")
+        parts.append(f"{median} (median), {max(report.quiet_after):,} at most")
     if report.drain_bound:
-        parts.append(f"at most {numbered(report.drain_bound, 'step')} (proved)")
-    return ", ".join(parts)
+        parts.append(f"proved: never more than {numbered(report.drain_bound, 'step')}")
+    return "; ".join(parts)
 
 
 def compared(report: Report) -> str:
@@ -95,6 +96,15 @@ def numbered(count: int, one: str, many: str = "") -> str:
     ('1 step', '1,200 steps')
     """
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def numbered_points(value: float) -> str:
+    """Percentage points with their noun.
+
+    >>> numbered_points(1), numbered_points(0.5)
+    ('1 point', '0.5 points')
+    """
+    return f"{value:g} point" + ("" if value == 1 else "s")
 
 
 def fraction(value: float) -> str:
@@ -139,7 +149,7 @@ def _accuracy(report: Report) -> Iterator[str]:
         interval = ""
         if report.gap_interval is not None:
             low, high = report.gap_interval
-            interval = f", 95 % interval [{low:+.2f}, {high:+.2f}], tolerance {report.tolerance:g}"
+            interval = f", 95 % interval {low:+.2f} to {high:+.2f}, accepted up to {numbered_points(report.tolerance)}"
         yield f"gap {report.gap:+.2f} points{interval}"
     if report.agreement is not None:
         differ = f"{report.disagreements:,} of {numbered(report.samples, 'prediction')} differ"
@@ -173,7 +183,7 @@ def _layers(layers: Iterable[LayerStats]) -> Iterator[str]:
         "spikes/neuron",
         "saturated",
         "silent",
-        "bits",
+        "state bits",
         "compared",
         "differ",
     )
@@ -185,7 +195,7 @@ def _layers(layers: Iterable[LayerStats]) -> Iterator[str]:
             f"{layer.synapses:,}",
             "-" if layer.spikes_per_neuron is None else f"{layer.spikes_per_neuron:.2f}",
             fraction(layer.saturation) if has_levels(layer) and counted(layer) else "-",
-            fraction(layer.silent) if counted(layer) else "-",
+            fraction(layer.silent) if counted(layer) and layer.kind != "read-out" else "-",
             str(layer.state_bits),
             f"{layer.comparisons:,}",
             f"{layer.mismatches:,}" if layer.comparisons else "-",

@@ -108,12 +108,14 @@ def make_report(
         misses.append(f"{mismatches:,} of {comparisons:,} counts differ; first {stepped.divergence}")
     if not fits:
         misses.append(f"a membrane potential needs more than {network.contract.state_bits} bits")
+    lost = []
     if interval is not None and interval[1] > limit:
-        misses.append(f"the gap may reach {interval[1]:.2f} points, more than {limit:g}")
+        lost.append(f"the gap may reach {interval[1]:.2f} points, more than {limit:g}")
     if interval is None and agreement is not None and agreement < 100 - limit:
-        misses.append(f"{agreement:.2f} % of the predictions agree, fewer than {100 - limit:g} %")
+        lost.append(f"{agreement:.2f} % of the predictions agree, fewer than {100 - limit:g} %")
     if regression is not None and 100 * regression.relative > limit and tolerance is not None:
-        misses.append(f"outputs differ by {100 * regression.relative:.2f} % (root mean square), more than {limit:g} %")
+        lost.append(f"outputs differ by {100 * regression.relative:.2f} % (root mean square), more than {limit:g} %")
+    misses += lost
     return Report(
         samples=n,
         ann_accuracy=ann,
@@ -133,7 +135,9 @@ def make_report(
         drain_bound=network.contract.max_steps,
         curve=stepped.curve,
         layers=layers,
-        arrows=_arrows(integer, network, proof, stepped, fits, ann, snn, gap, interval, agreement, regression, n),
+        arrows=_arrows(
+            network, proof, stepped, fits, lost, _measured(outputs, ann, snn, gap, interval, agreement, regression)
+        ),
         ledger=network.ledger,
         raster=stepped.raster,
         code=network.contract.code,
@@ -180,40 +184,44 @@ def _state(layer: Any, sums: Interval, network: SpikingNetwork) -> Interval:
     return Interval(np.minimum(held.low, sums.low), np.maximum(held.high, sums.high))
 
 
-def _arrows(
-    integer: IntegerNetwork,
-    network: SpikingNetwork,
-    proof: Proof,
-    stepped: Stepped,
-    fits: bool,
+def _measured(
+    outputs: Outputs,
     ann: float | None,
     snn: float | None,
     gap: float | None,
     interval: tuple[float, float] | None,
     agreement: float | None,
     regression: RegressionError | None,
-    n: int,
+) -> str:
+    """What the arrow from the model's function to the integers claims."""
+    n = len(outputs.model)
+    if gap is not None and interval is not None:
+        accuracy = f"accuracy {ann:.2f} % before, {snn:.2f} % after"
+        return (
+            f"{accuracy}: gap {gap:+.2f} points, 95 % interval {interval[0]:+.2f} to {interval[1]:+.2f}, {n:,} samples"
+        )
+    if agreement is not None:
+        low, high = agreement_interval(round(n * (1 - agreement / 100)), n)
+        return f"{agreement:.2f} % of {n:,} predictions agree, 95 % interval {low:.2f} to {high:.2f}; no labels"
+    assert regression is not None
+    relative = f"outputs differ by {100 * regression.relative:.3g} % (root mean square)"
+    return f"{relative}, at most {regression.largest:.3g}, {n:,} samples"
+
+
+def _arrows(
+    network: SpikingNetwork, proof: Proof, stepped: Stepped, fits: bool, lost: list[str], measured: str
 ) -> tuple[Arrow, ...]:
     same = proof.relative <= CAPTURE_TOLERANCE
     capture = f"outputs differ by at most {proof.relative:.1e} of their scale on {proof.samples:,} real inputs"
-    if gap is not None and interval is not None:
-        measured = f"accuracy {ann:.2f} % -> {snn:.2f} %: gap {gap:+.2f} points, 95 % interval [{interval[0]:+.2f}, {interval[1]:+.2f}], {n:,} samples"
-    elif agreement is not None:
-        low, high = agreement_interval(round(n * (1 - agreement / 100)), n)
-        measured = f"{agreement:.2f} % of {n:,} predictions agree, 95 % interval [{low:.2f}, {high:.2f}]; no labels"
-    else:
-        assert regression is not None
-        measured = f"outputs differ by {100 * regression.relative:.3g} % (root mean square), at most {regression.largest:.3g}, {n:,} samples"
     mismatches, comparisons = sum(stepped.mismatches.values()), sum(stepped.comparisons.values())
-    lemma = f"lemma of the {network.contract.code} code; membranes within {network.contract.state_bits} bits; "
-    shown = f"{mismatches} mismatches in {comparisons:,} counts of {stepped.samples} stepped samples"
+    lemma = f"by the lemma of the {network.contract.code} code; membranes fit {network.contract.state_bits} bits; "
+    shown = f"{mismatches:,} mismatches in {comparisons:,} counts of {stepped.samples:,} stepped samples"
     if not stepped.samples:
         shown = "no sample was stepped"
-    stepped_well = fits and mismatches == 0
     return (
         Arrow("model -> graph", "measured" if same else "failed", capture),
-        Arrow("graph -> integer network", "measured", measured),
-        Arrow("integer network -> spiking network", "proved" if stepped_well else "failed", lemma + shown),
+        Arrow("graph -> integer network", "failed" if lost else "measured", "; ".join([measured, *lost])),
+        Arrow("integer network -> spiking network", "proved" if fits and not mismatches else "failed", lemma + shown),
     )
 
 

@@ -10,36 +10,37 @@ from numpy.typing import NDArray
 
 from spikeport.backends.reference.stepper import Stepper, split
 from spikeport.errors import DataError, OptionError, Problem
-from spikeport.primitives import MaxUnit, Recording, SpikeTrain, SpikingNetwork
+from spikeport.primitives import Accumulator, MaxUnit, Recording, SpikeTrain, SpikingNetwork
 from spikeport.quantize import encode_input
 
 
 def simulate(
     network: SpikingNetwork,
-    x: NDArray[Any],
+    x: Any,
     *,
-    record: Collection[str] = (),
+    record: Collection[str] | None = (),
     max_steps: int | None = None,
 ) -> Recording:
     """Step a batch until no sample fires any more, at most `max_steps` (default: the proved bound).
 
     Args:
-        x: values of shape (batch, *input); for event input also (time, batch, *input), one time bin a step. A summed
+        x: array or tensor of values, shape (batch, *input); for event input also (time, batch, *input), one time bin a step. A summed
             frame is split evenly over the contract's time bins.
-        record: names of populations whose spike trains and membrane potentials are kept.
+        record: names of populations whose spike trains and membrane potentials are kept; None keeps all.
 
     Raises:
         DataError: input that does not fit.
         OptionError: a name that is not in the network.
     """
-    known = {p.name for p in network.populations} - network.on_host()
-    unknown = sorted(set(record) - known)
+    known = [p.name for p in network.populations if p.name not in network.on_host()]
+    record = known if record is None else record
+    unknown = sorted(set(record) - set(known))
     if unknown:
         raise OptionError([Problem(name, "is not a population of this network") for name in unknown])
-    stepper = Stepper(network, encode_steps(network, x))
+    stepper = Stepper(network, encode_steps(network, as_array(x)))
     limit = network.contract.max_steps if max_steps is None else max_steps
     quiet_after = np.zeros(stepper.batch, dtype=np.int64)
-    n_spikes = {name: np.zeros(stepper.batch, dtype=np.int64) for name in known - {network.output}}
+    n_spikes = {name: np.zeros(stepper.batch, dtype=np.int64) for name in known if name != network.output}
     trains: dict[str, list[NDArray[Any]]] = {name: [] for name in record}
     potentials: dict[str, list[NDArray[Any]]] = {name: [] for name in record}
     readout = []
@@ -63,12 +64,13 @@ def simulate(
     quiet_after = np.maximum(quiet_after, min(network.contract.presentation, stepper.step_index))
     if not complete and stepper.step_index < network.contract.max_steps:
         quiet_after[fired] = -1
-    scale = getattr(network[network.output].neuron, "scale")  # noqa: B009 - the read-out is an Accumulator
+    readout_neuron = network[network.output].neuron
+    assert isinstance(readout_neuron, Accumulator)
     return Recording(
         n_steps=stepper.step_index,
         quiet_after=quiet_after,
         readout=np.array(readout),
-        output=readout[-1] * scale,
+        output=readout[-1] * readout_neuron.scale,
         counts={name: stepper.state[name].sent for name in n_spikes},
         n_spikes=n_spikes,
         spikes={name: SpikeTrain(np.array(trains[name]), network.contract.dt) for name in record},
@@ -76,6 +78,14 @@ def simulate(
             name: np.array(potentials[name]) for name in record if not isinstance(network[name].neuron, MaxUnit)
         },
     )
+
+
+def as_array(x: Any) -> NDArray[Any]:
+    """A tensor or an array as an array; torch's half precisions become float32."""
+    if hasattr(x, "detach"):
+        x = x.detach().cpu()
+        x = (x.float() if str(x.dtype) in ("torch.float16", "torch.bfloat16") else x).numpy()
+    return np.asarray(x)
 
 
 def encode_steps(network: SpikingNetwork, x: NDArray[Any]) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -188,11 +189,13 @@ def _input_problem(encoder: InputEncoder, x: Tensor) -> Problem | None:
         return Problem("input", f"has dtype {x.dtype}", "convert it to a real number type")
     if tuple(x.shape[1:]) != encoder.shape:
         return Problem("input", f"has shape {tuple(x.shape)}, not (batch, {', '.join(map(str, encoder.shape))})")
-    if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+    if not x.numel() or (encoder.kind == "static" and not x.is_floating_point()):
+        return None
+    x = x if x.is_floating_point() else x.to(torch.int64)  # torch has no minimum of its unsigned integers
+    lowest, highest = (float(v) for v in torch.aminmax(x))  # one pass; NaN shows in both
+    if not isfinite(lowest) or not isfinite(highest):
         return Problem("input", "holds NaN or infinite values")
-    if encoder.kind == "events" and x.numel():
-        x = x if x.is_floating_point() else x.to(torch.int64)  # torch has no minimum of its unsigned integers
-        lowest, highest = (float(v) for v in torch.aminmax(x))
+    if encoder.kind == "events":
         if lowest < 0 or (x.is_floating_point() and bool((x != x.round()).any())):
             return Problem(
                 "input", "event counts must be whole numbers from 0 on", 'pass input="static" for analogue values'
