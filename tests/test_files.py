@@ -47,9 +47,13 @@ def test_a_new_file_appears_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), KeyboardInterrupt(), SystemExit(1), FileError(())])
 def test_an_exception_in_the_block_leaves_the_old_file_and_nothing_else(target: Path, error: BaseException) -> None:
-    with pytest.raises(type(error)), replacing(target) as temporary:
-        temporary.write_bytes(b"half of th")
-        raise error
+    def interrupted() -> None:
+        with replacing(target) as temporary:
+            temporary.write_bytes(b"half of th")
+            raise error
+
+    with pytest.raises(type(error)):
+        interrupted()
     assert alone(target)
 
 
@@ -70,9 +74,13 @@ def test_a_failure_of_the_system_leaves_the_old_file(target: Path, monkeypatch: 
 
 
 def test_a_full_disk_while_the_block_writes_leaves_the_old_file(target: Path) -> None:
-    with pytest.raises(FileError, match="No space left"), replacing(target) as temporary:
-        temporary.write_bytes(b"half")
-        full()
+    def write() -> None:
+        with replacing(target) as temporary:
+            temporary.write_bytes(b"half")
+            full()
+
+    with pytest.raises(FileError, match="No space left"):
+        write()
     assert alone(target)
 
 

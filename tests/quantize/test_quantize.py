@@ -147,16 +147,10 @@ def test_a_correction_is_made_only_where_the_membrane_still_fits() -> None:
     assert layer.bias.tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("state_bits", [11, 12, 13, 14, 24])
-@pytest.mark.parametrize("levels", [3, 31])
-def test_every_layer_fits_into_the_membrane(state_bits: int, levels: int) -> None:
+@pytest.mark.parametrize("state_bits", [9, 10, 12, 14, 24])
+def test_every_layer_fits_into_the_membrane(state_bits: int) -> None:
     model, x = mlp(), samples(64, 4)
-    try:
-        network = quantize(model, x, QuantizeOptions(levels=levels, state_bits=state_bits))
-    except QuantizeError as error:
-        assert state_bits == 11
-        assert error.problems[0].where == "relu1"
-        return
+    network = quantize(model, x, QuantizeOptions(levels=3, state_bits=state_bits))
     limit = 2 ** (state_bits - 1)
     for layer, sums in zip(network.layers, partial_sums(network).values(), strict=True):
         assert sums.low.min() >= -limit
@@ -446,7 +440,7 @@ def test_a_model_without_neurons_and_a_layer_without_integer_form_are_refused() 
     with pytest.raises(QuantizeError, match="model: converts to 0 neurons") as caught:
         quantize(linear, samples(4, 2), QuantizeOptions())
     assert "ReLU" in caught.value.problems[0].hint
-    with pytest.raises(QuantizeError, match="relu1: channel . ") as caught:
+    with pytest.raises(QuantizeError, match=r"^relu1: channel") as caught:
         quantize(mlp(), samples(8, 4), QuantizeOptions(state_bits=8, levels=100))
     assert "state_bits" in caught.value.problems[0].hint
 
@@ -460,7 +454,6 @@ def test_unknown_layers_and_wrong_data_are_refused() -> None:
 
 
 def test_the_number_of_chunks_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
 
     one = quantize(residual(), samples(24, 1, 4, 4), QuantizeOptions())
     monkeypatch.setattr(MODULE, "CHUNK", 7)
