@@ -6,9 +6,8 @@ import argparse
 import sys
 
 import common
-from common import Finding
-
 import spikeport as sp
+from common import Finding
 
 REQUIRED = {("c10_resnet20", 31): 91.43, ("c10_resnet20", 15): 90.7}
 """Accuracies of the spiking network that we hold ourselves to, in percent, by network and levels."""

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import data
-import networks
 import numpy as np
-import timing
 import torch
-from networks import NETWORKS, Network
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+import data
+import networks
 import spikeport as sp
+import timing
+from networks import NETWORKS, Network
 from spikeport.version import __version__
 
 CALIBRATION = 512

@@ -6,10 +6,11 @@ import argparse
 import sys
 from statistics import median
 
-import common
-import data
 import numpy as np
 import torch
+
+import common
+import data
 from common import Finding
 
 NETWORK = "nmnist_cnn_b"

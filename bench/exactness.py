@@ -7,8 +7,9 @@ import sys
 import time
 from statistics import median
 
-import common
 import torch
+
+import common
 from common import Finding
 
 STEPPED_NEURONS = 2_000_000

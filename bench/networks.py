@@ -10,8 +10,9 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from data import DataFileError, find
 from torch import Tensor, nn
+
+from data import DataFileError, find
 
 DataSet = Literal["cifar10", "mnist", "nmnist"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
+import torch
+
 import common
 import timing
-import torch
 from common import Finding
 from networks import NETWORKS
 

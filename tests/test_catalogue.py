@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-from tests.networks import REFUSED, SUPPORTED, build  # noqa: E402
-
 import spikeport as sp  # noqa: E402
 from spikeport import codes  # noqa: E402
 from spikeport.quantize import QuantizeOptions, quantize  # noqa: E402
 from spikeport.report import Report  # noqa: E402
+from tests.networks import REFUSED, SUPPORTED, build  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="module")

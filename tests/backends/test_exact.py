@@ -7,13 +7,12 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from tests.integer_networks import random_input, random_network  # noqa: E402
-
 from spikeport.backends.torch import ExactEvaluator  # noqa: E402
 from spikeport.backends.torch.exact import encode  # noqa: E402
 from spikeport.errors import DataError  # noqa: E402
 from spikeport.primitives import Connection, Dense, InputEncoder  # noqa: E402
 from spikeport.quantize import CountLayer, IntegerNetwork, Readout, encode_input, evaluate  # noqa: E402
+from tests.integer_networks import random_input, random_network  # noqa: E402
 
 
 @given(st.integers(0, 2**31), st.sampled_from(["static", "events"]))

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.integer_networks import random_input, random_network
 
 from spikeport import codes
 from spikeport.backends import reference
 from spikeport.backends.reference import Stepper, encode_steps, simulate, split, stepper
 from spikeport.errors import DataError, OptionError
 from spikeport.quantize import evaluate
+from tests.integer_networks import random_input, random_network
 
 
 def test_stepping_never_calls_the_one_pass_evaluator(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
-from tests.networks import REFUSED, SUPPORTED, build  # noqa: E402
 from torch import nn  # noqa: E402
 
 from spikeport.capture import FloatModel, capture, prove  # noqa: E402
 from spikeport.errors import CaptureError, GraphError, ProofError  # noqa: E402
 from spikeport.graph import Affine, Graph, Node, Relu, evaluate  # noqa: E402
+from tests.networks import REFUSED, SUPPORTED, build  # noqa: E402
 
 
 class Function(nn.Module):

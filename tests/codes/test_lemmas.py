@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.integer_networks import random_input, random_network
 
 from spikeport import codes
 from spikeport.backends import reference
@@ -12,6 +11,7 @@ from spikeport.codes.signed import drain_bound
 from spikeport.errors import OptionError
 from spikeport.primitives import Connection, Dense, GradedIF, InputEncoder, MaxUnit, SignedIF
 from spikeport.quantize import CountLayer, IntegerNetwork, Readout, bits, evaluate, membrane, partial_sums
+from tests.integer_networks import random_input, random_network
 
 SEEDS = st.integers(0, 2**31)
 KINDS = st.sampled_from(["static", "events"])

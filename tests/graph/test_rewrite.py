@@ -5,8 +5,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tests.networks import SUPPORTED, build  # noqa: E402
-
 from spikeport.capture import FloatModel, capture  # noqa: E402
 from spikeport.graph import (  # noqa: E402
     Affine,
@@ -21,6 +19,7 @@ from spikeport.graph import (  # noqa: E402
 )
 from spikeport.graph.rewrite import PASSES  # noqa: E402
 from spikeport.primitives import Conv, Dense, MaxPool, Reshape  # noqa: E402
+from tests.networks import SUPPORTED, build  # noqa: E402
 
 
 def graph_of(name: str) -> tuple[Graph, np.ndarray]:

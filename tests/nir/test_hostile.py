@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.nir.networks import residual
 
 from spikeport.errors import FileError, NirError
 from spikeport.nir import from_nir, limits, to_nir
 from spikeport.primitives import SpikingNetwork
+from tests.nir.networks import residual
 
 CONTRACT = "node/metadata/spikeport"
 

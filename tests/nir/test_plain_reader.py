@@ -2,16 +2,16 @@
 
 import itertools
 
+import nir
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.nir.networks import chain_cases, integers, network, networks, residual
 
-import nir
 from spikeport.graph import apply_synapse
 from spikeport.nir import to_nir
 from spikeport.primitives import Accumulator, Conv, Dense, Slice
+from tests.nir.networks import chain_cases, integers, network, networks, residual
 
 
 def window_sums(x, weight, stride, padding, dilation):

@@ -2,11 +2,10 @@ import json
 from dataclasses import replace
 
 import h5py
+import nir
 import numpy as np
 import pytest
-from tests.nir.networks import integers, network, residual
 
-import nir
 from spikeport.errors import FileError, NirError
 from spikeport.nir import from_nir, to_nir
 from spikeport.primitives import (
@@ -23,6 +22,7 @@ from spikeport.primitives import (
     Transpose,
     Upsample,
 )
+from tests.nir.networks import integers, network, residual
 
 
 def refused(before, folder):

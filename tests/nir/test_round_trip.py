@@ -1,15 +1,15 @@
+import nir
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.nir.networks import assert_same, assert_same_spikes, chain_cases, data, network, networks, residual
 
-import nir
 import spikeport as sp
 from spikeport.codes import encode
 from spikeport.nir import from_nir, to_nir
 from spikeport.primitives import Dense, InputEncoder
 from spikeport.quantize import CountLayer, IntegerNetwork, Readout
+from tests.nir.networks import assert_same, assert_same_spikes, chain_cases, data, network, networks, residual
 
 
 def round_trip(before, folder):

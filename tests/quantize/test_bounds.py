@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.integer_networks import random_network
 
 from spikeport.errors import QuantizeError
 from spikeport.graph import apply_synapse
 from spikeport.primitives import Connection, Conv, Dense, InputEncoder, OneToOne, Pad, Reshape, SumPool, Synapse
 from spikeport.quantize import CountLayer, IntegerNetwork, Interval, MaxLayer, Readout, bits, membrane, partial_sums
 from spikeport.quantize.bounds import combine, counts, reach, source_interval, with_constant
+from tests.integer_networks import random_network
 
 SEEDS = st.integers(0, 2**31)
 

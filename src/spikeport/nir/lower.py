@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import nir
 import numpy as np
 from numpy.typing import NDArray
 
-import nir
 from spikeport.errors import Problem
 from spikeport.nir import stages
 from spikeport.nir.stages import Same, Scaling, Stage

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import nir
 import numpy as np
 from numpy.typing import NDArray
 
-import nir
 from spikeport.errors import NirError, Problem
 from spikeport.nir import contract, stages
 from spikeport.nir.checks import network_problems

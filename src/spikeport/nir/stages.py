@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, assert_never
 
+import nir
 import numpy as np
 from numpy.typing import NDArray
 
-import nir
 from spikeport.errors import Problem
 from spikeport.graph import output_shape
 from spikeport.nir.limits import MAX_ELEMENTS

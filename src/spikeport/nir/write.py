@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 
 import nir
+
 from spikeport.errors import FileError, NirError, Problem
 from spikeport.files import replacing
 from spikeport.nir import contract, stages
