@@ -91,7 +91,9 @@ def works(model: nn.Module, data: Any = None, **options: Any) -> sp.SpikingModel
 # Data
 
 
-@pytest.mark.parametrize("data", [[], (), [X[:0]], [(X[:0], X[:0])], iter([])], ids=str)
+@pytest.mark.parametrize(
+    "data", [[], (), [X[:0]], [(X[:0], X[:0])], iter([])], ids=["list", "tuple", "batch", "pair", "iterator"]
+)
 def test_empty_loader(data: Any) -> None:
     refused(small(), data, sp.DataError, "data: is empty", "a list or a DataLoader")
 
@@ -131,7 +133,6 @@ def test_wrong_shapes_that_change_between_batches_or_do_not_match_the_labels() -
     refused(small(), [(X, torch.zeros(40)), X], sp.DataError, "batch 1: has labels where others have none", hint=False)
 
 
-@pytest.mark.xfail(strict=True, reason="these problems carry no hint")
 @pytest.mark.parametrize(
     "data",
     [[X, X[:, :5]], [(X, torch.zeros(39))], [(X, torch.zeros(40)), X]],
@@ -174,9 +175,6 @@ def test_nan_or_inf_in_data(bad: float) -> None:
             converted().simulate(value)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="float64 data beyond float32 overflows with a warning of numpy", raises=RuntimeWarning
-)
 def test_data_too_large_for_the_models_arithmetic() -> None:
     refused(small(), [X.double() * 1e300], sp.DataError, "batch 0")
 
@@ -238,7 +236,6 @@ def test_a_cuda_model() -> None:
     assert torch.equal(snn(X.cuda()).cpu(), converted()(X))
 
 
-@pytest.mark.xfail(strict=True, reason="a model without data fails inside torch", raises=NotImplementedError)
 def test_a_model_on_the_meta_device() -> None:
     refused(small().to("meta"), None, sp.CaptureError, "Sequential", "meta")
 
@@ -266,11 +263,14 @@ def test_dead_channels() -> None:
     assert layer.scale[1] == layer.scale.max()  # wakes up at a plausible size on other data
 
 
-def test_a_channel_that_a_huge_bias_silences_is_refused_by_name() -> None:
+@pytest.mark.parametrize(("bias", "count"), [(-1e9, 0), (-1e25, 0), (1e9, 31)])
+def test_a_huge_bias_only_silences_or_saturates_its_channel(bias: float, count: int) -> None:
     model = small()
     with torch.no_grad():
-        model[0].bias[1] = -1e9
-    refused(model, None, sp.QuantizeError, "1: channel 1 does not fit into the membrane", "raise state_bits")
+        model[0].bias[1] = bias
+        model[2].weight[:, 1] = 0
+    snn = works(model)
+    assert (snn.simulate(X).counts["1"][:, 1] == count).all()
 
 
 def test_all_negative_activations() -> None:
@@ -298,7 +298,6 @@ def test_constant_layers() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
-@pytest.mark.xfail(strict=True, reason="biases far beyond the weights overflow int64 in the read-out: 0 instead of 0.3")
 def test_constant_layers_of_almost_zero_weights() -> None:
     model = small()
     with torch.no_grad():

@@ -69,15 +69,17 @@ def convert(
         DataError, OptionError: bad input.
         ProofError: two stages that must agree do not.
     """
-    options = QuantizeOptions(
-        levels=levels, weight_bits=weight_bits, input_bits=input_bits, state_bits=state_bits, input=input
+    options = _checked(
+        code,
+        steps,
+        max_samples,
+        seed,
+        levels=levels,
+        weight_bits=weight_bits,
+        input_bits=input_bits,
+        state_bits=state_bits,
+        input=input,
     )
-    if not isinstance(max_samples, int) or max_samples < 1:
-        raise OptionError(Problem("max_samples", f"is {max_samples!r}", "give at least one sample"))
-    if not isinstance(seed, int) or seed < 0:
-        raise OptionError(Problem("seed", f"is {seed!r}", "give a whole number from 0 on"))
-    if code not in codes.CODES:
-        raise OptionError(Problem("code", f"{code!r} is not known", f"one of {', '.join(sorted(codes.CODES))}"))
     import torch
 
     from spikeport.backends.torch import TorchOperations
@@ -108,6 +110,34 @@ def convert(
             Problem(str(report.divergence), why, "this is a bug of spikeport; please report it with the model")
         )
     return snn.with_report(report)
+
+
+def _checked(code: Any, steps: Any, max_samples: Any, seed: Any, **widths: Any) -> QuantizeOptions:
+    """The options, or one error with everything that is wrong with them."""
+    problems: list[Problem] = []
+    options = None
+    try:
+        options = QuantizeOptions(**widths)
+    except OptionError as error:
+        problems += error.problems
+    if not _whole(max_samples) or max_samples < 1:
+        problems.append(Problem("max_samples", f"is {max_samples!r}", "give at least one sample"))
+    if not _whole(seed) or seed < 0:
+        problems.append(Problem("seed", f"is {seed!r}", "give a whole number from 0 on"))
+    if code not in codes.CODES:
+        problems.append(Problem("code", f"{code!r} is not known", f"one of {', '.join(sorted(codes.CODES))}"))
+    if steps is not None and (not _whole(steps) or steps < 1):
+        problems.append(Problem("steps", f"is {steps!r}", "give at least one step, or None for one a level"))
+    elif steps not in (None, 1) and code == "graded" and widths["input"] == "static":
+        why = f"is {steps}, and the graded code takes static input as whole integers in one step"
+        problems.append(Problem("steps", why, "leave it out"))
+    if problems or options is None:
+        raise OptionError(problems)
+    return options
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _divided(samples: NDArray[Any], seed: int) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -21,9 +21,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Raises:
         FileError: the folder is missing, not writable or full.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))  # a link goes on pointing to the file
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:80]}.", suffix=".part", dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name[:16]}.", suffix=".part", dir=target.parent)
     except OSError as error:
         raise _unwritable(target, error) from error
     os.close(handle)

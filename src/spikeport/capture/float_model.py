@@ -27,13 +27,12 @@ class FloatModel:
             raise CaptureError(Problem(f"a {name}", "is not a torch.nn.Module", "wrap the function in a module"))
         try:
             module = copy.deepcopy(model)
+            with contextlib.suppress(NotImplementedError):  # a loaded `torch.export` archive has one mode only
+                module.eval()
+            self.module = module.to(device="cpu", dtype=torch.float32).requires_grad_(False)
         except Exception as error:
-            raise CaptureError(
-                Problem(name, f"cannot be copied: {error}", "detach tensors kept as attributes")
-            ) from error
-        with contextlib.suppress(NotImplementedError):  # a loaded `torch.export` archive has one mode only
-            module.eval()
-        self.module = module.to(device="cpu", dtype=torch.float32).requires_grad_(False)
+            hint = "load its weights first, and detach tensors kept as attributes"
+            raise CaptureError(Problem(name, f"cannot be copied to the CPU: {error}", hint)) from error
         self.name = name
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -46,7 +46,8 @@ def compare(
         expected = model.run(x)
         found = evaluate(graph, np.asarray(x, np.float32), operations=operations)
         if found.shape != expected.shape:
-            raise ProofError(Problem(model.name, f"returns shape {expected.shape}, its graph {found.shape}"))
+            hint = "the shape of its output must not depend on the size of the batch"
+            raise ProofError(Problem(model.name, f"returns shape {expected.shape}, its graph {found.shape}", hint))
         if not np.isfinite(expected).all():
             hint = "check its weights and the range of the data"
             raise ProofError(Problem(model.name, "returns NaN or infinite values", hint))

@@ -10,8 +10,8 @@ from spikeport.quantize import CountLayer, IntegerNetwork, Readout
 def presentation_steps(network: IntegerNetwork, steps: int | None) -> int:
     """Steps over which input and biases are split: `steps`, or the largest L among the layers that the input feeds."""
     if steps is not None:
-        if steps < 1:
-            raise OptionError(Problem("steps", f"is {steps}", "give at least one step, or None for one a level"))
+        if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+            raise OptionError(Problem("steps", f"is {steps!r}", "give at least one step, or None for one a level"))
         return steps
     first = [network[c.target] for c in network.connections if c.source == network.input.name]
     levels = [layer.high for layer in first if isinstance(layer, CountLayer)]

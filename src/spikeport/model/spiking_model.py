@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from spikeport import codes
 from spikeport.backends import reference
-from spikeport.errors import ArchiveError, Problem
+from spikeport.errors import ArchiveError, DataError, Problem
 from spikeport.graph import Graph, apply
 from spikeport.model import archive, codec
 from spikeport.model.summary import summary
 from spikeport.primitives import Code, Ledger, Recording, SpikingNetwork
-from spikeport.quantize import IntegerNetwork, Layer, evaluate
+from spikeport.quantize import IntegerNetwork, Layer, evaluate, input_problems
 from spikeport.report import Report, report_from_json
 
 if TYPE_CHECKING:
@@ -70,7 +70,15 @@ class SpikingModel:
 
     def readout(self, x: Any, *, visit: Callable[[Layer, Any], None] | None = None) -> Any:
         """Integer read-out, of the same kind as `x`; `visit` sees the counts of every layer."""
-        if len(x.shape) == len(self.integer.input.shape) + 2 and self.integer.input.kind == "events":
+        encoder = self.integer.input
+        if not hasattr(x, "shape"):
+            why = f"is a {type(x).__name__}, not a tensor or array"
+            raise DataError(Problem("input", why, "pass torch.tensor(x) or np.asarray(x)"))
+        if len(x.shape) == len(encoder.shape) + 2 and encoder.kind == "events":
+            bins = x.reshape(-1, *x.shape[2:])
+            problems = input_problems(encoder, bins if isinstance(x, np.ndarray) else bins.numpy(force=True))
+            if problems:
+                raise DataError(problems)
             x = x.sum(0)
         if isinstance(x, np.ndarray):
             return evaluate(self.integer, x, visit=visit)

@@ -132,9 +132,15 @@ def input_problems(encoder: InputEncoder, x: NDArray[Any]) -> list[Problem]:
     if x.dtype.kind not in "fiub":
         return [Problem("input", f"has dtype {x.dtype}", "convert it to a real number type")]
     if x.shape[1:] != encoder.shape:
-        return [Problem("input", f"has shape {x.shape}, not (batch, {', '.join(map(str, encoder.shape))})")]
+        return [
+            Problem(
+                "input",
+                f"has shape {x.shape}, not (batch, {', '.join(map(str, encoder.shape))})",
+                "give a batch, with the batch axis first",
+            )
+        ]
     if not np.isfinite(x).all():
-        return [Problem("input", "holds NaN or infinite values")]
+        return [Problem("input", "holds NaN or infinite values", "clean the data first")]
     if encoder.kind == "events" and x.size:
         if x.min() < 0 or (x != np.rint(x)).any():
             hint = 'pass input="static" for analogue values'

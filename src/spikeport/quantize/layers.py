@@ -18,6 +18,8 @@ from spikeport.quantize.paths import Path, carried_scale, channel_source, compac
 
 Floats = NDArray[np.floating]
 
+BEYOND = 2.0**60
+"""Larger than any membrane: what is rounded beyond it is found not to fit."""
 IDENTITY_BITS = 4
 """Identity coefficients may be this much wider than weights where a layer has no other weights."""
 
@@ -102,9 +104,8 @@ def count_layer(
     for t in weighted or terms:
         largest = np.maximum(largest, _largest_per_channel(t, shape))
     limit = widest if weighted else widest * 2**IDENTITY_BITS
-    finest = (
-        largest / limit * (1 + 1e-9)
-    )  # below it a threshold would be 0: such a channel is nearly silent, and gets coarser
+    # with a finer scale the threshold would be 0: such a channel is nearly silent, and is rounded more coarsely
+    finest = largest / limit * (1 + 1e-9)
     scale = np.maximum(scale, finest.max() if together else finest)
     with np.errstate(divide="ignore"):
         wished = np.floor(limit * scale / largest)
@@ -116,6 +117,7 @@ def count_layer(
             raise QuantizeError(_too_small(name, threshold, wished))
         layer, connections = _rounded(name, shape, terms, constant, scale, threshold, low, high)
         total = combine([reach(c.synapses, sources[c.source]) for c in connections])
+        layer = replace(layer, bias=effective_bias(layer, total))
         excess = needed(layer, total).reshape(shape[0], -1).max(axis=1) / room
         if excess.max() <= 1:
             return layer, connections
@@ -133,9 +135,34 @@ def needed(layer: CountLayer | Readout, total: Interval) -> NDArray[np.int64]:
 
 
 def with_correction(layer: Any, shift: NDArray[np.int64], total: Interval, state_bits: int) -> Any:
-    """The layer with its bias shifted, where the membranes still fit; elsewhere unchanged."""
+    """The layer with its bias shifted where the membranes still fit; elsewhere unchanged."""
     corrected = replace(layer, bias=layer.bias + shift)
-    return corrected if fits(corrected, total, state_bits) else layer
+    good = needed(corrected, total) <= 2 ** (state_bits - 1)
+    if good.all():
+        return corrected
+    kept = _over_like(good, corrected.bias)
+    return replace(layer, bias=np.where(kept, corrected.bias, layer.bias))
+
+
+def _over_like(good: NDArray[np.bool_], like: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether all places hold that share one value of `like`, which broadcasts to the shape of `good`."""
+    padded = (1,) * (good.ndim - like.ndim) + like.shape
+    shared = tuple(axis for axis, size in enumerate(padded) if size == 1)
+    return np.asarray(good.all(axis=shared, keepdims=True)).reshape(like.shape)
+
+
+def effective_bias(layer: CountLayer, total: Interval) -> NDArray[np.int64]:
+    """The bias without what makes no difference: far below silence it is silence, far above the last level saturation.
+
+    U <= th * (low + 1) - 1 gives the lowest count, U >= th * high the highest, whatever arrives.
+    """
+    deepest = layer.threshold * (layer.low + 1) - 1 - layer.offset - total.high
+    highest = layer.threshold * layer.high - layer.offset - total.low
+    padded = (1,) * (len(layer.shape) - layer.bias.ndim) + layer.bias.shape
+    shared = tuple(axis for axis, size in enumerate(padded) if size == 1)
+    low = deepest.min(axis=shared, keepdims=True).reshape(layer.bias.shape)
+    high = highest.max(axis=shared, keepdims=True).reshape(layer.bias.shape)
+    return np.clip(layer.bias, low, high)
 
 
 def fits(layer: CountLayer | Readout, total: Interval, state_bits: int) -> bool:
@@ -159,6 +186,8 @@ def readout_layer(
     limit = widest if weighted else widest * 2**IDENTITY_BITS
     largest = max(float(np.abs(t.weight).max()) for t in weighted or terms)
     scale = largest / limit if largest else 1.0
+    coarse = float(np.abs(constant).max()) / 2 ** (state_bits - 2)  # large biases cost small weights their bits
+    scale = max(scale, coarse)
     while True:
         connections = tuple(
             Connection(t.path.source, name, synapses(t.path, _integer_weight(t, t.weight / scale))) for t in terms
@@ -168,7 +197,7 @@ def readout_layer(
         excess = float(needed(layer, total).max()) / 2 ** (state_bits - 1)
         if excess <= 1:
             return layer, connections
-        if scale >= largest:
+        if scale >= largest > coarse:
             why = f"its sums need {excess:.3g} times the membrane's range even with weights of 1 bit"
             raise QuantizeError(Problem(name, why, "raise state_bits, or lower levels"))
         scale *= max(excess, 1.01)
@@ -222,7 +251,7 @@ def _largest_per_channel(t: Term, shape: Shape) -> Floats:
 
 
 def _rint(array: Floats) -> NDArray[np.int64]:
-    return np.rint(array).astype(np.int64)
+    return np.rint(np.clip(array, -BEYOND, BEYOND)).astype(np.int64)
 
 
 def _too_small(name: str, threshold: Floats, wished: Floats) -> Problem:

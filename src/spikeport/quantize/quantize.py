@@ -40,7 +40,16 @@ from spikeport.primitives import Approximation, Connection, InputKind, MaxPool
 from spikeport.progress import track
 from spikeport.quantize.bounds import Interval, combine, counts, reach
 from spikeport.quantize.integer import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout, encode_input, respond
-from spikeport.quantize.layers import Term, count_layer, fits, readout_layer, scaled_weight, term, with_correction
+from spikeport.quantize.layers import (
+    BEYOND,
+    Term,
+    count_layer,
+    fits,
+    readout_layer,
+    scaled_weight,
+    term,
+    with_correction,
+)
 from spikeport.quantize.observe import channel_samples, encoder_for, take_normalization
 from spikeport.quantize.paths import (
     Path,
@@ -394,7 +403,7 @@ class _Calibration:
             * len(t)
             for m, t in zip(model, totals, strict=True)
         )
-        shift = np.rint(error[0] / n / unit).astype(np.int64)
+        shift = np.rint(np.clip(error[0] / n / unit, -BEYOND, BEYOND)).astype(np.int64)
         total = combine([reach(c.synapses, self.intervals[c.source]) for c in connections])
         return with_correction(layer, shift, total, self.options.state_bits), totals
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from spikeport.errors import DataError, Problem
 
+SAME = "give batches of one kind: the same shape, all with labels or none"
+
 Batch = tuple[NDArray[Any], NDArray[Any] | None]
 
 
@@ -41,9 +43,9 @@ def batches(data: Iterable[Any]) -> Iterator[Batch]:
         if not len(x):
             continue
         if shape is not None and x.shape[1:] != shape:
-            raise DataError(Problem(where, f"holds samples of shape {x.shape[1:]}, earlier ones have {shape}"))
+            raise DataError(Problem(where, f"holds samples of shape {x.shape[1:]}, earlier ones have {shape}", SAME))
         if labelled is not None and (y is not None) != labelled:
-            raise DataError(Problem(where, "has labels where others have none, or the other way round"))
+            raise DataError(Problem(where, "has labels where others have none, or the other way round", SAME))
         shape, labelled = x.shape[1:], y is not None
         yield x, y
     if shape is None:
@@ -71,7 +73,7 @@ def _parts(where: str, item: Any) -> Batch:
     if x.ndim < 2:
         raise DataError(Problem(where, f"has shape {x.shape}", "a batch has a leading batch axis: (batch, *input)"))
     if y is not None and len(y) != len(x):
-        raise DataError(Problem(where, f"has {len(x)} samples and {len(y)} labels"))
+        raise DataError(Problem(where, f"has {len(x)} samples and {len(y)} labels", "give one label for each sample"))
     return x, y
 
 
@@ -90,6 +92,10 @@ def _array(where: str, value: Any) -> NDArray[Any]:
         array = array.astype(np.int64)  # torch computes little with wide unsigned integers
     if not np.isfinite(array).all():
         raise DataError(Problem(where, "holds NaN or infinite values", "clean the data first"))
+    if array.dtype == np.float64 and array.size and np.abs(array).max() > np.finfo(np.float32).max:
+        raise DataError(
+            Problem(where, "holds values beyond the range of float32", "models compute in float32: scale the data")
+        )
     return array
 
 

@@ -111,7 +111,7 @@ def make_report(
     lost = []
     if interval is not None and interval[1] > limit:
         lost.append(f"the gap may reach {interval[1]:.2f} points, more than {limit:g}")
-    if interval is None and agreement is not None and agreement < 100 - limit:
+    if interval is None and agreement is not None and 100 * disagreements > limit * n:
         lost.append(f"{agreement:.2f} % of the predictions agree, fewer than {100 - limit:g} %")
     if regression is not None and 100 * regression.relative > limit and tolerance is not None:
         lost.append(f"outputs differ by {100 * regression.relative:.2f} % (root mean square), more than {limit:g} %")

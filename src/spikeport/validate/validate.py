@@ -56,9 +56,10 @@ def validate(
         OptionError: a tolerance or number of samples out of range.
     """
     problems = []
-    if tolerance is not None and not 0 <= tolerance <= 100:
+    number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool)
+    if tolerance is not None and not (number and 0 <= tolerance <= 100):
         problems.append(Problem("tolerance", f"is {tolerance!r}", "give percentage points from 0 to 100"))
-    if stepped is not None and stepped < 0:
+    if stepped is not None and not (isinstance(stepped, int) and not isinstance(stepped, bool) and stepped >= 0):
         problems.append(Problem("stepped", f"is {stepped!r}", "give a number of samples, or None"))
     if problems:
         raise OptionError(problems)

@@ -37,6 +37,10 @@ def simulate(
     unknown = sorted(set(record) - set(known))
     if unknown:
         raise OptionError([Problem(name, "is not a population of this network") for name in unknown])
+    if max_steps is not None and (not isinstance(max_steps, int) or max_steps < 1):
+        raise OptionError(
+            Problem("max_steps", f"is {max_steps!r}", "give at least one step, or None for the proved bound")
+        )
     stepper = Stepper(network, encode_steps(network, as_array(x)))
     limit = network.contract.max_steps if max_steps is None else max_steps
     quiet_after = np.zeros(stepper.batch, dtype=np.int64)
@@ -52,7 +56,7 @@ def simulate(
         for name, sent in spikes.items():
             if name not in n_spikes:
                 continue
-            events = np.count_nonzero(sent.reshape(stepper.batch, -1), axis=1)
+            events = np.count_nonzero(sent.reshape(stepper.batch, network[name].size), axis=1)
             n_spikes[name] += events
             fired |= events > 0
         quiet_after[fired] = stepper.step_index

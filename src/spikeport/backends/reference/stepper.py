@@ -91,7 +91,7 @@ class Stepper:
 
     def _deliver(self, connection: Connection, spikes: NDArray[np.int64], arriving: NDArray[np.int64]) -> None:
         """Add what the spikes of one connection deposit; samples without a spike cost nothing."""
-        active = np.flatnonzero(spikes.reshape(len(spikes), -1).any(axis=1))
+        active = np.flatnonzero(spikes.any(axis=tuple(range(1, spikes.ndim))))
         if active.size:
             arriving[active] += self._exact[id(connection)].through(spikes[active])
 

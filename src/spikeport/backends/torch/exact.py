@@ -188,13 +188,17 @@ def _input_problem(encoder: InputEncoder, x: Tensor) -> Problem | None:
     if x.is_complex():
         return Problem("input", f"has dtype {x.dtype}", "convert it to a real number type")
     if tuple(x.shape[1:]) != encoder.shape:
-        return Problem("input", f"has shape {tuple(x.shape)}, not (batch, {', '.join(map(str, encoder.shape))})")
+        return Problem(
+            "input",
+            f"has shape {tuple(x.shape)}, not (batch, {', '.join(map(str, encoder.shape))})",
+            "give a batch, with the batch axis first",
+        )
     if not x.numel() or (encoder.kind == "static" and not x.is_floating_point()):
         return None
     x = x if x.is_floating_point() else x.to(torch.int64)  # torch has no minimum of its unsigned integers
     lowest, highest = (float(v) for v in torch.aminmax(x))  # one pass; NaN shows in both
     if not isfinite(lowest) or not isfinite(highest):
-        return Problem("input", "holds NaN or infinite values")
+        return Problem("input", "holds NaN or infinite values", "clean the data first")
     if encoder.kind == "events":
         if lowest < 0 or (x.is_floating_point() and bool((x != x.round()).any())):
             return Problem(
