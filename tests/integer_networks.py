@@ -23,10 +23,12 @@ from spikeport.primitives import (
 from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout
 
 
-def random_network(seed: int, *, kind: str = "static", layers: int = 4, everything: bool = True) -> IntegerNetwork:
+def random_network(
+    seed: int, *, kind: str = "static", layers: int = 4, everything: bool = True, digits: bool = False
+) -> IntegerNetwork:
     """A feed-forward network with skip connections over feature maps, then a dense read-out.
 
-    `everything` False leaves out what NIR cannot say.
+    `everything` False leaves out what NIR cannot say; `digits` gives every layer 2**K - 1 levels, as the radix code needs.
     """
     rng = np.random.default_rng(seed)
     shape = (int(rng.integers(1, 4)), int(rng.integers(2, 6)), int(rng.integers(2, 6)))
@@ -56,7 +58,7 @@ def random_network(seed: int, *, kind: str = "static", layers: int = 4, everythi
             continue
         threshold = rng.integers(1, 12, size=(out[0], 1, 1))
         bias = rng.integers(-9, 10, size=out if rng.random() < 0.3 else (out[0], 1, 1))
-        top = int(rng.integers(1, 6))
+        top = int(rng.choice([1, 3, 7])) if digits else int(rng.integers(1, 6))
         bottom = -top if rng.random() < 0.3 else 0
         built.append(CountLayer(name, out, threshold, bias, threshold // 2, bottom, top, np.ones(())))
         shapes[name] = out

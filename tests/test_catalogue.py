@@ -76,6 +76,16 @@ def test_seven_levels_under_the_graded_code_agree_too(name: str) -> None:
     assert report.ok, report.misses
 
 
+@pytest.mark.parametrize("code", ["phased", "population", "radix"])
+@pytest.mark.parametrize("name", SUPPORTED)
+def test_the_codes_of_one_sign_carry_the_same_integers(name: str, code: str) -> None:
+    snn, x = converted(name)
+    report = sp.validate(snn.with_code(code), [x[:6]], tolerance=100, progress=False)
+    assert report.mismatches == 0
+    assert report.comparisons == 6 * sum(layer.neurons for layer in report.layers if layer.comparisons)
+    assert report.ok, report.misses
+
+
 @pytest.mark.parametrize("name", SUPPORTED)
 def test_the_spiking_model_is_close_to_the_model(name: str) -> None:
     """A sanity check that would notice wrong weights; what is asked of trained models is measured under `bench`."""

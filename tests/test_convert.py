@@ -346,7 +346,7 @@ def test_with_code_keeps_the_integers_and_forgets_what_was_stepped() -> None:
     assert torch.equal(graded(X), snn(X))
     assert np.array_equal(graded.simulate(X).readout[-1], snn.simulate(X).readout[-1])
     assert same(convert(code="graded"), graded)
-    with pytest.raises(sp.OptionError, match="graded, signed"):
+    with pytest.raises(sp.OptionError, match="graded, phased, population, radix, signed"):
         snn.with_code("rate")
     assert snn.report.code == "signed"
 

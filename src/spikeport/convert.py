@@ -128,8 +128,8 @@ def _checked(code: Any, steps: Any, max_samples: Any, seed: Any, **widths: Any) 
         problems.append(Problem("code", f"{code!r} is not known", f"one of {', '.join(sorted(codes.CODES))}"))
     if steps is not None and (not _whole(steps) or steps < 1):
         problems.append(Problem("steps", f"is {steps!r}", "give at least one step, or None for one a level"))
-    elif steps not in (None, 1) and code == "graded" and widths["input"] == "static":
-        why = f"is {steps}, and the graded code takes static input as whole integers in one step"
+    elif steps not in (None, 1) and (code == "population" or (code == "graded" and widths["input"] == "static")):
+        why = f"is {steps}, and the {code} code takes this input as whole integers in one step"
         problems.append(Problem("steps", why, "leave it out"))
     if problems or options is None:
         raise OptionError(problems)

@@ -1,21 +1,37 @@
 """The lemmas of the codes, on random networks: stepped counts and read-outs equal the integer network's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from spikeport import codes
 from spikeport.backends import reference
 from spikeport.codes.signed import drain_bound
 from spikeport.errors import OptionError
-from spikeport.primitives import Connection, Dense, GradedIF, InputEncoder, MaxUnit, SignedIF
-from spikeport.quantize import CountLayer, IntegerNetwork, Readout, bits, evaluate, membrane, partial_sums
+from spikeport.primitives import (
+    Connection,
+    Dense,
+    GradedIF,
+    InputEncoder,
+    MaxPool,
+    MaxUnit,
+    PhasedIF,
+    RadixIF,
+    Reshape,
+    SignedIF,
+    SpikingNetwork,
+    UnitBank,
+)
+from spikeport.quantize import CountLayer, IntegerNetwork, MaxLayer, Readout, bits, evaluate, membrane, partial_sums
 from tests.integer_networks import random_input, random_network
 
 SEEDS = st.integers(0, 2**31)
 KINDS = st.sampled_from(["static", "events"])
 CODES = st.sampled_from(["signed", "graded"])
+UNSIGNED = st.sampled_from(["phased", "radix", "population"])
 
 
 @given(SEEDS, KINDS, CODES, st.one_of(st.none(), st.integers(1, 9)))
@@ -31,6 +47,87 @@ def test_stepping_equals_the_integer_network(seed: int, kind: str, code: str, st
         assert np.array_equal(value, counts[name]), name
     assert found.n_steps <= spiking.contract.max_steps
     assert (found.quiet_after <= spiking.contract.max_steps).all()
+
+
+def split(network: IntegerNetwork, code: str, steps: int | None = None) -> SpikingNetwork:
+    """The network under an unsigned code; Hypothesis tries another where a maximum is over both signs or out of phase."""
+    try:
+        return codes.encode(network, code, steps=steps)
+    except OptionError as error:
+        refused = {problem.why.partition(" over ")[0] for problem in error.problems}
+    assert refused == {"takes the maximum"}
+    return reject()
+
+
+@given(SEEDS, KINDS, UNSIGNED)
+def test_codes_of_one_sign_equal_the_integer_network(seed: int, kind: str, code: str) -> None:
+    network = random_network(seed, kind=kind, digits=True)
+    x = random_input(network, seed)
+    counts: dict[str, np.ndarray] = {}
+    u = evaluate(network, x, visit=lambda layer, value: counts.update({layer.name: value}))
+    steps = 3 if kind == "events" and code != "population" else None
+    spiking = split(network, code, steps)
+    names = [p.name for p in spiking.populations if isinstance(p.neuron, PhasedIF | RadixIF | UnitBank)]
+    found = reference.simulate(spiking, x, record=names)
+    assert np.array_equal(found.readout[-1], u)
+    for layer in network.layers:
+        if layer.name in found.counts:
+            assert np.array_equal(codes.of_layer(found.counts, layer.name), counts[layer.name]), layer.name
+    for name in names:
+        raster = found.spikes[name].raster
+        assert raster.min() >= 0
+        match spiking[name].neuron:
+            case PhasedIF(opens_at=first, closes_at=last):  # a thermometer inside the phase
+                active = raster != 0
+                assert not active[:first].any()
+                assert not active[last:].any()
+                assert raster.max() <= 1
+                assert not (active[first + 1 : last] & ~active[first : last - 1]).any()
+            case RadixIF(bits=digits, opens_at=first):
+                for step, spikes in enumerate(raster):
+                    worth = 2 ** (digits - 1 - (step - first)) if first <= step < first + digits else 0
+                    assert set(np.unique(spikes)) <= {0, worth}
+            case UnitBank(units=units):
+                assert raster.max() <= units
+                assert len(raster) == 1
+
+
+@given(SEEDS)
+def test_held_down_membranes_stay_in_the_interval_that_is_checked(seed: int) -> None:
+    network = random_network(seed)
+    spiking = split(network, "phased")
+    names = [p.name for p in spiking.populations if isinstance(p.neuron, PhasedIF)]
+    found = reference.simulate(spiking, random_input(network, seed), record=names)
+    sums = partial_sums(codes.split_signs(network, "phased"))
+    for name in names:
+        neuron = spiking[name].neuron
+        assert isinstance(neuron, PhasedIF)
+        assert (found.potentials[name] >= sums[name].low - neuron.release).all()
+        assert (found.potentials[name] <= sums[name].high).all()
+
+
+def test_the_unsigned_codes_refuse_what_they_cannot_carry() -> None:
+    network = one_neuron(10, -3, 3)
+    window = MaxPool((1,), (1,), ((0, 0),), (1,))
+    maximum = MaxLayer("max", (1, 1), window, np.ones(()))
+    over_both = replace(
+        network,
+        layers=(network.layers[0], maximum, network.layers[1]),
+        connections=(
+            network.connections[0],
+            Connection("n", "max", (Reshape((1, 1)),)),
+            Connection("max", "output", (Reshape((1,)), Dense(np.ones((1, 1), dtype=np.int64)))),
+        ),
+    )
+    for code in ("phased", "radix", "population"):
+        with pytest.raises(OptionError, match="max: takes the maximum over counts of both signs"):
+            codes.encode(over_both, code)
+    with pytest.raises(OptionError, match="n: has 5 levels"):
+        codes.encode(one_neuron(10, 0, 5), "radix")
+    with pytest.raises(OptionError, match="one wave"):
+        codes.encode(one_neuron(10, 0, 5), "population", steps=2)
+    with pytest.raises(OptionError, match="n: needs 12 bits of membrane"):
+        codes.encode(replace(one_neuron(10, 0, 5), state_bits=11), "phased")
 
 
 @given(SEEDS, st.integers(1, 6))
@@ -78,7 +175,7 @@ def one_neuron(threshold: int, low: int, high: int, offset: int = 0) -> IntegerN
     )
 
 
-@pytest.mark.parametrize("code", ["signed", "graded"])
+@pytest.mark.parametrize("code", codes.CODES)
 @pytest.mark.parametrize(
     ("value", "count"),
     [
@@ -169,7 +266,7 @@ def test_signed_units_start_from_the_offset_and_graded_ones_too() -> None:
 
 def test_an_unknown_code_and_no_steps_are_refused() -> None:
     network = one_neuron(10, 0, 3)
-    with pytest.raises(OptionError, match="graded, signed"):
+    with pytest.raises(OptionError, match="graded, phased, population, radix, signed"):
         codes.encode(network, "rate")
     with pytest.raises(OptionError, match="steps: is 0"):
         codes.encode(network, "signed", steps=0)

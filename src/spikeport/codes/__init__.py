@@ -3,12 +3,19 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from spikeport.codes import graded, signed
+from spikeport.codes import graded, phased, population, radix, signed
+from spikeport.codes.unsigned import of_layer, split_signs
 from spikeport.errors import OptionError, Problem
 from spikeport.primitives import SpikingNetwork
 from spikeport.quantize import IntegerNetwork
 
-CODES: Mapping[str, Callable[..., SpikingNetwork]] = {"graded": graded.encode, "signed": signed.encode}
+CODES: Mapping[str, Callable[..., SpikingNetwork]] = {
+    "graded": graded.encode,
+    "phased": phased.encode,
+    "population": population.encode,
+    "radix": radix.encode,
+    "signed": signed.encode,
+}
 
 
 def encode(network: IntegerNetwork, code: str, **options: Any) -> SpikingNetwork:
@@ -22,4 +29,4 @@ def encode(network: IntegerNetwork, code: str, **options: Any) -> SpikingNetwork
     return CODES[code](network, **options)
 
 
-__all__ = ["CODES", "encode"]
+__all__ = ["CODES", "encode", "of_layer", "split_signs"]

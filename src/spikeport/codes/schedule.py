@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from spikeport.errors import OptionError, Problem
 from spikeport.primitives import Accumulator, Approximation, ExecutionContract, Population, SpikingNetwork
-from spikeport.quantize import CountLayer, IntegerNetwork, Readout
+from spikeport.quantize import CountLayer, IntegerNetwork, Interval, Readout, bits
 
 
 def presentation_steps(network: IntegerNetwork, steps: int | None) -> int:
@@ -16,6 +18,22 @@ def presentation_steps(network: IntegerNetwork, steps: int | None) -> int:
     first = [network[c.target] for c in network.connections if c.source == network.input.name]
     levels = [layer.high for layer in first if isinstance(layer, CountLayer)]
     return max(levels, default=max(layer.high for layer in network.layers if isinstance(layer, CountLayer)))
+
+
+def require_state(code: str, network: IntegerNetwork, membranes: Mapping[str, Interval]) -> None:
+    """Refuse a code whose membranes need more bits than the network has, naming every layer.
+
+    Raises:
+        OptionError: they do.
+    """
+    hint = 'convert with more state_bits, or use code="signed"'
+    problems = [
+        Problem(name, f"needs {bits(held)} bits of membrane under the {code} code, and has {network.state_bits}", hint)
+        for name, held in membranes.items()
+        if bits(held) > network.state_bits
+    ]
+    if problems:
+        raise OptionError(problems)
 
 
 def readout_population(layer: Readout) -> Population:

@@ -28,7 +28,9 @@ from spikeport.primitives import (
     MaxUnit,
     OneToOne,
     Pad,
+    PhasedIF,
     Population,
+    RadixIF,
     Reshape,
     Shape,
     SignedIF,
@@ -36,6 +38,7 @@ from spikeport.primitives import (
     SpikingNetwork,
     SumPool,
     Synapse,
+    UnitBank,
     Upsample,
 )
 from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout
@@ -100,6 +103,15 @@ def _unit_of_population(population: Population) -> _Unit:
         case GradedIF(threshold, initial, bias, low, high, fires_at):
             integers = {"threshold": threshold, "initial": initial, "bias": bias}
             return _Unit(name, shape, None, True, integers, 1.0, (low, high), fires_at)
+        case PhasedIF(threshold, initial, bias, release, opens_at, closes_at):
+            integers = {"threshold": threshold, "initial": initial, "bias": bias, "release": release}
+            return _Unit(name, shape, None, True, integers, 1.0, (0, closes_at - opens_at), opens_at)
+        case RadixIF(threshold, initial, bias, digits, opens_at):
+            integers = {"threshold": threshold, "initial": initial, "bias": bias}
+            return _Unit(name, shape, None, True, integers, 1.0, (0, 2**digits - 1), opens_at)
+        case UnitBank(threshold, initial, bias, units, _, fires_at):
+            integers = {"threshold": threshold, "initial": initial, "bias": bias}
+            return _Unit(name, shape, None, True, integers, 1.0, (0, units), fires_at)
         case MaxUnit(window, fires_at):
             return _Unit(name, shape, window, True, {}, 1.0, None, fires_at)
         case Accumulator(bias, scale):

@@ -23,13 +23,16 @@ from spikeport.primitives import (
     MaxUnit,
     OneToOne,
     Pad,
+    PhasedIF,
     Population,
+    RadixIF,
     Shape,
     SignedIF,
     Slice,
     SpikingNetwork,
     SumPool,
     Synapse,
+    UnitBank,
     Upsample,
 )
 
@@ -125,6 +128,9 @@ def _populations(network: SpikingNetwork) -> Iterator[Problem]:
                     yield Problem(p.name, f"its scale is {scale}")
             case MaxUnit():
                 pass  # refused where NIR nodes are made
+            case PhasedIF() | RadixIF() | UnitBank():
+                why = f"a unit of the {network.contract.code} code has no form in a NIR file"
+                yield Problem(p.name, why, 'write the same integers under another code: with_code("signed")')
 
 
 def _integers(p: Population, field: str, array: NDArray[Any], lowest: int = -limits.MAX_INTEGER) -> Iterator[Problem]:

@@ -128,7 +128,7 @@ def population_node(population: Population, dtype: np.dtype[Any]) -> nir.NIRNode
             return nir.IF(r=np.ones_like(full), v_threshold=full, v_reset=np.zeros_like(full))
         case Accumulator():
             return nir.Output(output_type={"output": np.array(population.shape)})
-        case MaxUnit():
+        case _:
             raise AssertionError("refused by the plan")
 
 

@@ -12,7 +12,6 @@ from spikeport.primitives import (
     Approximation,
     GradedIF,
     Ledger,
-    MaxUnit,
     SignedIF,
     SpikingNetwork,
 )
@@ -53,7 +52,7 @@ def _remarks(network: SpikingNetwork, plan: Plan) -> Iterator[Approximation]:
             case Accumulator(scale=scale):
                 what = f"plain NIR leaves the sum over steps, and the scale {scale:.6g}, to the reader of the output"
                 yield Approximation(population.name, what, 0.0)
-            case MaxUnit():
+            case _:
                 continue
         if not np.any(population.neuron.bias):
             continue

@@ -4,7 +4,7 @@ from spikeport.primitives.approximation import Approximation, Ledger
 from spikeport.primitives.contract import Code, ExecutionContract
 from spikeport.primitives.frozen import freeze_fields, frozen
 from spikeport.primitives.network import SpikingNetwork
-from spikeport.primitives.neurons import Accumulator, GradedIF, MaxUnit, Neuron, SignedIF
+from spikeport.primitives.neurons import Accumulator, GradedIF, MaxUnit, Neuron, PhasedIF, RadixIF, SignedIF, UnitBank
 from spikeport.primitives.population import InputEncoder, InputKind, Population
 from spikeport.primitives.spikes import Recording, SpikeTrain
 from spikeport.primitives.synapses import (
@@ -44,7 +44,9 @@ __all__ = [
     "OneToOne",
     "Pad",
     "Pairs",
+    "PhasedIF",
     "Population",
+    "RadixIF",
     "Recording",
     "Reshape",
     "Routing",
@@ -56,6 +58,7 @@ __all__ = [
     "SumPool",
     "Synapse",
     "Transpose",
+    "UnitBank",
     "Upsample",
     "Weighted",
     "freeze_fields",

@@ -55,6 +55,70 @@ class GradedIF:
         freeze_fields(self, "threshold", "initial", "bias")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PhasedIF:
+    """Plain integrate-and-fire unit with binary spikes; charges at the two ends of its phase let it fire in between.
+
+    in step opens_at: v += release          in step closes_at: v -= release
+    if v >= threshold: send 1; v -= threshold
+    """
+
+    threshold: NDArray[Any]
+    initial: NDArray[Any]
+    """Membrane potential before the first step; `release` lower than the offset, so that nothing fires before the phase."""
+    bias: NDArray[Any]
+    """Total constant current of a presentation, split over its steps."""
+    release: NDArray[Any]
+    """Larger than every sum that can arrive."""
+    opens_at: int
+    """Index of the first step of the phase; all input has arrived by then."""
+    closes_at: int
+    """Index of the step after the phase, which lasts as many steps as there are levels."""
+
+    def __post_init__(self) -> None:
+        freeze_fields(self, "threshold", "initial", "bias", "release")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RadixIF:
+    """Unit that sends its count in binary, most significant bit first, by successive approximation.
+
+    In step `opens_at + k`, k = 0 .. bits - 1, with w = 2**(bits - 1 - k):
+
+        if v >= threshold * w: send a spike, which is worth w to all who receive it; v -= threshold * w
+    """
+
+    threshold: NDArray[Any]
+    initial: NDArray[Any]
+    bias: NDArray[Any]
+    bits: int
+    opens_at: int
+    """Index of the first step of the phase; all input has arrived by then."""
+
+    def __post_init__(self) -> None:
+        freeze_fields(self, "threshold", "initial", "bias")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnitBank:
+    """As many memoryless units as there are levels, with the same input; each fires at most once.
+
+    Unit k = 1 .. units fires in step `fires_at` if `v + common - k * threshold >= common`. The spikes of a bank are its number
+    of units that fired; `common` is the one threshold of all units, above every sum that can arrive, so that no unit could
+    fire twice whatever its reset.
+    """
+
+    threshold: NDArray[Any]
+    initial: NDArray[Any]
+    bias: NDArray[Any]
+    units: int
+    common: int
+    fires_at: int
+
+    def __post_init__(self) -> None:
+        freeze_fields(self, "threshold", "initial", "bias")
+
+
 @dataclass(frozen=True, slots=True)
 class MaxUnit:
     """Remembers the counts of its window and sends the change of their maximum.
@@ -79,4 +143,4 @@ class Accumulator:
         freeze_fields(self, "bias")
 
 
-Neuron = SignedIF | GradedIF | MaxUnit | Accumulator
+Neuron = SignedIF | GradedIF | PhasedIF | RadixIF | UnitBank | MaxUnit | Accumulator

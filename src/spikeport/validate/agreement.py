@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.backends import reference
+from spikeport.codes import of_layer
 from spikeport.primitives import Recording, SpikingNetwork
 from spikeport.progress import track
 from spikeport.quantize import CountLayer, IntegerNetwork, Layer, total_synapses
@@ -77,10 +78,10 @@ def step_and_compare(
         found = reference.simulate(network, part)
         expected = counts_of(part)
         for name in names:
-            mine = found.readout[-1] if name == network.output else found.counts[name]
+            mine = found.readout[-1] if name == network.output else of_layer(found.counts, name)
             _compare(stepped, integer[name], mine, expected[name])
             if name != network.output:
-                stepped.spikes[name] = stepped.spikes.get(name, 0) + int(found.n_spikes[name].sum())
+                stepped.spikes[name] = stepped.spikes.get(name, 0) + int(of_layer(found.n_spikes, name, sign=1).sum())
         stepped.quiet_after += found.quiet_after.tolist()
         if classes:
             choice = found.readout.reshape(found.n_steps, len(part), -1).argmax(axis=2)

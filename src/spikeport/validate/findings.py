@@ -12,7 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.primitives import SpikingNetwork
+from spikeport.codes import split_signs
+from spikeport.codes.unsigned import NEGATIVE
+from spikeport.primitives import PhasedIF, SignedIF, SpikingNetwork
 from spikeport.quantize import (
     CountLayer,
     IntegerNetwork,
@@ -32,6 +34,8 @@ from spikeport.version import __version__
 
 GAP_TOLERANCE = 1.0
 """Percentage points: default for the upper end of the gap's interval, and for the loss of agreement without labels."""
+UNSIGNED = ("phased", "population", "radix")
+"""Codes that carry a layer of both signs by two populations."""
 KINDS: Mapping[type[Layer], Literal["neurons", "max", "read-out"]] = {
     CountLayer: "neurons",
     MaxLayer: "max",
@@ -149,7 +153,7 @@ def make_report(
 
 def layer_stats(integer: IntegerNetwork, network: SpikingNetwork, stepped: Stepped) -> tuple[LayerStats, ...]:
     """Figures of every layer; fractions are over the stepped samples."""
-    sums = partial_sums(integer)
+    held = _held(integer, network)
     rows = []
     for layer in integer.layers:
         neurons = prod(layer.shape)
@@ -168,7 +172,7 @@ def layer_stats(integer: IntegerNetwork, network: SpikingNetwork, stepped: Stepp
                 saturation=stepped.at_top.get(layer.name, 0) / seen,
                 silent=stepped.silent.get(layer.name, 0) / seen,
                 spikes_per_neuron=None if spikes is None or not stepped.samples else spikes / seen,
-                state_bits=bits(_state(layer, sums[layer.name], network)),
+                state_bits=held[layer.name],
                 comparisons=stepped.comparisons.get(layer.name, 0),
                 mismatches=stepped.mismatches.get(layer.name, 0),
             )
@@ -176,12 +180,22 @@ def layer_stats(integer: IntegerNetwork, network: SpikingNetwork, stepped: Stepp
     return tuple(rows)
 
 
-def _state(layer: Any, sums: Interval, network: SpikingNetwork) -> Interval:
-    """Interval of the membrane potential under the network's code."""
-    if not isinstance(layer, CountLayer) or network.contract.code != "signed":
-        return sums
-    held = membrane(layer, sums)
-    return Interval(np.minimum(held.low, sums.low), np.maximum(held.high, sums.high))
+def _held(integer: IntegerNetwork, network: SpikingNetwork) -> dict[str, int]:
+    """Bits that the membranes of each layer need under the network's code."""
+    parts = split_signs(integer, network.contract.code) if network.contract.code in UNSIGNED else integer
+    every = partial_sums(parts)
+    needed: dict[str, int] = {}
+    for part in parts.layers:
+        name = part.name.removesuffix(NEGATIVE) if part.name not in integer.by_name else part.name
+        sums = every[part.name]
+        neuron = network[part.name].neuron
+        if isinstance(part, CountLayer) and isinstance(neuron, SignedIF):
+            held = membrane(part, sums)
+            sums = Interval(np.minimum(held.low, sums.low), np.maximum(held.high, sums.high))
+        elif isinstance(neuron, PhasedIF):
+            sums = Interval(sums.low - neuron.release, sums.high)
+        needed[name] = max(needed.get(name, 0), bits(sums))
+    return needed
 
 
 def _measured(

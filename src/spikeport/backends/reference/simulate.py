@@ -10,7 +10,18 @@ from numpy.typing import NDArray
 
 from spikeport.backends.reference.stepper import Stepper, split
 from spikeport.errors import DataError, OptionError, Problem
-from spikeport.primitives import Accumulator, MaxUnit, Recording, SpikeTrain, SpikingNetwork
+from spikeport.primitives import (
+    Accumulator,
+    GradedIF,
+    MaxUnit,
+    Neuron,
+    PhasedIF,
+    RadixIF,
+    Recording,
+    SpikeTrain,
+    SpikingNetwork,
+    UnitBank,
+)
 from spikeport.quantize import encode_input
 
 
@@ -56,7 +67,9 @@ def simulate(
         for name, sent in spikes.items():
             if name not in n_spikes:
                 continue
-            events = np.count_nonzero(sent.reshape(stepper.batch, network[name].size), axis=1)
+            flat = sent.reshape(stepper.batch, network[name].size)
+            # the payload of a bank is its number of units that fired, one spike each
+            events = flat.sum(axis=1) if network.contract.code == "population" else np.count_nonzero(flat, axis=1)
             n_spikes[name] += events
             fired |= events > 0
         quiet_after[fired] = stepper.step_index
@@ -110,5 +123,18 @@ def encode_steps(network: SpikingNetwork, x: NDArray[Any]) -> NDArray[np.int64]:
 
 def _last_scheduled_step(network: SpikingNetwork) -> int:
     """Index of the last step in which something is due to arrive or to be sent."""
-    due = [getattr(p.neuron, "fires_at", None) or 0 for p in network.populations]
+    due = [_last_due(p.neuron) for p in network.populations]
     return max(network.contract.presentation - 1, *due)
+
+
+def _last_due(neuron: Neuron) -> int:
+    """Index of the step after which the clock asks nothing more of a neuron."""
+    match neuron:
+        case GradedIF(fires_at=step) | UnitBank(fires_at=step) | PhasedIF(closes_at=step):
+            return step
+        case RadixIF(bits=bits, opens_at=step):
+            return step + bits - 1
+        case MaxUnit(fires_at=int(step)):
+            return step
+        case _:
+            return 0

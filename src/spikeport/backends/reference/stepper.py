@@ -23,9 +23,12 @@ from spikeport.primitives import (
     GradedIF,
     MaxUnit,
     OneToOne,
+    PhasedIF,
     Population,
+    RadixIF,
     SignedIF,
     SpikingNetwork,
+    UnitBank,
 )
 
 FLOAT32_EXACT = 2**24
@@ -116,7 +119,7 @@ class Stepper:
         neuron, shape = population.neuron, (self.batch, *population.shape)
         sent = np.zeros(shape, dtype=np.int64)
         match neuron:
-            case SignedIF() | GradedIF():
+            case SignedIF() | GradedIF() | PhasedIF() | RadixIF() | UnitBank():
                 return _State(np.array(np.broadcast_to(neuron.initial, shape), dtype=np.int64), sent)
             case Accumulator():
                 return _State(np.zeros(shape, dtype=np.int64), sent)
@@ -137,6 +140,12 @@ class Stepper:
         match neuron:
             case SignedIF() | GradedIF():
                 return max(-neuron.low, neuron.high)
+            case PhasedIF():
+                return 1
+            case RadixIF(bits=bits):
+                return 2 ** (bits - 1)
+            case UnitBank(units=units):
+                return units
             case MaxUnit():
                 return sum(_reach(c, self._largest_payload(c.source)) for c in self.network.incoming(name))
             case Accumulator():
@@ -158,6 +167,22 @@ def _update(population: Population, state: _State, arriving: NDArray[np.int64], 
                 return np.zeros_like(state.sent)
             spikes = np.clip(np.floor_divide(state.v, threshold), low, high)
             state.v -= spikes * threshold
+        case PhasedIF(threshold, _, _, release, opens_at, closes_at):
+            state.v += release * ((step == opens_at) - (step == closes_at))
+            spikes = (state.v >= threshold).astype(np.int64)
+            state.v -= spikes * threshold
+        case RadixIF(threshold, _, _, bits, opens_at):
+            if not opens_at <= step < opens_at + bits:
+                return np.zeros_like(state.sent)
+            worth = 2 ** (bits - 1 - (step - opens_at))
+            spikes = worth * (state.v >= threshold * worth).astype(np.int64)
+            state.v -= spikes * threshold
+        case UnitBank(threshold, _, _, units, common, fires_at):
+            if step != fires_at:
+                return np.zeros_like(state.sent)
+            spikes = np.zeros_like(state.sent)
+            for k in range(1, units + 1):
+                spikes += state.v + common - k * threshold >= common
         case MaxUnit(window, fires_at):
             if fires_at is not None and step != fires_at:
                 return np.zeros_like(state.sent)

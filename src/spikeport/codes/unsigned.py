@@ -1,0 +1,93 @@
+"""Networks whose counts are never negative, for codes whose spikes have one sign.
+
+A layer with counts in [-M, L] becomes two, of the positive and of the negative part:
+
+    n+ = clip(floor(U / th), 0, L)       n- = clip(floor((th - 1 - U) / th), 0, M)       n = n+ - n-
+
+because `-floor(U / th) = ceil(-U / th) = floor((th - 1 - U) / th)` for integers. The second has the negated weights and biases
+and the offset `th - 1 - h`; everything that reads the layer reads both, the second with negated weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.errors import OptionError, Problem
+from spikeport.graph import output_shape
+from spikeport.primitives import Connection, Conv, Dense, OneToOne, Shape, Synapse
+from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, source_shape
+
+NEGATIVE = " (negative)"
+"""Suffix of the population that carries the negative part of a layer."""
+
+
+def split_signs(network: IntegerNetwork, code: str) -> IntegerNetwork:
+    """The same network with layers of both signs split in two.
+
+    Raises:
+        OptionError: a maximum over counts of both signs, which is not a difference of two maxima.
+    """
+    signed = {layer.name for layer in network.layers if isinstance(layer, CountLayer) and layer.low < 0}
+    if not signed:
+        return network
+    problems = [
+        Problem(
+            layer.name,
+            f"takes the maximum over counts of both signs, which the {code} code cannot",
+            'use code="signed"',
+        )
+        for layer in network.layers
+        if isinstance(layer, MaxLayer) and any(c.source in signed for c in network.incoming(layer.name))
+    ]
+    if problems:
+        raise OptionError(problems)
+    layers: list[Layer] = []
+    connections: list[Connection] = []
+    for layer in network.layers:
+        incoming = [part for c in network.incoming(layer.name) for part in _from_both(network, c, signed)]
+        if isinstance(layer, CountLayer) and layer.low < 0:
+            other = layer.name + NEGATIVE
+            layers.append(replace(layer, low=0))
+            offset = layer.threshold - 1 - layer.offset
+            layers.append(replace(layer, name=other, bias=-layer.bias, offset=offset, low=0, high=-layer.low))
+            connections += incoming
+            connections += [replace(_negated(network, c, signed), target=other) for c in incoming]
+        else:
+            layers.append(layer)
+            connections += incoming
+    return replace(network, layers=tuple(layers), connections=tuple(connections))
+
+
+def of_layer(by_population: Mapping[str, NDArray[Any]], layer: str, *, sign: int = -1) -> NDArray[Any]:
+    """What the populations of one layer sent together; `sign` is the weight of the negative part."""
+    positive, negative = by_population[layer], by_population.get(layer + NEGATIVE)
+    return positive if negative is None else positive + sign * negative
+
+
+def _from_both(network: IntegerNetwork, connection: Connection, signed: set[str]) -> Iterator[Connection]:
+    yield connection
+    if connection.source in signed:
+        yield replace(_negated(network, connection, signed), source=connection.source + NEGATIVE)
+
+
+def _negated(network: IntegerNetwork, connection: Connection, signed: set[str]) -> Connection:
+    """A connection that delivers the opposite."""
+    chain = list(connection.synapses)
+    for index, synapse in enumerate(chain):
+        if isinstance(synapse, Dense | Conv | OneToOne):
+            chain[index] = replace(synapse, weight=-synapse.weight)
+            return replace(connection, synapses=tuple(chain))
+    shape = _shape_after(source_shape(network, connection.source.removesuffix(NEGATIVE)), connection.synapses)
+    minus = OneToOne(-np.ones((1,) * len(shape), dtype=np.int64))
+    return replace(connection, synapses=(*chain, minus))
+
+
+def _shape_after(shape: Shape, chain: tuple[Synapse, ...]) -> Shape:
+    for synapse in chain:
+        shape = output_shape(synapse, [shape])
+    return shape
