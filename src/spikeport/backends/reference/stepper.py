@@ -74,29 +74,29 @@ class Stepper:
         """Advance every population by one step, in order; returns the spikes each one sent (payloads, signed)."""
         contract, t = self.network.contract, self.step_index
         spikes: dict[str, NDArray[np.int64]] = {}
+        active: dict[str, NDArray[np.int64]] = {}
         if self._events is not None:
             silent = np.zeros(self._events.shape[1:], dtype=np.int64)
-            spikes[self.network.input.name] = self._events[t] if t < len(self._events) else silent
+            name = self.network.input.name
+            spikes[name] = self._events[t] if t < len(self._events) else silent
+            active[name] = _active(spikes[name])
         for population in self.network.populations:
             if population.name in self._host:
                 continue
             arriving = np.zeros(self.state[population.name].v.shape, dtype=np.int64)
             for connection in self._incoming[population.name]:
-                if connection.source not in self._host:
-                    self._deliver(connection, spikes[connection.source], arriving)
+                source = connection.source
+                if source not in self._host and active[source].size:  # samples without a spike cost nothing
+                    chosen = active[source]
+                    arriving[chosen] += self._exact[id(connection)].through(spikes[source][chosen])
             if population.name in self._current:
                 arriving += split(self._current[population.name], t, contract.presentation)
-            if not isinstance(population.neuron, MaxUnit):
+            if not isinstance(population.neuron, MaxUnit) and t < contract.presentation:
                 arriving += split(np.asarray(population.neuron.bias), t, contract.presentation)
-            spikes[population.name] = _update(population, self.state[population.name], arriving, t)
+            sent = _update(population, self.state[population.name], arriving, t)
+            spikes[population.name], active[population.name] = sent, _active(sent)
         self.step_index += 1
         return spikes
-
-    def _deliver(self, connection: Connection, spikes: NDArray[np.int64], arriving: NDArray[np.int64]) -> None:
-        """Add what the spikes of one connection deposit; samples without a spike cost nothing."""
-        active = np.flatnonzero(spikes.any(axis=tuple(range(1, spikes.ndim))))
-        if active.size:
-            arriving[active] += self._exact[id(connection)].through(spikes[active])
 
     def _host_currents(self, encoded: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
         """Total current into each population from values that the host computes once: the static input."""
@@ -150,6 +150,11 @@ class Stepper:
                 return sum(_reach(c, self._largest_payload(c.source)) for c in self.network.incoming(name))
             case Accumulator():
                 raise AssertionError("the read-out sends nothing")
+
+
+def _active(spikes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Samples of a batch in which anything was sent."""
+    return np.flatnonzero(spikes.any(axis=tuple(range(1, spikes.ndim))))
 
 
 def _update(population: Population, state: _State, arriving: NDArray[np.int64], step: int) -> NDArray[np.int64]:
