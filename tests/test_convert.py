@@ -465,7 +465,6 @@ def test_one_output_is_regression() -> None:
     snn = convert(model)
     assert snn.report.agreement is None
     assert snn.report.regression is not None
-    assert snn.report.ok
     assert snn(X).shape == (40, 1)
     with torch.no_grad():
         held = (snn(X) - model(X)).abs().max()

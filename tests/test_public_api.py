@@ -52,12 +52,14 @@ SIGNATURES = {
 MEMBERS = {
     "SpikingModel": [
         "as_module",
+        "certificate",
         "graph",
         "integer",
         "ledger",
         "network",
         "readout",
         "report",
+        "samples",
         "save",
         "simulate",
         "summary",

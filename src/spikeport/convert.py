@@ -12,11 +12,12 @@ from spikeport import codes
 from spikeport.errors import OptionError, Problem, ProofError
 from spikeport.model import SpikingModel
 from spikeport.primitives import Code, InputKind
-from spikeport.quantize import QuantizeOptions, quantize
+from spikeport.quantize import QuantizeOptions, encode_input, quantize
 from spikeport.report import Report
 from spikeport.undisturbed import undisturbed
 from spikeport.validate import Outputs, Proof, collect, make_report
 from spikeport.validate.agreement import affordable_samples, step_and_compare
+from spikeport.validate.fingerprint import Fingerprint
 from spikeport.validate.validate import counts_of, outputs_of
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ STEPPING_WORK = 2e10
 """Synaptic operations that `convert` spends on stepping held-out samples."""
 HELD_OUT = 64
 """Most samples kept from calibration to check the result."""
+SAMPLES = 4
+"""Samples that stay with the model, for its certificate."""
 
 
 def convert(
@@ -97,13 +100,16 @@ def convert(
             graph, calibration, options, operations=operations, exact_operations=exact, progress=progress
         )
         network = codes.encode(integer, code, steps=steps)
-        snn = SpikingModel(graph, integer, network, Report.empty())
+        snn = SpikingModel(graph, integer, network, Report.empty(), encode_input(integer.input, held_out[:SAMPLES]))
         outputs = Outputs(float_model.run(held_out), outputs_of(snn, held_out), None)
         count = min(len(held_out), affordable_samples(integer, network, STEPPING_WORK))
         stepped = step_and_compare(
             network, integer, held_out[:count], lambda x: counts_of(snn, x), classes=outputs.classes, progress=progress
         )
-    report = make_report(integer, network, outputs, stepped, Proof(proof.relative, proof.samples))
+        seen = Fingerprint()
+        seen.add(held_out, None)
+    measured = Proof(proof.relative, proof.samples)
+    report = make_report(integer, network, outputs, stepped, measured, data_hash=seen.hexdigest())
     if report.mismatches:
         why = f"{report.mismatches:,} of {report.comparisons:,} counts differ from the integer network"
         raise ProofError(

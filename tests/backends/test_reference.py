@@ -125,8 +125,8 @@ MUTANTS = {
     "payload beyond the levels": ("threshold), low, high)", "threshold), low, high + 1)"),
     "maximum of what arrives now": ("apply(window, [state.v]) - state.sent", "apply(window, [arriving])"),
     "input rounded in each step": (
-        "np.floor_divide((step + 1) * total, steps) - np.floor_divide(step * total, steps)",
-        "total // steps",
+        "each + (step + 1) * rest // steps - step * rest // steps",
+        "each",
     ),
 }
 
@@ -157,3 +157,9 @@ def test_the_public_simulate_is_the_reference() -> None:
     import spikeport
 
     assert spikeport.simulate is reference.simulate
+
+
+def test_shares_of_totals_near_the_ends_of_int64_do_not_wrap() -> None:
+    for total in (2**62, -(2**62) + 1):
+        shares = [int(split(np.array(total), t, 2**18)) for t in (0, 1, 2**17, 2**18 - 1)]
+        assert all(abs(share - total / 2**18) <= 1 for share in shares)

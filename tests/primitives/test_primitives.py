@@ -29,7 +29,6 @@ from spikeport.primitives import (
     SumPool,
     frozen,
 )
-from spikeport.primitives.synapses import is_zero
 
 
 def array(*shape: int) -> np.ndarray:
@@ -193,9 +192,3 @@ def test_an_entry_of_the_ledger_reads_as_a_line() -> None:
     assert str(Approximation("fc1", "weights rounded", 0.25, "of a count")) == "fc1: weights rounded (0.25 of a count)"
     assert str(Approximation("fc1", "weights rounded", 0.25)) == "fc1: weights rounded (0.25)"
     assert str(Approximation("fc1", "runs on the host", 0.0)) == "fc1: runs on the host"
-
-
-def test_is_zero_looks_at_values() -> None:
-    assert is_zero(None)
-    assert is_zero(np.zeros(3))
-    assert not is_zero(np.array([0, 1]))

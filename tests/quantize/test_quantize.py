@@ -24,7 +24,7 @@ from spikeport.quantize import (
     quantize,
 )
 from spikeport.quantize.integer import respond
-from spikeport.quantize.layers import effective_bias, needed, with_correction
+from spikeport.quantize.layers import effective_bias, needed, settled, with_correction
 from spikeport.quantize.paths import constant_terms
 
 MODULE = sys.modules["spikeport.quantize.quantize"]  # the package's attribute of that name is the function
@@ -145,7 +145,8 @@ def test_a_correction_is_made_only_where_the_membrane_still_fits() -> None:
     assert with_correction(layer, np.array([43, 7]), total, 8).bias.tolist() == [0, 7]  # each channel for itself
     assert with_correction(layer, np.array([43, 0]), total, 9).bias.tolist() == [43, 0]
     assert with_correction(layer, np.array([-78, 0]), total, 8).bias.tolist() == [-78, 0]  # -128: the last that fits
-    assert with_correction(layer, np.array([7, -79]), total, 8).bias.tolist() == [7, 0]
+    assert with_correction(layer, np.array([7, -79]), total, 8).bias.tolist() == [7, -79]  # no deeper than silence
+    assert settled(replace(layer, bias=np.array([7, -79])), total).bias.tolist() == [7, -76]
     assert layer.bias.tolist() == [0, 0]
 
 

@@ -107,12 +107,19 @@ def test_outputs_that_are_no_classes_are_compared_by_distance(targets: Tensor | 
         difference = (regressor()(X) - regression_snn()(X)).double()
     assert report.regression.largest == pytest.approx(float(difference.abs().max()), rel=1e-4)
     assert report.regression.mean_absolute == pytest.approx(float(difference.abs().mean()), rel=1e-4)
-    assert report.ok  # without a tolerance, regression has none
+    assert report.ok
 
 
-@pytest.mark.parametrize("y", [torch.full((60,), 3), torch.full((60,), -1), torch.zeros(60, 3)])
-def test_labels_that_are_no_classes_of_the_model_mean_regression(y: Tensor) -> None:
-    assert validate([(X, y)]).regression is not None
+@pytest.mark.parametrize("y", [torch.full((60,), 3), torch.full((60,), -1), torch.full((60,), 0.5)])
+def test_labels_that_are_no_classes_of_the_model_are_refused(y: Tensor) -> None:
+    with pytest.raises(sp.DataError, match="whole numbers from 0 to 2"):
+        validate([(X, y)])
+
+
+def test_targets_for_each_output_mean_regression_and_are_said_to_be_unused() -> None:
+    report = validate([(X, torch.zeros(60, 3))])
+    assert report.regression is not None
+    assert "not used" in report.arrows[1].claim
 
 
 def test_the_curve_ends_at_a_hundred_percent() -> None:
@@ -253,9 +260,11 @@ def test_with_labels_disagreement_alone_is_no_miss() -> None:
     assert report_of(model, spiking, np.full(1000, 2), 1.0).ok
 
 
-def test_regression_is_judged_only_when_a_tolerance_is_given() -> None:
+def test_regression_is_judged_by_its_relative_error_ten_percent_unless_told_otherwise() -> None:
     model, spiking = np.ones((4, 1)), np.full((4, 1), 1.25)
-    assert report_of(model, spiking, None, None).ok
+    assert not report_of(model, spiking, None, None).ok
+    assert report_of(model, np.full((4, 1), 1.0999), None, None).ok
+    assert not report_of(model, np.full((4, 1), 1.1001), None, None).ok
     assert report_of(model, spiking, None, 25).ok
     report = report_of(model, spiking, None, 24.9)
     assert not report.ok
@@ -390,11 +399,11 @@ def test_the_sample_of_a_divergence_is_counted_over_all_parts(monkeypatch: pytes
 
 def test_a_network_made_from_another_threshold_fails_a_conversion_too() -> None:
     """The same comparison guards `convert`: a wrong encoder of a code would be a `ProofError`."""
-    real = codes.encode
+    real, graph = codes.encode, snn().graph
 
     def wrong(integer: IntegerNetwork, code: str, **options: Any) -> Any:
         network = real(integer, code, **options)
-        model = sp.SpikingModel(snn().graph, integer, network, Report.empty())
+        model = sp.SpikingModel(graph, integer, network, Report.empty())
         return flipped(model, "1", 0, 1).network
 
     with patch.object(codes, "encode", wrong), pytest.raises(sp.ProofError, match=r"1\[0\] in sample"):

@@ -63,7 +63,13 @@ class FloatModel:
                 return self.module(x.detach().to(device="cpu", dtype=torch.float32))
         except Exception as error:
             why = f"the model fails on a batch of shape {tuple(x.shape)}: {error}"
-            raise DataError(Problem(self.name, why, "give batches like those that it was trained on")) from error
+            raise DataError(
+                Problem(
+                    self.name,
+                    why,
+                    "give batches like those that it was trained on, of any size: x.shape[0] in views, not a number",
+                )
+            ) from error
 
     def run(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """The same for arrays, in parts."""

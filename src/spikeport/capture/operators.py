@@ -253,7 +253,7 @@ def _reduce(t: Translation, call: Call) -> Traced:
     x = call.traced("self")
     axes = _axes(call.get("dim"), x)
     n = prod(x.shape[axis] for axis in axes)
-    if 0 in axes:  # bring the other axes to the front: they are the channels of a sum over one axis
+    if 0 in axes or len(x.shape) > 3:  # the other axes move to the front: they are the channels of a sum over one axis
         kept = tuple(axis for axis in range(len(x.shape)) if axis not in axes)
         y = (
             t.add(call, Transpose((*kept, *axes)), x, suffix="order")

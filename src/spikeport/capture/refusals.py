@@ -48,7 +48,7 @@ OPERATORS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), _RECURRENT
     ),
-    **dict.fromkeys(("bmm", "baddbmm", "scaled_dot_product_attention", "einsum"), _ATTENTION),
+    **dict.fromkeys(("bmm", "baddbmm", "scaled_dot_product_attention"), _ATTENTION),
     **dict.fromkeys(("layer_norm", "native_layer_norm", "group_norm", "native_group_norm", "instance_norm"), _BATCH),
     **dict.fromkeys(("_native_batch_norm_legit", "var", "std", "var_mean", "linalg_vector_norm", "norm"), _BATCH),
     **dict.fromkeys(("rand_like", "randn_like", "bernoulli", "rand", "randn", "native_dropout"), _RANDOM),

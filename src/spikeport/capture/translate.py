@@ -86,7 +86,7 @@ class _Reader:
         if node.target is operator.getitem:
             container, index = node.args
             value = self.values[container]  # type: ignore[index]
-            return value if isinstance(value, Unknown) else value[index]
+            return self._in_place_of(node) if isinstance(value, Unknown) else value[index]
         if not isinstance(node.target, torch._ops.OpOverload):
             if any(isinstance(value, Traced | Unknown) for value in _flat(list(arguments.values()))):
                 self._refuse(node, str(node.target), Unsupported(*refusal("", "")))
@@ -105,18 +105,18 @@ class _Reader:
         handler = HANDLERS.get(base)
         if handler is None:
             self._refuse(node, name, Unsupported(*refusal(name, _class(origin(node)))))
-            return Unknown()
+            return self._in_place_of(node)
         if base.endswith("softmax") and any(user.op != "output" for user in node.users):
             why = "softmax in the middle divides by a sum of activations; only a trailing one can run on the host"
             self._refuse(node, name, Unsupported(why, "remove it, or train with ReLU in its place"))
-            return Unknown()
+            return self._in_place_of(node)
         if any(isinstance(value, Unknown) for value in values):
             return Unknown()
         try:
             return handler(self.translation, self._call(node, base, arguments))
         except Unsupported as problem:
             self._refuse(node, name, problem)
-            return Unknown()
+            return self._in_place_of(node)
 
     def _call(self, node: fx.Node, name: str, arguments: dict[str, Any]) -> Call:
         found = node.meta.get("val")
@@ -162,7 +162,14 @@ class _Reader:
         with torch.no_grad():
             return node.target(*positional, **named)
 
-    def _inside_refused_module(self, node: fx.Node) -> Unknown | None:
+    def _in_place_of(self, node: fx.Node) -> Traced | Unknown:
+        """A value to go on with after a refusal, so that what follows is looked at too."""
+        found = node.meta.get("val")
+        if isinstance(found, Tensor) and found.ndim > 1 and found.shape[0] == self.translation.batch:
+            return Traced("", tuple(int(size) for size in found.shape[1:]))
+        return Unknown()
+
+    def _inside_refused_module(self, node: fx.Node) -> Traced | Unknown | None:
         """Refuse LSTMs, attention and the like as one thing, rather than each operator in them."""
         for path, module in reversed(list((node.meta.get("nn_module_stack") or {}).values())):
             kind = str(module).rpartition(".")[2]
@@ -170,7 +177,7 @@ class _Reader:
                 where = origin(node)
                 why, hint = MODULES[kind]
                 self._add(str(path) or kind, kind, where.line, why, hint)
-                return Unknown()
+                return self._in_place_of(node)
         return None
 
     def _refuse(self, node: fx.Node, name: str, problem: Unsupported) -> None:
@@ -194,7 +201,7 @@ class _Reader:
 
     def _refuse_changed_buffers(self) -> None:
         for spec in self.program.graph_signature.output_specs:
-            if spec.kind not in (OutputKind.USER_OUTPUT,):
+            if spec.kind not in (OutputKind.USER_OUTPUT, OutputKind.USER_INPUT_MUTATION):
                 why = "is changed while the model runs: the next sample would be computed differently"
                 target = spec.target or "a buffer"
                 self.problems[(target, "")] = Problem(target, why, "make the model a function of its input")

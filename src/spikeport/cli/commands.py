@@ -1,4 +1,4 @@
-"""The five commands. Each reads its arguments, calls the public function of its name, and says what came of it."""
+"""The commands. Each reads its arguments, calls the public function of its name, and says what came of it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport import certify
 from spikeport.backends.reference import simulate
 from spikeport.cli.console import Console
 from spikeport.cli.loading import check_outputs, load_data, load_model
@@ -47,7 +48,7 @@ def command(function: Callable[..., int | None]) -> click.Command:
             warnings.filterwarnings("ignore", r".isinstance\(treespec, LeafSpec\)", FutureWarning, "copyreg")
             return function(console, **arguments) or 0
 
-    made = click.command(function.__name__.removesuffix("_command"))(run)
+    made = click.command(function.__name__.removesuffix("_command").replace("_", "-"))(run)
     made.params.append(
         click.Option(["--json"], is_flag=True, expose_value=False, help="Print one JSON document, also for errors.")
     )
@@ -207,6 +208,50 @@ def run_command(console: Console, file: str, data: str, limit: int | None) -> No
 
 
 @command
+@click.argument("file", metavar="MODEL.spk")
+@click.option("-o", "--output", required=True, metavar="CERT.json", help="Where to write the certificate.")
+def certify_command(console: Console, file: str, output: str) -> None:
+    """Write a certificate of a spiking model.
+
+    It states hashes, bounds, drain bound and recorded outputs, all of which `check-certificate` proves again, and what
+    was measured.
+
+    \b
+    Example:
+      spikeport certify mlp.spk -o mlp.cert.json
+    """
+    check_outputs((output, (".json",)))
+    model = load(_existing(file, (".spk",)))
+    document = model.certificate
+    certify.write(document, output)
+    n = 0 if model.samples is None else len(model.samples)
+    console.say(f"{len(document['layers'])} layers, {len(document['hashes']['tensors'])} tensors, {n} recorded samples")
+    if not n:
+        console.note("the model keeps no samples, so the certificate records no outputs: convert it again to have some")
+    console.document({"model": file, "certificate": output, "samples": n, "sha256": document["sha256"]})
+    console.wrote(output)
+
+
+@command
+@click.argument("certificate", metavar="CERT.json")
+@click.argument("file", metavar="MODEL.spk")
+def check_certificate_command(console: Console, certificate: str, file: str) -> int:
+    """Prove a certificate of a spiking model again.
+
+    The checker shares no code with the rest; `python -m spikeport.certify.checker` is the same. The exit code is 1 if
+    something is false.
+
+    \b
+    Example:
+      spikeport check-certificate mlp.cert.json mlp.spk
+    """
+    found = certify.check(_existing(certificate, (".json",)), _existing(file, (".spk",)))
+    console.say("\n".join(found) or "proved")
+    console.document({"certificate": certificate, "model": file, "ok": not found, "false": found})
+    return 1 if found else 0
+
+
+@command
 def version_command(console: Console) -> None:
     """Print versions of spikeport and of its company.
 
@@ -312,4 +357,12 @@ def _class_numbers(labels: NDArray[Any] | None) -> bool:
     return labels is None or (labels.ndim == 1 and labels.dtype.kind in "iub")
 
 
-COMMANDS = (convert_command, validate_command, export_command, run_command, version_command)
+COMMANDS = (
+    convert_command,
+    validate_command,
+    certify_command,
+    check_certificate_command,
+    export_command,
+    run_command,
+    version_command,
+)

@@ -8,12 +8,16 @@ from spikeport.errors import OptionError, Problem
 from spikeport.primitives import Accumulator, Approximation, ExecutionContract, Population, SpikingNetwork
 from spikeport.quantize import CountLayer, IntegerNetwork, Interval, Readout, bits
 
+MAX_STEPS = 2**20
+"""Most steps of a presentation; far more than any network needs."""
+
 
 def presentation_steps(network: IntegerNetwork, steps: int | None) -> int:
     """Steps over which input and biases are split: `steps`, or the largest L among the layers that the input feeds."""
     if steps is not None:
-        if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-            raise OptionError(Problem("steps", f"is {steps!r}", "give at least one step, or None for one a level"))
+        if not isinstance(steps, int) or isinstance(steps, bool) or not 1 <= steps <= MAX_STEPS:
+            why, hint = f"is {steps!r}", f"give 1 to {MAX_STEPS:,} steps, or None for one a level"
+            raise OptionError(Problem("steps", why, hint))
         return steps
     first = [network[c.target] for c in network.connections if c.source == network.input.name]
     levels = [layer.high for layer in first if isinstance(layer, CountLayer)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,7 +64,11 @@ class Graph:
 
 def build(nodes: Iterable[Node], output: str) -> Graph:
     """A `Graph` of the nodes that `output` needs, in evaluation order, with shapes inferred anew."""
+    nodes = list(nodes)
     table = {node.name: node for node in nodes}
+    if len(table) < len(nodes):
+        twice = sorted(name for name, times in Counter(node.name for node in nodes).items() if times > 1)
+        raise GraphError([Problem(name, "is a name used twice") for name in twice])
     order: dict[str, Node] = {}
     stack = [(output, False)]
     while stack:  # depth first, without recursion: deep models have thousands of nodes

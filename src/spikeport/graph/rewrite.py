@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.graph.graph import Graph, Node, build
-from spikeport.graph.ops import Add, Affine, Concat, Input, Quantize, Relu, Softmax
+from spikeport.graph.ops import Add, Affine, Concat, Input, Quantize, Relu, Softmax, apply
 from spikeport.primitives import Conv, Dense, MaxPool, Pad, Reshape, Routing, Shape, Slice, SumPool, Transpose, Upsample
 
 Floats = NDArray[np.floating]
@@ -70,7 +70,7 @@ def fold_scales(graph: Graph) -> Graph:
                 return _edit(graph, [replace(below, op=replace(below.op, weight=stretched)), rest])
             case Add():
                 parts = [
-                    Node(f"{node.name}.{i}", Affine(scale), (name,), below.shape, node.source)
+                    Node(_fresh(graph, f"{node.name}.{i}"), Affine(scale), (name,), below.shape, node.source)
                     for i, name in enumerate(below.inputs)
                 ]
                 return _edit(graph, [replace(below, inputs=tuple(p.name for p in parts)), rest], parts)
@@ -80,7 +80,9 @@ def fold_scales(graph: Graph) -> Graph:
                 for i, name in enumerate(below.inputs):
                     stop = start + graph[name].shape[axis]
                     part = np.take(full, range(start, stop), axis)
-                    parts.append(Node(f"{node.name}.{i}", Affine(part), (name,), graph[name].shape, node.source))
+                    parts.append(
+                        Node(_fresh(graph, f"{node.name}.{i}"), Affine(part), (name,), graph[name].shape, node.source)
+                    )
                     start = stop
                 return _edit(graph, [replace(below, inputs=tuple(p.name for p in parts)), rest], parts)
             case SumPool() | Pad() | Slice() | Upsample() if channels is not None:
@@ -109,12 +111,13 @@ def neurons_first(graph: Graph) -> Graph:
             moved = Node(node.name, node.op, below.inputs, above.shape, node.source)
             return _swap(graph, node, below, moved)
         pool = graph[below.inputs[0]] if below.inputs else below
-        rising = isinstance(below.op, Affine) and isinstance(pool.op, MaxPool) and _rises(below.op, below.shape)
-        if not rising or len(users[pool.name]) != 1 or pool.name == graph.output:
+        if not isinstance(below.op, Affine) or not isinstance(pool.op, MaxPool) or not _rises(below.op, below.shape):
+            continue
+        if len(users[pool.name]) != 1 or pool.name == graph.output:
             continue
         if is_current(graph, pool.inputs[0]):
             shape = graph[pool.inputs[0]].shape
-            inner = replace(below, inputs=pool.inputs, shape=shape)
+            inner = replace(below, op=_by_channel(below.op, below.shape), inputs=pool.inputs, shape=shape)
             moved = Node(node.name, node.op, (below.name,), shape, node.source)
             table = {below.name: inner, node.name: moved, pool.name: replace(pool, inputs=(node.name,))}
             nodes = [table.get(n.name, _reading(n, node.name, pool.name)) for n in graph.nodes]
@@ -130,7 +133,8 @@ def maxima_first(graph: Graph) -> Graph:
             continue
         if len(graph.consumers()[below.name]) == 1 and _rises(below.op, below.shape):
             moved = Node(node.name, node.op, below.inputs, graph[below.inputs[0]].shape, node.source)
-            return _swap(graph, node, below, moved)
+            after = replace(below, op=_by_channel(below.op, below.shape), shape=node.shape)
+            return _swap(graph, node, after, moved)
     return graph
 
 
@@ -162,14 +166,14 @@ def insert_quantizers(graph: Graph) -> Graph:
     """Puts a `Quantize` (a rectifier where nothing is negative) wherever a linear result must become spikes:
 
     it has several readers, or its reader has weights of its own, or is a maximum, or moves channels in a way that no
-    per-channel threshold survives.
+    per-channel threshold survives; and wherever spikes were scaled differently that a convolution or a sum reads as one.
     """
     for _ in range(2 * len(graph.nodes) + 1):
         place = next(_unspiked(graph), None)
         if place is None:
             return graph
         op = Relu() if place in nonnegative(graph) else Quantize()
-        name = f"{place}.spikes"
+        name = _fresh(graph, f"{place}.spikes")
         node = Node(name, op, (place,), graph[place].shape, graph[place].source)
         others = [_reading(n, place, name) for n in graph.nodes]
         output = name if graph.output == place else graph.output
@@ -181,6 +185,8 @@ def _unspiked(graph: Graph) -> Iterator[str]:
     """Names of values that must become spikes first, in order."""
     users = graph.consumers()
     for node in graph.nodes:
+        if isinstance(node.op, Conv | SumPool) and not is_current(graph, node.inputs[0]) and not _one_gain(graph, node):
+            yield from _nearest_scales(graph, node.inputs[0])
         mixed = isinstance(node.op, Concat) and not all(is_current(graph, i) for i in node.inputs)
         for name in node.inputs:
             if not is_current(graph, name):
@@ -198,6 +204,58 @@ def _unspiked(graph: Graph) -> Iterator[str]:
             )
             if many or weights or moves or mixed:
                 yield name
+
+
+def _one_gain(graph: Graph, node: Node) -> bool:
+    """Whether spikes that a reader multiplies by one weight, or sums, were scaled by one factor on the way."""
+    gain = _gain(graph, node.inputs[0])
+    if gain is None:
+        return False
+    if isinstance(node.op, SumPool):
+        return _summed_gain(node.op, gain) is not None
+    return per_channel(gain, gain.shape) is not None
+
+
+def _gain(graph: Graph, name: str) -> Floats | None:
+    """What spikes are multiplied by until they are a value; NaN where nothing ever spikes, None if sums mix several factors."""
+    node = graph[name]
+    if is_spiking(node.op):
+        return np.ones(node.shape)
+    parts = [_gain(graph, i) for i in node.inputs]
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    match node.op:
+        case Affine(scale):
+            return known[0] if scale is None else known[0] * scale
+        case Pad(width):
+            return np.pad(known[0], width, constant_values=np.nan)
+        case SumPool():
+            return _summed_gain(node.op, known[0])
+        case _:
+            return np.asarray(apply(node.op, [part[None] for part in known])[0])
+
+
+def _summed_gain(op: SumPool, gain: Floats) -> Floats | None:
+    window = MaxPool(op.kernel, op.stride, op.padding, (1,) * len(op.kernel))
+    far = np.finfo(np.float64).max
+    highest = apply(window, [np.where(np.isnan(gain), -far, gain)[None]])[0]
+    lowest = -apply(window, [np.where(np.isnan(gain), -far, -gain)[None]])[0]
+    if not np.array_equal(np.where(highest <= -far, 0, highest), np.where(lowest >= far, 0, lowest)):
+        return None
+    return np.where(highest <= -far, np.nan, highest)
+
+
+def _nearest_scales(graph: Graph, name: str) -> Iterator[str]:
+    """The last scaling on each way from spikes to a value."""
+    node = graph[name]
+    if is_spiking(node.op):
+        return
+    if isinstance(node.op, Affine) and node.op.scale is not None:
+        yield name
+        return
+    for i in node.inputs:
+        yield from _nearest_scales(graph, i)
 
 
 def is_spiking(op: object) -> bool:
@@ -285,6 +343,16 @@ def _has_affine(graph: Graph, name: str) -> bool:
     return False
 
 
+def _by_channel(op: Affine, shape: Shape) -> Affine:
+    """An affine operation that is uniform in each channel, for values of any size."""
+
+    def smaller(array: Floats | None) -> Floats | None:
+        channels = None if array is None else per_channel(array, shape)
+        return None if channels is None else channels.reshape(-1, *(1,) * (len(shape) - 1))
+
+    return Affine(smaller(op.scale), smaller(op.shift))
+
+
 def _rises(op: Affine, shape: Shape) -> bool:
     """Whether an affine operation keeps the order of values inside each channel."""
     scale = np.ones(()) if op.scale is None else op.scale
@@ -312,6 +380,15 @@ def _sum(a: Floats | None, b: Floats | None) -> Floats | None:
     if a is None or b is None:
         return b if a is None else a
     return np.asarray(a.astype(np.float64) + b.astype(np.float64), dtype=np.result_type(a, b))
+
+
+def _fresh(graph: Graph, name: str) -> str:
+    """The name, numbered where the graph has it already."""
+    found, number = name, 1
+    while found in graph.by_name:
+        number += 1
+        found = f"{name}_{number}"
+    return found
 
 
 def _edit(graph: Graph, changed: Sequence[Node], added: Sequence[Node] = ()) -> Graph:
@@ -346,5 +423,5 @@ def _swap(graph: Graph, upper: Node, lower: Node, moved: Node) -> Graph:
 
 def _hoist(graph: Graph, node: Node, below: Node, scale: Affine, rest: Node) -> Graph:
     """Move a scale from after `below` to before it; the shift stays in `rest`."""
-    inner = Node(f"{node.name}.scale", scale, below.inputs, graph[below.inputs[0]].shape, node.source)
+    inner = Node(_fresh(graph, f"{node.name}.scale"), scale, below.inputs, graph[below.inputs[0]].shape, node.source)
     return _edit(graph, [replace(below, inputs=(inner.name,)), rest], [inner])

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport import codes
+from spikeport import certify, codes
 from spikeport.backends import reference
 from spikeport.errors import ArchiveError, DataError, Problem
 from spikeport.graph import Graph, apply
 from spikeport.model import archive, codec
 from spikeport.model.summary import summary
-from spikeport.primitives import Code, Ledger, Recording, SpikingNetwork
+from spikeport.primitives import Code, Ledger, Recording, SpikingNetwork, frozen
 from spikeport.quantize import IntegerNetwork, Layer, evaluate, input_problems
 from spikeport.report import Report, report_from_json
 
@@ -44,7 +44,13 @@ class SpikingModel:
     """Populations and connections under the chosen code."""
     report: Report
     """What was proved and measured, on the last `validate` or at conversion."""
+    samples: NDArray[np.int64] | None = None
+    """A few inputs as integers, shape (sample, *input), whose counts the certificate records."""
     _evaluators: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.samples is not None:
+            object.__setattr__(self, "samples", frozen(self.samples))
 
     def __call__(self, x: Any) -> Any:
         """Outputs for a batch, exactly those of the spiking network at rest.
@@ -75,11 +81,7 @@ class SpikingModel:
             why = f"is a {type(x).__name__}, not a tensor or array"
             raise DataError(Problem("input", why, "pass torch.tensor(x) or np.asarray(x)"))
         if len(x.shape) == len(encoder.shape) + 2 and encoder.kind == "events":
-            bins = x.reshape(-1, *x.shape[2:])
-            problems = input_problems(encoder, bins if isinstance(x, np.ndarray) else bins.numpy(force=True))
-            if problems:
-                raise DataError(problems)
-            x = x.sum(0)
+            x = self._summed(x)
         if isinstance(x, np.ndarray):
             return evaluate(self.integer, x, visit=visit)
         from spikeport.backends.torch import ExactEvaluator
@@ -88,6 +90,18 @@ class SpikingModel:
         if device not in self._evaluators:
             self._evaluators[device] = ExactEvaluator(self.integer, device=device)
         return self._evaluators[device](x, visit=visit)
+
+    def _summed(self, x: Any) -> Any:
+        """Time bins as the frame that they sum to; the same bins are refused as by `simulate`."""
+        bins = reference.as_array(x)
+        steps = self.network.contract.presentation
+        if len(bins) > steps:
+            hint = f"convert with steps={len(bins)}, or sum the events into {steps} bins"
+            raise DataError(Problem("input", f"has {len(bins)} time bins, the network presents {steps}", hint))
+        problems = input_problems(self.integer.input, bins.reshape(-1, *bins.shape[2:]))
+        if problems:
+            raise DataError(problems)
+        return x.sum(0) if isinstance(x, np.ndarray) else x.float().sum(0)
 
     def _on_model_scale(self, total: NDArray[np.int64]) -> NDArray[Any]:
         value: NDArray[Any] = total * self.integer.readout.scale
@@ -109,7 +123,11 @@ class SpikingModel:
         """The same integers carried by another code; the report then waits for `validate`."""
         network = codes.encode(self.integer, code, steps=steps)
         return SpikingModel(
-            self.graph, self.integer, network, self.report.without_stepping(code, network.contract.max_steps)
+            self.graph,
+            self.integer,
+            network,
+            self.report.without_stepping(code, network.contract.max_steps),
+            self.samples,
         )
 
     def __repr__(self) -> str:
@@ -127,6 +145,21 @@ class SpikingModel:
         """What was lost on the way, where, and how much."""
         return self.network.ledger
 
+    @cached_property
+    def certificate(self) -> dict[str, Any]:
+        """All that is proved and was measured, as JSON values; `spikeport check-certificate` proves it again.
+
+        Raises:
+            OptionError: a code that has no certificate yet.
+        """
+        counts: dict[str, NDArray[np.int64]] = {}
+        readout = None
+        if self.samples is not None:
+            plain = replace(self.integer.input, scale=np.ones(()), gain=None, shift=None)  # they are encoded already
+            integer = replace(self.integer, input=plain)
+            readout = evaluate(integer, self.samples, visit=lambda layer, count: counts.update({layer.name: count}))
+        return certify.certificate(self.graph, self.integer, self.network, self.report, self.samples, readout, counts)
+
     def summary(self) -> str:
         """Layers, levels, synapses, latency and spikes as a table."""
         return summary(self.integer, self.network, self.report)
@@ -137,11 +170,14 @@ class SpikingModel:
         Raises:
             FileError: the folder does not exist, is not writable, or is full.
         """
-        structure, arrays = codec.encode((self.graph, self.integer))
+        structure, arrays = codec.encode(((self.graph, self.integer), self.samples))
+        assert isinstance(structure, list)
+        content, samples = structure
         contract = self.network.contract
         document = {
             "format": FORMAT,
-            "content": structure,
+            "content": content,
+            **({} if samples is None else {"samples": samples}),
             "code": contract.code,
             "presentation": contract.presentation,
         }
@@ -170,7 +206,7 @@ def load(path: str | Path) -> SpikingModel:
             Problem(f"{path}: model.json", f"is not of the format {FORMAT}", "use the spikeport that wrote it")
         )
     try:
-        content = codec.decode(model["content"], arrays)
+        content, samples = _decoded(model["content"], model.get("samples"), arrays)
         match content:
             case (Graph() as graph, IntegerNetwork() as integer) if graph.input.shape == integer.input.shape:
                 network = _network(integer, model["code"], model["presentation"])
@@ -179,7 +215,22 @@ def load(path: str | Path) -> SpikingModel:
         report = report_from_json(documents["report.json"].decode())
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArchiveError(Problem(str(path), f"holds a model that is not well formed: {error}")) from error
-    return SpikingModel(graph, integer, network, report)
+    return SpikingModel(graph, integer, network, report, samples)
+
+
+def _decoded(
+    content: object, samples: object, arrays: Mapping[str, NDArray[Any]]
+) -> tuple[object, NDArray[np.int64] | None]:
+    """Graph and integers, and the samples if the file holds any."""
+    match codec.decode([content, samples], arrays):
+        case ((_, IntegerNetwork() as integer) as pair, np.ndarray() as x):
+            fits = x.dtype == np.int64 and x.shape[1:] == integer.input.shape and len(x) > 0
+            if not fits or x.min() < integer.input.low or x.max() > integer.input.high:
+                raise ValueError("its samples are no inputs of the network")
+            return pair, x
+        case (pair, None):
+            return pair, None
+    raise ValueError("its samples are not an array")
 
 
 def _network(integer: IntegerNetwork, code: object, presentation: object) -> SpikingNetwork:

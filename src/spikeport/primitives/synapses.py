@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.primitives.frozen import freeze_fields
@@ -134,8 +133,3 @@ class Connection:
     @property
     def name(self) -> str:
         return f"{self.source} -> {self.target}"
-
-
-def is_zero(array: NDArray[Any] | None) -> bool:
-    """Whether an optional additive term changes nothing."""
-    return array is None or not np.any(array)

@@ -39,8 +39,12 @@ class Term:
         return self.path.weight is None
 
 
-def term(path: Path, shape: Shape, source_shape: Shape, source_scale: Floats, weight_output: Shape) -> Term:
+def term(
+    path: Path, shape: Shape, source_shape: Shape, source_scale: Floats, weight_output: Shape, *, channels: bool = True
+) -> Term:
     """Multiply a path's weights by the scale of what enters them.
+
+    `channels` False: the layer has one scale for all channels, so that it does not matter which weights feed which.
 
     Raises:
         QuantizeError: the path mixes counts of different sizes in a way that no integer weight can undo.
@@ -57,16 +61,16 @@ def term(path: Path, shape: Shape, source_shape: Shape, source_scale: Floats, we
         case Dense(weight):
             real = weight.astype(np.float64) * np.nan_to_num(scale)
         case Conv(weight, groups=groups):
-            channels = per_channel(scale, scale.shape)
-            if channels is None:
+            uniform = per_channel(scale, scale.shape)
+            if uniform is None:
                 raise QuantizeError(
                     Problem(where, "scales the positions of a feature map differently", "scale channels instead")
                 )
-            incoming = np.nan_to_num(channels).reshape(groups, 1, -1).repeat(len(weight) // groups, axis=1)
+            incoming = np.nan_to_num(uniform).reshape(groups, 1, -1).repeat(len(weight) // groups, axis=1)
             incoming = incoming.reshape(len(weight), -1, *(1,) * (weight.ndim - 2))
             real = weight.astype(np.float64) * incoming
-    found = channel_source(path, shape[0], weight_output)
-    if found is None:
+    found = channel_source(path, shape[0], weight_output) if channels else None
+    if found is None and channels:
         raise QuantizeError(
             Problem(where, "mixes channels between the weights and the neuron", "apply the activation first")
         )
@@ -117,7 +121,6 @@ def count_layer(
             raise QuantizeError(_too_small(name, threshold, wished))
         layer, connections = _rounded(name, shape, terms, constant, scale, threshold, low, high)
         total = combine([reach(c.synapses, sources[c.source]) for c in connections])
-        layer = replace(layer, bias=effective_bias(layer, total))
         excess = needed(layer, total).reshape(shape[0], -1).max(axis=1) / room
         if excess.max() <= 1:
             return layer, connections
@@ -125,11 +128,11 @@ def count_layer(
 
 
 def needed(layer: CountLayer | Readout, total: Interval) -> NDArray[np.int64]:
-    """Largest `-v` or `v + 1` that each membrane can reach, whichever code carries the counts; below 2**(bits - 1) it fits."""
+    """Largest `-v` or `v + 1` that each membrane can reach under its effective bias; up to 2**(bits - 1) it fits."""
     if isinstance(layer, Readout):
         sums = with_constant(total, layer.bias)
         return np.maximum(-sums.low, sums.high + 1)
-    sums = with_constant(total, layer.bias, layer.offset)
+    sums = with_constant(total, effective_bias(layer, total), layer.offset)
     held = membrane(layer, sums)
     return np.maximum(np.maximum(-held.low, held.high + 1), np.maximum(-sums.low, sums.high + 1))
 
@@ -163,6 +166,11 @@ def effective_bias(layer: CountLayer, total: Interval) -> NDArray[np.int64]:
     low = deepest.min(axis=shared, keepdims=True).reshape(layer.bias.shape)
     high = highest.max(axis=shared, keepdims=True).reshape(layer.bias.shape)
     return np.clip(layer.bias, low, high)
+
+
+def settled(layer: CountLayer | Readout, total: Interval) -> CountLayer | Readout:
+    """The layer as it is kept, when its weights and bias are final: with its effective bias."""
+    return layer if isinstance(layer, Readout) else replace(layer, bias=effective_bias(layer, total))
 
 
 def fits(layer: CountLayer | Readout, total: Interval, state_bits: int) -> bool:
@@ -225,7 +233,9 @@ def _rounded(
 
 
 def scaled_weight(t: Term, factor: Floats) -> Floats:
-    """A term's real weights in units of the membrane; `factor` is threshold / scale of each channel of the layer."""
+    """A term's real weights in units of the membrane; `factor` is threshold / scale, of each channel of the layer or of all."""
+    if factor.ndim == 0:
+        return t.weight * factor
     if t.channel is None:
         return t.weight * factor.reshape(-1, *(1,) * (t.weight.ndim - 1))
     rows = np.zeros(len(t.weight))

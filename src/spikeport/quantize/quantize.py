@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.errors import OptionError, Problem, QuantizeError
+from spikeport.errors import OptionError, Problem, ProofError, QuantizeError
 from spikeport.graph import (
     Affine,
     Graph,
@@ -30,6 +30,7 @@ from spikeport.graph import (
     NumpyOperations,
     Operations,
     Relu,
+    evaluate,
     insert_quantizers,
     is_spiking,
     normalized,
@@ -47,6 +48,7 @@ from spikeport.quantize.layers import (
     fits,
     readout_layer,
     scaled_weight,
+    settled,
     term,
     with_correction,
 )
@@ -66,6 +68,12 @@ from spikeport.quantize.scales import best_scales
 Floats = NDArray[np.floating]
 CHUNK = 32
 """Samples evaluated at once."""
+REWRITES_PROVED = 16
+"""Samples on which the rewritten graph is compared with the captured one."""
+REWRITE_TOLERANCE = 1e-5
+"""Largest difference over the output's scale: folded weights are stored in the parameters' own precision."""
+FAR = 2**48
+"""Biases beyond every membrane."""
 UNITS = "of the model's units"
 
 
@@ -109,6 +117,20 @@ def prepared(graph: Graph) -> Graph:
     return insert_quantizers(normalized(body))
 
 
+def prove_same(graph: Graph, ready: Graph, x: NDArray[Any], operations: Operations | None) -> None:
+    """Check on real inputs that the rewrites left the graph's function as it was.
+
+    Raises:
+        ProofError: they did not, which is a bug of ours.
+    """
+    body, _ = split_host_tail(graph)
+    expected, found = (evaluate(g, np.asarray(x, np.float64), operations=operations) for g in (body, ready))
+    scale, difference = float(np.abs(expected).max(initial=0.0)), float(np.abs(found - expected).max(initial=0.0))
+    if not difference <= REWRITE_TOLERANCE * (scale or 1.0):
+        why = f"rewriting the graph changed its output by {difference:.2e} at a scale of {scale:.2e}"
+        raise ProofError(Problem(graph.output, why, "this is a bug of spikeport; please report it with the model"))
+
+
 def quantize(
     graph: Graph,
     samples: NDArray[Any],
@@ -129,13 +151,15 @@ def quantize(
         progress: show a bar.
 
     Raises:
-        QuantizeError: layers that have no integer form, all of them.
+        QuantizeError: a layer that has no integer form; those after it depend on it and are not looked at.
         DataError: samples that do not fit.
         OptionError: levels for a layer that does not exist.
     """
     _, tail = split_host_tail(graph)
-    calibration = _Calibration(prepared(graph), options, operations, exact_operations)
+    ready = prepared(graph)
+    calibration = _Calibration(ready, options, operations, exact_operations)
     calibration.enter(samples)
+    prove_same(graph, ready, samples[:REWRITES_PROVED], exact_operations or operations)
     for node in track(calibration.graph.nodes, "quantize", enabled=progress):
         calibration.visit(node)
     calibration.read_out()
@@ -241,13 +265,13 @@ class _Calibration:
             self.operations.apply(node.op, inputs) for inputs in zip(*(values[i] for i in node.inputs), strict=True)
         ]
 
-    def _terms(self, paths: tuple[Path, ...], shape: tuple[int, ...]) -> tuple[Term, ...]:
+    def _terms(self, paths: tuple[Path, ...], shape: tuple[int, ...], *, channels: bool = True) -> tuple[Term, ...]:
         terms = []
         for path in paths:
             source = self.graph[path.source].shape
             before = shape_after(source, path.before)
             output = before if path.weight is None else output_shape(path.weight, [before])
-            terms.append(term(path, shape, source, self.scales[path.source], output))
+            terms.append(term(path, shape, source, self.scales[path.source], output, channels=channels))
         return tuple(terms)
 
     def _count_layer(self, node: Node) -> None:
@@ -324,16 +348,22 @@ class _Calibration:
         self, name: str, connections: tuple[Connection, ...], terms: tuple[Term, ...], factor: Floats
     ) -> None:
         """Ledger entry of what rounding did to a layer's weights."""
-        error = 0.0
+        changes = {"weights": 0.0, "coefficients": 0.0}
         for t, connection in zip(terms, connections, strict=True):
-            if t.path.weight is None or connection.weighted is None:
-                continue
-            real = scaled_weight(t, factor).reshape(len(t.weight), -1)
-            change = np.abs(connection.weighted.weight.reshape(real.shape) - real).max(axis=1)
-            largest = np.abs(real).max(axis=1)
-            error = max(error, float((change[largest > 0] / largest[largest > 0]).max(initial=0.0)))
-        what = f"weights rounded to {self.options.weight_bits} bits"
-        self.ledger.append(Approximation(name, what, 100 * error, "% of a neuron's largest weight"))
+            assert connection.weighted is not None
+            real, whole = np.broadcast_arrays(np.atleast_1d(scaled_weight(t, factor)), connection.weighted.weight)
+            largest = np.abs(real).reshape(len(real), -1).max(axis=1)
+            change = np.abs(whole - real).reshape(len(real), -1).max(axis=1)
+            kind = "coefficients" if t.is_identity else "weights"
+            changes[kind] = max(changes[kind], float((change[largest > 0] / largest[largest > 0]).max(initial=0.0)))
+        if not all(t.is_identity for t in terms):
+            what = f"weights rounded to {self.options.weight_bits} bits"
+            self.ledger.append(Approximation(name, what, 100 * changes["weights"], "% of a neuron's largest weight"))
+        if any(t.is_identity for t in terms):
+            what = "coefficients of connections without weights rounded to integers, as wide as they need"
+            self.ledger.append(
+                Approximation(name, what, 100 * changes["coefficients"], "% of the largest of a channel")
+            )
 
     def _through(self, path: Path, parts: list[Any]) -> list[NDArray[Any]]:
         """Counts as they arrive at a path's weights."""
@@ -362,7 +392,7 @@ class _Calibration:
         """The last layer: the graph's output."""
         output = self.graph[self.graph.output]
         name = "output" if "output" not in self.graph.by_name else f"{output.name}.output"
-        terms = self._terms(self.output_paths, output.shape)
+        terms = self._terms(self.output_paths, output.shape, channels=False)
         readout, connections = readout_layer(
             name,
             output.shape,
@@ -372,7 +402,7 @@ class _Calibration:
             state_bits=self.options.state_bits,
             sources=self.intervals,
         )
-        factor = np.full(output.shape[0], 1 / readout.scale)
+        factor = np.asarray(1 / readout.scale)
         connections = self._refined(readout, connections, terms, factor)
         self._remember_weights(name, connections, terms, factor)
         readout, _ = self._corrected(readout, connections, self.model[output.name], np.asarray(readout.scale))
@@ -397,15 +427,19 @@ class _Calibration:
         """The layer with the mean error of its input moved into its bias, and its integer input without bias."""
         totals = self._drive(connections)
         axes = (0, *range(2, 1 + len(layer.shape)))
-        n = sum(map(len, totals))
-        error = sum(
-            (self.operations.store(m).astype(np.float64) - (t + layer.bias) * unit).mean(axis=axes, keepdims=True)
-            * len(t)
-            for m, t in zip(model, totals, strict=True)
-        )
-        shift = np.rint(np.clip(error[0] / n / unit, -BEYOND, BEYOND)).astype(np.int64)
+        counted = (
+            np.abs(layer.bias) < FAR
+        )  # what stands far outside any membrane says nothing about the rest of its channel
+        error, weight = np.zeros(1), np.zeros(1)
+        for m, t in zip(model, totals, strict=True):
+            missing = self.operations.store(m).astype(np.float64) - (t + layer.bias) * unit
+            error = error + np.where(counted, missing, 0.0).sum(axis=axes, keepdims=True)
+            weight = weight + np.broadcast_to(counted, missing.shape).sum(axis=axes, keepdims=True)
+        mean = (error / np.maximum(weight, 1))[0]
+        shift = np.rint(np.clip(mean / unit, -BEYOND, BEYOND)).astype(np.int64)
         total = combine([reach(c.synapses, self.intervals[c.source]) for c in connections])
-        return with_correction(layer, shift, total, self.options.state_bits), totals
+        corrected = with_correction(layer, shift, total, self.options.state_bits)
+        return settled(corrected, total), totals
 
     def _add(
         self, layer: CountLayer | MaxLayer, connections: tuple[Connection, ...], values: list[NDArray[np.int64]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
@@ -152,7 +152,8 @@ def _decode_fields(kind: Any, value: Any, where: str, problems: list[Problem]) -
         return None
     hints = _hints(kind)
     before = len(problems)
-    problems += [Problem(f"{where}.{name}", "is missing") for name in hints if name not in value]
+    newer = {field.name for field in fields(kind) if field.default is not MISSING}  # older files are without them
+    problems += [Problem(f"{where}.{name}", "is missing") for name in hints if name not in value and name not in newer]
     problems += [Problem(f"{where}: {name!r:.60}", "is no field of it") for name in value if name not in hints]
     found = {
         name: _decode(hint, value[name], f"{where}.{name}", problems) for name, hint in hints.items() if name in value

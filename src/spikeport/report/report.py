@@ -141,6 +141,8 @@ class Report:
     """Largest acceptable upper end of `gap_interval` in points, or loss of agreement in percent without labels."""
     misses: tuple[str, ...]
     """What was asked for and not reached; empty if all is well."""
+    data_hash: str = ""
+    """SHA-256 of the inputs and labels that the figures were measured on; empty if there were none."""
 
     @property
     def ok(self) -> bool:

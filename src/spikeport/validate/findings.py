@@ -34,6 +34,8 @@ from spikeport.version import __version__
 
 GAP_TOLERANCE = 1.0
 """Percentage points: default for the upper end of the gap's interval, and for the loss of agreement without labels."""
+REGRESSION_TOLERANCE = 10.0
+"""Percent: default for the relative error where outputs are no classes; beyond it something is wrong, not just coarse."""
 UNSIGNED = ("phased", "population", "radix")
 """Codes that carry a layer of both signs by two populations."""
 KINDS: Mapping[type[Layer], Literal["neurons", "max", "read-out"]] = {
@@ -82,6 +84,7 @@ def make_report(
     proof: Proof,
     *,
     tolerance: float | None = None,
+    data_hash: str = "",
 ) -> Report:
     """Every arrow of the road with its verdict, and what was missed."""
     limit = GAP_TOLERANCE if tolerance is None else tolerance
@@ -117,8 +120,11 @@ def make_report(
         lost.append(f"the gap may reach {interval[1]:.2f} points, more than {limit:g}")
     if interval is None and agreement is not None and 100 * disagreements > limit * n:
         lost.append(f"{agreement:.2f} % of the predictions agree, fewer than {100 - limit:g} %")
-    if regression is not None and 100 * regression.relative > limit and tolerance is not None:
-        lost.append(f"outputs differ by {100 * regression.relative:.2f} % (root mean square), more than {limit:g} %")
+    if regression is not None:
+        limit = REGRESSION_TOLERANCE if tolerance is None else tolerance
+        if 100 * regression.relative > limit:
+            size = f"{100 * regression.relative:.2f} % (root mean square)"
+            lost.append(f"outputs differ by {size}, more than {limit:g} %")
     misses += lost
     return Report(
         samples=n,
@@ -148,6 +154,7 @@ def make_report(
         versions=versions(),
         tolerance=limit,
         misses=tuple(misses),
+        data_hash=data_hash,
     )
 
 
@@ -218,8 +225,9 @@ def _measured(
         low, high = agreement_interval(round(n * (1 - agreement / 100)), n)
         return f"{agreement:.2f} % of {n:,} predictions agree, 95 % interval {low:.2f} to {high:.2f}; no labels"
     assert regression is not None
+    unused = "" if outputs.labels is None else "; the labels are no class numbers and were not used"
     relative = f"outputs differ by {100 * regression.relative:.3g} % (root mean square)"
-    return f"{relative}, at most {regression.largest:.3g}, {n:,} samples"
+    return f"{relative}, at most {regression.largest:.3g}, {n:,} samples{unused}"
 
 
 def _arrows(

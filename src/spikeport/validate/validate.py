@@ -17,6 +17,7 @@ from spikeport.undisturbed import undisturbed
 from spikeport.validate.agreement import Counts, Stepped, affordable_samples, step_and_compare
 from spikeport.validate.batches import Batch, batches
 from spikeport.validate.findings import Outputs, Proof, make_report
+from spikeport.validate.fingerprint import Fingerprint
 
 STEPPING_WORK = 2e11
 """Synaptic operations that `validate` spends on stepping samples unless told how many to step."""
@@ -44,7 +45,7 @@ def validate(
         model: the float model, an `nn.Module`; without it the graph saved at conversion serves.
         tolerance: largest acceptable upper end of the gap's 95 % interval in percentage points (default 1); without
             labels the largest acceptable percentage of disagreements; for regression the largest relative error in
-            percent (default: none).
+            percent (default 10).
         stepped: how many samples to step spike by spike and compare; by default as many as take about a minute.
         progress: show bars on standard error when it is a terminal.
 
@@ -69,13 +70,15 @@ def validate(
         limit = (
             stepped if stepped is not None else min(200, affordable_samples(snn.integer, snn.network, STEPPING_WORK))
         )
-        outputs, first = _outputs(snn, run, data, max(limit, PROVED), progress)
+        seen = Fingerprint()
+        outputs, first = _outputs(snn, run, data, max(limit, PROVED), progress, seen)
+        _check_labels(outputs)
         proof = Proof(snn.report.capture_difference, snn.report.capture_samples)
         if proof_with is not None:
             proof = proof_with(first[:PROVED])
         to_step = first[:limit]
         found = Stepped() if not len(to_step) else _step(snn, to_step, outputs.classes, progress)
-    return make_report(snn.integer, snn.network, outputs, found, proof, tolerance=tolerance)
+    return make_report(snn.integer, snn.network, outputs, found, proof, tolerance=tolerance, data_hash=seen.hexdigest())
 
 
 def _float_model(snn: SpikingModel, model: Any) -> tuple[Model, Callable[[NDArray[Any]], Proof] | None]:
@@ -104,7 +107,7 @@ def _float_operations() -> Any:
 
 
 def _outputs(
-    snn: SpikingModel, run: Model, data: Iterable[Any], limit: int, progress: bool
+    snn: SpikingModel, run: Model, data: Iterable[Any], limit: int, progress: bool, seen: Fingerprint
 ) -> tuple[Outputs, NDArray[Any]]:
     """Outputs of both sides for all samples, and the first `limit` samples, from as many batches as it takes."""
     model: list[NDArray[Any]] = []
@@ -113,6 +116,7 @@ def _outputs(
     kept: list[NDArray[Any]] = []
     left = limit
     for x, y in track(_fitting(snn, data), "validate", total=_length(data), enabled=progress):
+        seen.add(x, y)
         model.append(run(x))
         spiking.append(outputs_of(snn, x))
         if y is not None:
@@ -132,6 +136,16 @@ def _fitting(snn: SpikingModel, data: Iterable[Any]) -> Iterable[Batch]:
                 Problem("data", f"holds batches of shape {x.shape}", f"the model takes (batch, {expected})")
             )
         yield x, y
+
+
+def _check_labels(outputs: Outputs) -> None:
+    """Refuse labels that are one number a sample beside scores of classes, and are no classes."""
+    labels, model = outputs.labels, outputs.model
+    if labels is None or outputs.classes or labels.ndim != 1 or model.ndim != 2 or model.shape[1] < 2:
+        return
+    hint = f"give whole numbers from 0 to {model.shape[1] - 1}, or leave the labels out"
+    seen = f"{labels.dtype} from {labels.min():g} to {labels.max():g}"
+    raise DataError(Problem("labels", f"are {seen}, the model has {model.shape[1]} classes", hint))
 
 
 def _length(data: Any) -> int | None:

@@ -44,7 +44,8 @@ def split(total: NDArray[Any], step: int, steps: int) -> NDArray[Any]:
     """
     if not 0 <= step < steps:
         return np.zeros_like(total)
-    return np.floor_divide((step + 1) * total, steps) - np.floor_divide(step * total, steps)
+    each, rest = np.divmod(total, steps)  # in two parts, so that no product leaves int64
+    return each + (step + 1) * rest // steps - step * rest // steps
 
 
 @dataclass

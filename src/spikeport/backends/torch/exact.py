@@ -9,7 +9,7 @@ rounded up to k. A layer that does not fit is computed in float64.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -212,7 +212,11 @@ def _input_problem(encoder: InputEncoder, x: Tensor) -> Problem | None:
 
 @contextmanager
 def _full_precision() -> Iterator[None]:
-    """Products in true float32, whatever the surrounding program allows; its settings come back afterwards."""
+    """Products in true float32, whatever the surrounding program allows; its settings come back afterwards.
+
+    cuDNN may choose Winograd or FFT, which compute with fractions; without it a convolution on a GPU is a matrix product.
+    """
+    cudnn = torch.backends.cudnn.enabled
     places = [place for place in map(_setting, PRECISION_SETTINGS) if hasattr(place, "fp32_precision")]
     before = [place.fp32_precision for place in places]
     legacy = None if places else torch.get_float32_matmul_precision()
@@ -221,12 +225,11 @@ def _full_precision() -> Iterator[None]:
             place.fp32_precision = "ieee"
         if legacy is not None:  # torch before 2.9
             torch.set_float32_matmul_precision("highest")
-        with (
-            torch.autocast("cpu", enabled=False),
-            torch.backends.cudnn.flags(allow_tf32=False) if legacy else nullcontext(),
-        ):
+        torch.backends.cudnn.enabled = False
+        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
             yield
     finally:
+        torch.backends.cudnn.enabled = cudnn
         for place, was in zip(places, before, strict=True):
             place.fp32_precision = was
         if legacy is not None:
