@@ -14,7 +14,7 @@ class Approximation:
     what: str
     """What was done, for example `weights rounded to 8 bits`."""
     error: float
-    """Largest change in units of `unit`, clipping apart; 0.0 for a remark on who computes what."""
+    """Size of the change in units of `unit`, clipping apart; 0.0 for a remark on who computes what."""
     unit: str = ""
 
     def __str__(self) -> str:

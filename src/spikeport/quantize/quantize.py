@@ -348,22 +348,21 @@ class _Calibration:
         self, name: str, connections: tuple[Connection, ...], terms: tuple[Term, ...], factor: Floats
     ) -> None:
         """Ledger entry of what rounding did to a layer's weights."""
-        changes = {"weights": 0.0, "coefficients": 0.0}
+        lost = {"weights": [0.0, 0.0], "coefficients": [0.0, 0.0]}
         for t, connection in zip(terms, connections, strict=True):
             assert connection.weighted is not None
             real, whole = np.broadcast_arrays(np.atleast_1d(scaled_weight(t, factor)), connection.weighted.weight)
-            largest = np.abs(real).reshape(len(real), -1).max(axis=1)
-            change = np.abs(whole - real).reshape(len(real), -1).max(axis=1)
-            kind = "coefficients" if t.is_identity else "weights"
-            changes[kind] = max(changes[kind], float((change[largest > 0] / largest[largest > 0]).max(initial=0.0)))
+            sums = lost["coefficients" if t.is_identity else "weights"]
+            sums[0] += float(np.square(whole - real).sum())
+            sums[1] += float(np.square(real).sum())
+        percent = {kind: 100 * (change / size) ** 0.5 if size else 0.0 for kind, (change, size) in lost.items()}
+        unit = "% of their root mean square"
         if not all(t.is_identity for t in terms):
             what = f"weights rounded to {self.options.weight_bits} bits"
-            self.ledger.append(Approximation(name, what, 100 * changes["weights"], "% of a neuron's largest weight"))
+            self.ledger.append(Approximation(name, what, percent["weights"], unit))
         if any(t.is_identity for t in terms):
             what = "coefficients of connections without weights rounded to integers, as wide as they need"
-            self.ledger.append(
-                Approximation(name, what, 100 * changes["coefficients"], "% of the largest of a channel")
-            )
+            self.ledger.append(Approximation(name, what, percent["coefficients"], unit))
 
     def _through(self, path: Path, parts: list[Any]) -> list[NDArray[Any]]:
         """Counts as they arrive at a path's weights."""
