@@ -157,3 +157,15 @@ def test_event_bins_in_half_precision_sum_exactly() -> None:
         assert np.array_equal(snn.readout(bins.to(dtype)).numpy(), snn.readout(3 * frames).numpy())
     with pytest.raises(sp.DataError, match="9 time bins"):
         snn(torch.zeros(9, 2, 6))
+
+
+def test_ways_into_a_layer_that_multiply_are_refused_rather_than_followed() -> None:
+    def doubled(s: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(s.a(x))
+        for _ in range(12):
+            x = torch.cat([x, x], 1)[:, ::2]
+        return s.b(x)
+
+    model, x = made(doubled, 6, a=lambda: nn.Linear(6, 8), b=lambda: nn.Linear(8, 3))
+    with pytest.raises(sp.QuantizeError, match="more than 1,024 ways"):
+        sp.convert(model, [x], progress=False)

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.errors import Problem, QuantizeError
 from spikeport.graph import Add, Affine, Concat, Graph, Node, apply, is_spiking, output_shape, per_channel
 from spikeport.primitives import Conv, Dense, MaxPool, OneToOne, Pad, Reshape, Routing, Shape, Slice, SumPool, Synapse
 
 Floats = NDArray[np.floating]
+MAX_PATHS = 1024
+"""Ways from spikes into one layer; concatenating a value with itself doubles them each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,9 @@ def paths_into(graph: Graph, name: str) -> tuple[Path, ...]:
     found: list[Path] = []
     stack: list[tuple[str, tuple[Synapse | Affine, ...]]] = [(name, ())]
     while stack:
+        if len(found) + len(stack) > MAX_PATHS:
+            why = f"is reached on more than {MAX_PATHS:,} ways from spikes, without a neuron on them"
+            raise QuantizeError(Problem(name, why, "put an activation between repeated sums and concatenations"))
         current, below = stack.pop()
         node = graph[current]
         if is_spiking(node.op):
