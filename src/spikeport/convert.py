@@ -57,7 +57,8 @@ def convert(
         state_bits: width of a membrane potential; proved wide enough.
         code: how counts are carried by spikes; see `spikeport.codes`.
         input: "static" for analogue values, "events" for counts of events.
-        steps: steps over which the input is presented, the number of time bins of event input; None: one a level.
+        steps: steps over which the input is presented, the number of time bins of event input. None: one a level of the first
+            layers; for static input under another code than "signed", and under "population" always, a single one.
         max_samples: most samples to read; an eighth of them, at most 64, is held out to check the result.
         seed: chooses which samples are held out.
         progress: show bars on standard error when it is a terminal.

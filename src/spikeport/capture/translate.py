@@ -85,13 +85,13 @@ class _Reader:
         arguments = self._arguments(node)
         if node.target is operator.getitem:
             container, index = node.args
-            value = self.values[container]  # type: ignore[index]
+            value = self.values[container]  # type: ignore[index] # fx types any argument; this one is a node
             return self._in_place_of(node) if isinstance(value, Unknown) else value[index]
         if not isinstance(node.target, torch._ops.OpOverload):
             if any(isinstance(value, Traced | Unknown) for value in _flat(list(arguments.values()))):
                 self._refuse(node, str(node.target), Unsupported(*refusal("", "")))
                 return Unknown()
-            return node.target(*(arguments[str(i)] for i in range(len(node.args))))  # type: ignore[operator]
+            return node.target(*(arguments[str(i)] for i in range(len(node.args))))  # type: ignore[operator] # an operator on sizes
         name = node.target._schema.name.partition("::")[2]
         if name in CHECKS:
             return None
@@ -194,7 +194,7 @@ class _Reader:
     def _output(self, node: fx.Node) -> Any:
         (results,) = node.args
         specs = self.program.graph_signature.output_specs
-        for spec, result in zip(specs, results, strict=True):  # type: ignore[arg-type]
+        for spec, result in zip(specs, results, strict=True):  # type: ignore[arg-type] # a tuple of nodes
             if spec.kind is OutputKind.USER_OUTPUT:
                 return self.values.get(result)
         return None

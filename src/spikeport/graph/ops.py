@@ -199,7 +199,7 @@ def patches(op: Conv, x: NDArray[Any], positions: NDArray[np.int64]) -> NDArray[
     n = len(op.stride)
     view = _windows(_pad(x, op.padding, 0), op.weight.shape[2:], op.stride, op.dilation)
     index = np.unravel_index(positions, view.shape[2 : 2 + n])
-    chosen = view[(slice(None), slice(None), *index)]  # type: ignore[arg-type]
+    chosen = view[(slice(None), slice(None), *index)]  # type: ignore[arg-type] # numpy types no mixed index
     return np.moveaxis(chosen, 2, 1).reshape(len(x), len(positions), op.groups, -1)
 
 

@@ -29,7 +29,7 @@ def synapse_count(connection: Connection, source: Shape) -> int:
                 fan_in *= prod(kernel)
             case _:
                 pass
-    return total if fan_in == 1 else max(total, 1) * fan_in if total else prod(shape) * fan_in
+    return total if fan_in == 1 else (total or prod(shape)) * fan_in
 
 
 def source_shape(network: IntegerNetwork, name: str) -> Shape:
