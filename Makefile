@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help venv demo test lint types imports unit format dist clean
+.PHONY: help venv native demo test lint types imports unit format dist clean
 
 help:  ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,10 +25,15 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo "spikeport needs Python 3.11 or newer; found $$(python3 --version 2>&1). Try: make PYTHON=/path/to/python3.11 venv" >&2; exit 1; }
 	@echo "installing into $(VENV) with $$($(PYTHON) --version); torch is large, this takes some minutes the first time"
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -C wheel.cmake=false -e '.[torch,dev]'
 	@touch $@
 
-demo: venv  ## Train a small CNN on handwritten digits, convert, validate, export: demo/report.html, demo/model.nir
+native: venv  ## Build the native kernels into the source tree (a moment when nothing changed)
+	@$(BIN)/cmake -S . -B build/native -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DSPIKEPORT_IN_PLACE=ON >build-native.log 2>&1 || { cat build-native.log; exit 1; }
+	@rm -f build-native.log
+	@test ! -f build/native/build.ninja || $(BIN)/cmake --build build/native --parallel $(WORKERS)
+
+demo: native  ## Train a small CNN on handwritten digits, convert, validate, export: demo/report.html, demo/model.nir
 	@mkdir -p demo
 	$(BIN)/python examples/digits.py
 
@@ -44,7 +49,7 @@ types: venv  ## Static types
 imports: venv  ## The layers that pyproject.toml draws
 	$(BIN)/lint-imports
 
-unit: venv  ## Unit, property, doctest and documentation tests; `make unit ARGS='-k digits'` for some of them
+unit: native  ## Unit, property, doctest and documentation tests; `make unit ARGS='-k digits'` for some of them
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 format: venv  ## Put the code into the one format

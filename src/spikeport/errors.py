@@ -75,3 +75,7 @@ class ArchiveError(FileError):
 
 class NirError(SpikeportError, ValueError):
     """A network that NIR cannot say, or a NIR file whose meaning is not declared."""
+
+
+class NativeError(SpikeportError, RuntimeError):
+    """The native kernels are missing, or refuse an argument or an instruction set."""

@@ -1,0 +1,31 @@
+"""Compiled kernels (C++17 behind a plain C interface), each beside a numpy twin that it equals bit for bit."""
+
+from spikeport.native.activity import count_active
+from spikeport.native.loader import (
+    LEVELS,
+    address,
+    available,
+    check,
+    default_threads,
+    level,
+    levels,
+    library,
+    plain,
+    using,
+    why_missing,
+)
+
+__all__ = [
+    "LEVELS",
+    "address",
+    "available",
+    "check",
+    "count_active",
+    "default_threads",
+    "level",
+    "levels",
+    "library",
+    "plain",
+    "using",
+    "why_missing",
+]

@@ -1,0 +1,18 @@
+#include "abi.h"
+
+#include <cstring>
+
+namespace sp {
+
+static thread_local char last_error[256] = "";
+
+int32_t fail(Status status, const char* message) noexcept {
+    std::strncpy(last_error, message, sizeof last_error - 1);
+    return status;
+}
+
+}  // namespace sp
+
+SP_API int32_t sp_abi_version() { return SP_ABI_VERSION; }
+
+SP_API const char* sp_last_error() { return sp::last_error; }

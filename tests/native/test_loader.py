@@ -1,0 +1,78 @@
+"""The native library: found, refused when it does not fit, and the same numbers under every instruction set."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from spikeport import native
+from spikeport.errors import NativeError
+from spikeport.native import activity, loader
+
+COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+
+
+def test_the_library_is_there_where_a_compiler_is() -> None:
+    if COMPILER is None:
+        pytest.skip("no C++ compiler on this machine")
+    assert native.available(), native.why_missing()
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "_loaded", lambda: "was not built when spikeport was installed")
+
+
+def test_a_missing_library_says_why_and_what_to_do(without: None) -> None:
+    assert not native.available()
+    with pytest.raises(NativeError, match=r"(?s)was not built.*install a C\+\+ compiler"):
+        native.count_active(np.zeros(3, np.uint8))
+
+
+def test_a_library_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not native.available():
+        pytest.skip(native.why_missing())
+    monkeypatch.setattr(loader, "ABI_VERSION", -7)
+    assert loader._loaded.__wrapped__() == "has interface version 1, and this spikeport needs -7"
+
+
+needs_library = pytest.mark.skipif(not native.available(), reason=native.why_missing())
+
+
+@needs_library
+def test_an_instruction_set_that_is_unknown_or_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NativeError, match="one of portable, avx2"), native.using("sse9"):
+        pass
+    status = native.library().sp_use_level(99)
+    with pytest.raises(NativeError, match="no such instruction set"):
+        native.check(status)
+
+
+@needs_library
+def test_the_instruction_set_comes_back_after_the_block() -> None:
+    before = native.level()
+    with native.using("portable"):
+        assert native.level() == "portable"
+    assert native.level() == before
+
+
+@needs_library
+@given(
+    hnp.arrays(np.uint8, st.integers(0, 300), elements=st.integers(0, 3)),
+    st.integers(1, 3),
+    st.sampled_from(["C", "reversed", "misaligned"]),
+)
+def test_activity_equals_its_twin_under_every_instruction_set(values: np.ndarray, stride: int, kind: str) -> None:
+    if kind == "reversed":
+        values = values[::-1]
+    elif kind == "misaligned":
+        values = values[1:]
+    values = values[::stride]
+    for name in native.levels():
+        with native.using(name):
+            assert native.count_active(values) == activity.twin(values)
