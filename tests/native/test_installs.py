@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.native.test_loader import COMPILER
@@ -30,7 +30,7 @@ def installed(folder: Path, **environment: str) -> tuple[str, str]:
         archive.extractall(folder / "site")
         assert not [name for name in archive.namelist() if "csrc" in name]
     # without site: no link to the source tree, where the package may be installed for editing
-    environment |= {"PYTHONPATH": os.pathsep.join([str(folder / "site"), sysconfig.get_path("purelib")])}
+    environment |= {"PYTHONPATH": os.pathsep.join([str(folder / "site"), str(Path(np.__file__).parents[1])])}
     asked = [sys.executable, "-S", "-P", "-c", ASK]
     found = subprocess.run(asked, env=environment, cwd=folder, capture_output=True, text=True, check=True)
     return built.stdout + built.stderr, found.stdout
