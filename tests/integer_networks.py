@@ -20,15 +20,22 @@ from spikeport.primitives import (
     Transpose,
     Upsample,
 )
-from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout
+from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout, StaircaseLayer
 
 
 def random_network(
-    seed: int, *, kind: str = "static", layers: int = 4, everything: bool = True, digits: bool = False
+    seed: int,
+    *,
+    kind: str = "static",
+    layers: int = 4,
+    everything: bool = True,
+    digits: bool = False,
+    curved: bool = False,
 ) -> IntegerNetwork:
     """A feed-forward network with skip connections over feature maps, then a dense read-out.
 
-    `everything` False leaves out what NIR cannot say; `digits` gives every layer 2**K - 1 levels, as the radix code needs.
+    `everything` False leaves out what NIR cannot say; `digits` gives every layer 2**K - 1 levels, as the radix code needs;
+    `curved` makes about half of the layers staircases.
     """
     rng = np.random.default_rng(seed)
     shape = (int(rng.integers(1, 4)), int(rng.integers(2, 6)), int(rng.integers(2, 6)))
@@ -60,6 +67,11 @@ def random_network(
         bias = rng.integers(-9, 10, size=out if rng.random() < 0.3 else (out[0], 1, 1))
         top = int(rng.choice([1, 3, 7])) if digits else int(rng.integers(1, 6))
         bottom = -top if rng.random() < 0.3 else 0
+        if curved and rng.random() < 0.5:
+            table = random_table(rng, top - bottom, out)
+            built.append(StaircaseLayer(name, out, table, bias, bottom, np.ones(())))
+            shapes[name] = out
+            continue
         built.append(CountLayer(name, out, threshold, bias, threshold // 2, bottom, top, np.ones(())))
         shapes[name] = out
     last, size = list(shapes)[-1], int(np.prod(list(shapes.values())[-1]))
@@ -67,6 +79,14 @@ def random_network(
     connections.append(Connection(last, "output", (Reshape((size,)), readout)))
     built.append(Readout("output", (3,), rng.integers(-9, 10, size=(3,)), 0.25))
     return IntegerNetwork(source, tuple(built), tuple(connections), 8, 24)
+
+
+def random_table(rng: np.random.Generator, levels: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Thresholds that never fall and rise unevenly: one table, one a channel, or one a neuron."""
+    channels, *space = shape
+    each = [(), (1,) * len(shape), (channels, *(1,) * len(space)), shape][int(rng.integers(4))]
+    rises = rng.integers(0, 12, size=(levels, *each)) * (rng.random((levels, *each)) < 0.7)
+    return rng.integers(-40, 20, size=each) + rises.cumsum(axis=0)
 
 
 def _chain(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> tuple[tuple[Synapse, ...], MaxPool | None]:

@@ -1,5 +1,7 @@
 """One-pass evaluation in torch: the integers of the numpy evaluator, whatever the dtype it chooses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,13 +13,20 @@ from spikeport.backends.torch import ExactEvaluator  # noqa: E402
 from spikeport.backends.torch.exact import encode  # noqa: E402
 from spikeport.errors import DataError  # noqa: E402
 from spikeport.primitives import Connection, Dense, InputEncoder  # noqa: E402
-from spikeport.quantize import CountLayer, IntegerNetwork, Readout, encode_input, evaluate  # noqa: E402
+from spikeport.quantize import (  # noqa: E402
+    CountLayer,
+    IntegerNetwork,
+    Readout,
+    StaircaseLayer,
+    encode_input,
+    evaluate,
+)
 from tests.integer_networks import random_input, random_network  # noqa: E402
 
 
 @given(st.integers(0, 2**31), st.sampled_from(["static", "events"]))
 def test_torch_and_numpy_give_the_same_counts(seed: int, kind: str) -> None:
-    network = random_network(seed, kind=kind)
+    network = random_network(seed, kind=kind, curved=seed % 2 == 0)
     x = random_input(network, seed, samples=4)
     counts: dict[str, np.ndarray] = {}
     expected = evaluate(network, x, visit=lambda layer, value: counts.update({layer.name: value}))
@@ -55,6 +64,21 @@ def test_quotients_at_and_beside_whole_numbers_are_exact(threshold: int, weight:
         network = chain(threshold, weight, offset, high)
         x = np.arange(-1000.0, 1001.0)[:, None]
         assert np.array_equal(ExactEvaluator(network)(torch.tensor(x)).numpy(), evaluate(network, x))
+
+
+@pytest.mark.parametrize("width", [1, 2**14, 2**40])
+def test_tables_far_outside_the_sums_count_as_just_outside(width: int) -> None:
+    """Steps at, beside and beyond every sum, in float32 and in float64; far ones would round in either."""
+    weight = max(1, width // 1000)
+    middle = [k * weight + i for k in (-1000, -3, 0, 0, 999, 1000) for i in (-1, 0, 1)]
+    table = np.array(sorted([-(2**62), -(2**53) - 1, 2**24 + 1, 2**53 + 1, 2**62, *middle]))[:, None]
+    plain = chain(1, weight, 0, 7)
+    layer = StaircaseLayer("n", (1,), table, np.array([0]), -7, np.ones(()))
+    network = replace(plain, layers=(layer, plain.layers[1]))
+    x = np.arange(-1000.0, 1001.0)[:, None]
+    found = ExactEvaluator(network)(torch.tensor(x)).numpy()
+    assert found.ravel().tolist() == [-7 + sum(int(v) * weight >= c for c in table.ravel().tolist()) for v in x.ravel()]
+    assert np.array_equal(found, evaluate(network, x))
 
 
 def test_float32_is_chosen_only_where_the_bound_allows_it() -> None:

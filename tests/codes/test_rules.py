@@ -6,17 +6,30 @@ multiples of the threshold exactly, saturate or stay negative. The oracle knows 
 
 from __future__ import annotations
 
+import bisect
 import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
 from spikeport.backends.reference import stepper
-from spikeport.primitives import GradedIF, Neuron, PhasedIF, Population, RadixIF, SignedIF, UnitBank
+from spikeport.primitives import (
+    GradedIF,
+    Neuron,
+    PhasedIF,
+    Population,
+    RadixIF,
+    SignedIF,
+    StaircaseBank,
+    StaircaseIF,
+    StaircaseUnit,
+    UnitBank,
+)
 
 CASES = 20_000
 ARRIVALS = 12
@@ -54,7 +67,36 @@ def cases(seed: int, *, high: int, low: int = 0) -> Cases:
     return Cases(threshold, offset, arriving, high, low)
 
 
-Build = Callable[[Cases], tuple[Neuron, int]]
+@dataclass(frozen=True)
+class Tables:
+    """As `Cases`, with a table of thresholds for each case, shape (step, case), instead of one threshold."""
+
+    table: np.ndarray
+    offset: np.ndarray
+    arriving: np.ndarray
+    low: int
+
+    def expected(self) -> np.ndarray:
+        """Counts by Python's bisection of each table."""
+        total = self.arriving.sum(axis=0) + self.offset
+        columns = zip(total.tolist(), self.table.T.tolist(), strict=True)
+        return np.array([self.low + bisect.bisect_right(column, u) for u, column in columns])
+
+
+def tables(seed: int, *, high: int, low: int = 0) -> Tables:
+    """Tables that rise by uneven amounts, with steps at the same height, and sums that hit, just miss or pass them all."""
+    c = cases(seed, high=high, low=low)
+    rng = np.random.default_rng(seed + 1000)
+    rises = rng.integers(0, 40, size=(high - low, CASES)) * (rng.random((high - low, CASES)) < 0.7)
+    table = rng.integers(-150, 60, size=CASES) + rises.cumsum(axis=0)
+    arriving = c.arriving.copy()
+    wanted = np.take_along_axis(table, rng.integers(0, high - low, size=(1, CASES)), axis=0)[0]
+    exact = rng.random(CASES) < 0.6
+    arriving[-1] += np.where(exact, wanted + rng.integers(-1, 2, size=CASES) - arriving.sum(axis=0) - c.offset, 0)
+    return Tables(table, c.offset, arriving, low)
+
+
+Build = Callable[[Any], tuple[Neuron, int]]
 
 
 def signed(c: Cases) -> tuple[Neuron, int]:
@@ -81,16 +123,50 @@ def population(c: Cases) -> tuple[Neuron, int]:
     return UnitBank(c.threshold, c.offset, np.zeros(()), c.high, common, ARRIVALS - 1), ARRIVALS
 
 
+def staircase(c: Tables) -> tuple[Neuron, int]:
+    return StaircaseIF(c.table, c.offset, np.zeros(()), c.low), ARRIVALS + len(c.table)
+
+
+def staircase_of_counts(c: Cases) -> tuple[Neuron, int]:
+    k = np.arange(c.low + 1, c.high + 1)[:, None]
+    return StaircaseIF(k * c.threshold, c.offset, np.zeros(()), c.low), ARRIVALS + len(k)
+
+
+def payload(c: Tables) -> tuple[Neuron, int]:
+    return StaircaseUnit(c.table, c.offset, np.zeros(()), c.low, "payload", ARRIVALS - 1), ARRIVALS + 2
+
+
+def thermometer(c: Tables) -> tuple[Neuron, int]:
+    return StaircaseUnit(c.table, c.offset, np.zeros(()), 0, "thermometer", ARRIVALS), ARRIVALS + len(c.table) + 3
+
+
+def digits(c: Tables) -> tuple[Neuron, int]:
+    return StaircaseUnit(c.table, c.offset, np.zeros(()), 0, "digits", ARRIVALS), ARRIVALS + 8
+
+
+def bank(c: Tables) -> tuple[Neuron, int]:
+    common = int(np.abs(c.arriving).sum(axis=0).max() + c.offset.max()) + 1
+    return StaircaseBank(c.table, c.offset, np.zeros(()), common, ARRIVALS - 1), ARRIVALS
+
+
 RULES: dict[str, tuple[Build, tuple[tuple[int, int], ...]]] = {
     "signed": (signed, ((1, 0), (3, 0), (7, -7), (15, 0), (15, -4))),
     "graded": (graded, ((1, 0), (3, 0), (7, -7), (15, 0))),
     "phased": (phased, ((1, 0), (3, 0), (7, 0), (15, 0))),
     "radix": (radix, ((1, 0), (3, 0), (7, 0), (15, 0))),
     "population": (population, ((1, 0), (3, 0), (7, 0), (15, 0))),
+    "staircase of counts": (staircase_of_counts, ((1, 0), (7, -7), (15, -4))),
+}
+TABLES: dict[str, tuple[Build, tuple[tuple[int, int], ...]]] = {
+    "staircase": (staircase, ((1, 0), (3, 0), (7, -7), (15, 0), (2, -15))),
+    "payload": (payload, ((1, 0), (7, -7), (15, -3))),
+    "thermometer": (thermometer, ((1, 0), (5, 0), (15, 0))),
+    "digits": (digits, ((1, 0), (4, 0), (7, 0), (13, 0))),
+    "bank": (bank, ((1, 0), (5, 0), (15, 0))),
 }
 
 
-def wrong(module: ModuleType, build: Build, c: Cases) -> int:
+def wrong(module: ModuleType, build: Build, c: Cases | Tables) -> int:
     """Cases that end with another count than the oracle's, in the first sample or in one more after a reset."""
     neuron, steps = build(c)
     cell = Population("n", (CASES,), neuron)
@@ -111,8 +187,22 @@ def test_no_case_of_twenty_thousand_differs(name: str) -> None:
         assert wrong(stepper, build, cases(seed, high=high, low=low)) == 0, (high, low)
 
 
+@pytest.mark.parametrize("name", TABLES)
+def test_no_table_of_twenty_thousand_is_climbed_to_another_height(name: str) -> None:
+    build, ranges = TABLES[name]
+    for seed, (high, low) in enumerate(ranges):
+        assert wrong(stepper, build, tables(seed, high=high, low=low)) == 0, (high, low)
+
+
+_RESETS = """spikes = up.astype(np.int64) - down
+            state.v -= spikes * steps[0]
+        case StaircaseUnit"""
 MUTANTS = {
-    "signed: plain IF": ("signed", "spikes = up.astype(np.int64) - down", "spikes = up.astype(np.int64)"),
+    "signed: plain IF": (
+        "signed",
+        "spikes = up.astype(np.int64) - down\n            state.v -=",
+        "spikes = up.astype(np.int64)\n            state.v -=",
+    ),
     "signed: > for >=": ("signed", "up = (state.v >= threshold)", "up = (state.v > threshold)"),
     "signed: no bound": ("signed", "& (state.sent < high)", ""),
     "signed: clamp at zero": (
@@ -143,11 +233,36 @@ MUTANTS = {
     "radix: least significant first": ("radix", "2 ** (bits - 1 - (step - opens_at))", "2 ** (step - opens_at)"),
     "radix: opens early": ("radix", "if not opens_at <= step", "if not opens_at - 1 <= step"),
     "population: > for >=": ("population", "k * threshold >= common", "k * threshold > common"),
+    "staircase: > for >=": ("staircase", "(state.v >= _step(steps, climbed))", "(state.v > _step(steps, climbed))"),
+    "staircase: never climbs down": (
+        "staircase",
+        "down = (climbed > 0) & (state.v < _step(steps, climbed - 1))",
+        "down = 0",
+    ),
+    "staircase: climbs down late": (
+        "staircase",
+        "(state.v < _step(steps, climbed - 1))",
+        "(state.v < _step(steps, climbed - 1) - 1)",
+    ),
+    "staircase: climbs down in two minds": (
+        "staircase",
+        "(state.v < _step(steps, climbed - 1))",
+        "(state.v < _step(steps, climbed))",
+    ),
+    "staircase: only if it has climbed": ("staircase", "down = (climbed > 0)", "down = (state.sent > 0)"),
+    "staircase: resets": ("staircase", "spikes = up.astype(np.int64) - down\n        case StaircaseUnit", _RESETS),
+    "payload: > for >=": ("payload", "spikes += state.v >= row", "spikes += state.v > row"),
+    "payload: from zero": ("payload", "np.full_like(state.sent, low)", "np.full_like(state.sent, 0)"),
+    "thermometer: > for >=": ("thermometer", "(state.v >= steps[k])", "(state.v > steps[k])"),
+    "thermometer: opens early": ("thermometer", "k = step - opens_at\n", "k = step - opens_at + 2\n"),
+    "digits: > for >=": ("digits", "(state.v >= _step(steps, digit - 1))", "(state.v > _step(steps, digit - 1))"),
+    "digits: beyond the table": ("digits", "(digit <= len(steps)) & (state", "(state"),
+    "bank: > for >=": ("bank", "common - row >= common", "common - row > common"),
     "population: one unit too few": ("population", "range(1, units + 1)", "range(1, units)"),
     "population: fires early": (
         "population",
-        "            if step != fires_at:\n                return np.zeros_like(state.sent)\n            spikes = np.zeros",
-        "            if step != fires_at - 1:\n                return np.zeros_like(state.sent)\n            spikes = np.zeros",
+        "units, common, fires_at):\n            if step != fires_at:",
+        "units, common, fires_at):\n            if step != fires_at - 1:",
     ),
 }
 
@@ -160,5 +275,6 @@ def test_a_mutated_rule_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) ->
     module = ModuleType("mutant")
     monkeypatch.setitem(sys.modules, "mutant", module)  # dataclasses look their module up
     exec(compile(source.replace(old, new), "mutant.py", "exec"), module.__dict__)
-    build, ranges = RULES[rule]
-    assert sum(wrong(module, build, cases(seed, high=high, low=low)) for seed, (high, low) in enumerate(ranges))
+    build, ranges = (RULES | TABLES)[rule]
+    draw = tables if rule in TABLES else cases
+    assert sum(wrong(module, build, draw(seed, high=high, low=low)) for seed, (high, low) in enumerate(ranges))

@@ -26,11 +26,14 @@ from spikeport.primitives import (
     SignedIF,
     Slice,
     SpikingNetwork,
+    StaircaseBank,
+    StaircaseIF,
+    StaircaseUnit,
     SumPool,
     Transpose,
     Upsample,
 )
-from spikeport.quantize import CountLayer, IntegerNetwork, MaxLayer, QuantizeOptions, Readout, quantize
+from spikeport.quantize import CountLayer, IntegerNetwork, MaxLayer, QuantizeOptions, Readout, StaircaseLayer, quantize
 
 POOL = MaxPool((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
 ONE = np.array(1)
@@ -101,6 +104,50 @@ def test_well_formed_networks_have_no_problems():
     check_network(SPIKING)
     graded = GradedIF(NEURON.threshold, NEURON.initial, NEURON.bias, -7, 7, fires_at=0)
     assert network_problems(with_unit(0, neuron=graded)) == []
+
+
+TABLE = np.array([-3, 0, 0, 9]).reshape(4, 1, 1, 1)
+ZERO = np.zeros((), dtype=np.int64)
+
+
+def with_table(table, *, low=-1, bias=ZERO):
+    """The integer network with a staircase in place of its counting layer."""
+    layer = StaircaseLayer("conv", (2, 4, 4), table, bias, low, np.array(0.1))
+    return replace(INTEGER, layers=(layer, *INTEGER.layers[1:]))
+
+
+def test_well_formed_tables_have_no_problems():
+    assert network_problems(with_table(TABLE)) == []
+    assert network_problems(with_table(np.broadcast_to(TABLE, (4, 2, 1, 1)))) == []
+    for neuron in (
+        StaircaseIF(TABLE, ZERO, ZERO, -1),
+        StaircaseUnit(TABLE, ZERO, ZERO, 0, "digits", 3),
+        StaircaseBank(TABLE, ZERO, ZERO, 99, 0),
+    ):
+        assert network_problems(with_unit(0, neuron=neuron)) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "why"),
+    [
+        (TABLE[::-1], {}, "its steps fall somewhere"),
+        (TABLE.reshape(4, 1, 1, 1, 1), {}, "its steps of shape (4, 1, 1, 1, 1) do not broadcast"),
+        (np.broadcast_to(TABLE, (4, 3, 1, 1)), {}, "its steps of shape (4, 3, 1, 1) do not broadcast"),
+        (TABLE * 2**61, {}, "beyond every membrane"),
+        (np.full((2, 1), -(2**63)), {}, "beyond every membrane"),
+        (TABLE.astype(np.float64), {}, "its steps has dtype float64"),
+        (np.zeros((2**14 + 1, 1), dtype=np.int64), {}, "has 16385 steps"),
+        (np.zeros((0, 1), dtype=np.int64), {"low": 0}, "its counts lie in 0..0"),
+        (TABLE, {"low": 1}, "its counts lie in 1..5"),
+        (TABLE, {"low": -4}, "its counts lie in -4..0"),
+        (TABLE, {"bias": np.zeros(5, dtype=np.int64)}, "its bias of shape (5,) does not broadcast"),
+    ],
+)
+def test_a_table_that_is_no_staircase_is_named(table, options, why):
+    assert any(p.where == "conv" and why in p.why for p in network_problems(with_table(table, **options)))
+    if "bias" not in options and options.get("low", -1) != 1:
+        neuron = StaircaseIF(table, ZERO, ZERO, options.get("low", -1))
+        assert any(why in p.why for p in network_problems(with_unit(0, neuron=neuron)))
 
 
 def defect(network, *fragments):

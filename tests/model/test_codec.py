@@ -36,7 +36,16 @@ from spikeport.primitives import (
     Transpose,
     Upsample,
 )
-from spikeport.quantize import CountLayer, IntegerNetwork, MaxLayer, QuantizeOptions, Readout, evaluate, quantize
+from spikeport.quantize import (
+    CountLayer,
+    IntegerNetwork,
+    MaxLayer,
+    QuantizeOptions,
+    Readout,
+    StaircaseLayer,
+    evaluate,
+    quantize,
+)
 
 
 def same(one, other):
@@ -135,6 +144,7 @@ ONE_OF_EACH = (
     INTEGER,
     MaxLayer("pool", (2,), POOL, np.array([0.5])),
     INTEGER.layers[1],
+    StaircaseLayer("h", (2,), ints([-4, 0], [7, 0]), ints(0, -1), -1, np.array([0.5, 1.5])),
 )
 
 

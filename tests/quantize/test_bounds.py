@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from spikeport.errors import QuantizeError
 from spikeport.graph import apply_synapse
 from spikeport.primitives import Connection, Conv, Dense, InputEncoder, OneToOne, Pad, Reshape, SumPool, Synapse
-from spikeport.quantize import CountLayer, IntegerNetwork, Interval, MaxLayer, Readout, bits, membrane, partial_sums
+from spikeport.quantize import (
+    CountLayer,
+    IntegerNetwork,
+    Interval,
+    MaxLayer,
+    Readout,
+    StaircaseLayer,
+    bits,
+    membrane,
+    partial_sums,
+)
 from spikeport.quantize.bounds import combine, counts, reach, source_interval, with_constant
 from tests.integer_networks import random_network
 
@@ -82,7 +92,7 @@ def test_every_partial_sum_in_every_order_stays_inside_and_the_ends_are_attained
 @given(SEEDS, st.sampled_from(["static", "events"]))
 def test_arrivals_at_every_layer_stay_inside_its_partial_sums(seed: int, kind: str) -> None:
     """Any counts within the sources' intervals, added term by term in random order, with bias and offset."""
-    network = random_network(seed, kind=kind, layers=3)
+    network = random_network(seed, kind=kind, layers=3, curved=seed % 2 == 0)
     rng = np.random.default_rng(seed)
     sums, sent = partial_sums(network), {network.input.name: source_interval(network)}
     for layer in network.layers:
@@ -97,6 +107,8 @@ def test_arrivals_at_every_layer_stay_inside_its_partial_sums(seed: int, kind: s
         if isinstance(layer, CountLayer):
             shape = sums[layer.name].low.shape
             terms += [int(np.broadcast_to(a, shape).ravel()[target]) for a in (layer.bias, layer.offset)]
+        if isinstance(layer, StaircaseLayer):
+            terms.append(int(np.broadcast_to(layer.bias, sums[layer.name].low.shape).ravel()[target]))
         partial = np.cumsum([0, *rng.permutation(terms).tolist()])
         bound = sums[layer.name]
         assert partial.min() >= bound.low.ravel()[target]
@@ -128,6 +140,7 @@ def test_counts_of_each_kind_of_layer() -> None:
     for layer, expected in (
         (CountLayer("a", (2,), one, one, one, -4, 5, one), ([-4, -4], [5, 5])),
         (CountLayer("a", (2,), one, one, one, 0, 5, one), ([0, 0], [5, 5])),
+        (StaircaseLayer("a", (2,), np.array([-3, 0, 1]), one, -1, one), ([-1, -1], [2, 2])),
         (MaxLayer("a", (2,), None, one), ([-7, -7], [9, 9])),  # type: ignore[arg-type]
         (Readout("a", (2,), one, 1.0), ([-7, -1], [3, 9])),
     ):

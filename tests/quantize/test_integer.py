@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from spikeport.errors import DataError
 from spikeport.primitives import Connection, Dense, InputEncoder, MaxPool, OneToOne
-from spikeport.quantize import CountLayer, IntegerNetwork, MaxLayer, Readout, encode_input, evaluate
+from spikeport.quantize import (
+    CountLayer,
+    IntegerNetwork,
+    MaxLayer,
+    Readout,
+    StaircaseLayer,
+    climbed,
+    encode_input,
+    evaluate,
+)
 from spikeport.quantize.integer import respond
 
 SEEDS = st.integers(0, 2**31)
@@ -199,3 +208,37 @@ def test_events_are_their_own_integers_up_to_the_maximum() -> None:
 def test_what_is_no_input_is_refused(x: np.ndarray, why: str, kind: str) -> None:
     with pytest.raises(DataError, match=f"^input: .*{why}"):
         encode_input(static(kind=kind), x)
+
+
+@given(SEEDS)
+def test_steps_are_counted_wherever_a_table_is_shared(seed: int) -> None:
+    """One table, one a channel, one a row or one a neuron, against Python's comparisons one by one."""
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.integers(1, 5, size=3))
+    each = tuple(n if rng.random() < 0.5 else 1 for n in shape)[int(rng.integers(0, 4)) :]
+    table = np.sort(rng.integers(-9, 10, size=(int(rng.integers(1, 7)), *each)), axis=0)
+    u = rng.integers(-10, 11, size=(3, *shape))
+    full = np.broadcast_to(table.reshape(len(table), *(1,) * (3 - len(each)), *each), (len(table), *shape))
+    found = climbed(table, u)
+    for place in np.ndindex(*u.shape):
+        assert found[place] == sum(int(u[place]) >= int(c) for c in full[(slice(None), *place[1:])])
+
+
+def test_a_staircase_layer_counts_from_low_and_saturates() -> None:
+    layer = StaircaseLayer("a", (2,), np.array([[-5, 0], [3, 0], [3, 9]]), np.array([1, 0]), -1, np.ones(()))
+    assert (layer.low, layer.high) == (-1, 2)
+    network = IntegerNetwork(
+        InputEncoder("input", (2,), "static", np.ones(()), -99, 99),
+        (layer, Readout("output", (2,), np.zeros(2, dtype=np.int64), 1.0)),
+        (Connection("input", "a", ()), Connection("a", "output", ())),
+        8,
+        24,
+    )
+    x = np.array([[-7, -1], [-6, 0], [1, 8], [2, 9], [99, 99]])
+    assert evaluate(network, x).tolist() == [[-1, -1], [0, 1], [0, 1], [2, 2], [2, 2]]
+    assert network.neurons == 2
+
+
+def test_a_table_has_steps() -> None:
+    with pytest.raises(ValueError, match="axis of steps"):
+        StaircaseLayer("a", (2,), np.array(3), np.array([0]), 0, np.ones(()))

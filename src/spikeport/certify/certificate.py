@@ -32,7 +32,16 @@ from spikeport.errors import ArchiveError, DataError, FileError, OptionError, Pr
 from spikeport.files import write_whole
 from spikeport.graph import Graph
 from spikeport.primitives import SpikingNetwork
-from spikeport.quantize import CountLayer, IntegerNetwork, Interval, Layer, MaxLayer, membrane, partial_sums
+from spikeport.quantize import (
+    CountLayer,
+    IntegerNetwork,
+    Interval,
+    Layer,
+    MaxLayer,
+    StaircaseLayer,
+    membrane,
+    partial_sums,
+)
 
 FORMAT = "spikeport.certificate/1"
 PARTS = frozenset(["execution", "format", "hashes", "layers", "lemmas", "measured", "samples", "sha256", "versions"])
@@ -118,13 +127,17 @@ def certificate(
         counts: of every layer for the samples; the read-out may be among them.
 
     Raises:
-        OptionError: a code that has no certificate yet.
+        OptionError: a code or a layer that has no certificate yet.
         DataError: a measurement that is not a number.
     """
     contract = network.contract
     if contract.code not in MEMBRANES:
         known = ", ".join(sorted(MEMBRANES))
         raise OptionError(Problem("code", f"{contract.code!r} has no certificate yet", f"one of {known}"))
+    curved = [layer.name for layer in integer.layers if isinstance(layer, StaircaseLayer)]
+    if curved:
+        hint = "train with ReLU in its place"
+        raise OptionError([Problem(name, "a table of thresholds has no certificate yet", hint) for name in curved])
     recorded = None
     if samples is not None and readout is not None:
         hashes = {layer.name: tensor_hash(counts[layer.name]) for layer in integer.layers[:-1]}

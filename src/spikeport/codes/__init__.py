@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from spikeport.codes import graded, phased, population, radix, signed
+from spikeport.codes import graded, phased, population, radix, signed, staircase
 from spikeport.codes.unsigned import of_layer, split_signs
 from spikeport.errors import OptionError, Problem
 from spikeport.primitives import SpikingNetwork
@@ -15,6 +15,7 @@ CODES: Mapping[str, Callable[..., SpikingNetwork]] = {
     "population": population.encode,
     "radix": radix.encode,
     "signed": signed.encode,
+    "staircase": staircase.encode,
 }
 
 

@@ -1,7 +1,7 @@
 """Graded code: one event per active neuron, one step a layer.
 
 In step `fires_at` of its layer, when all its input has arrived, a unit sends clip(floor(V / th), -M, L) as the payload of
-one event, if that is not zero.
+one event, if that is not zero; on a staircase -M + (number of thresholds of its table that V has reached).
 
 Lemma. The payload equals the count of the integer network.
 
@@ -18,10 +18,12 @@ Sample boundary: restore V to its initial value; what is left in V after firing 
 
 from __future__ import annotations
 
+import numpy as np
+
 from spikeport.codes.schedule import network_of, presentation_steps, readout_population
 from spikeport.errors import OptionError, Problem
-from spikeport.primitives import ExecutionContract, GradedIF, MaxUnit, Population, SpikingNetwork
-from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout
+from spikeport.primitives import ExecutionContract, GradedIF, MaxUnit, Population, SpikingNetwork, StaircaseUnit
+from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout, StaircaseLayer
 
 
 def encode(network: IntegerNetwork, *, steps: int | None = None) -> SpikingNetwork:
@@ -58,6 +60,9 @@ def _population(layer: Layer, fires_at: int) -> Population:
     match layer:
         case CountLayer(name, shape, threshold, bias, offset, low, high):
             return Population(name, shape, GradedIF(threshold, offset, bias, low, high, fires_at))
+        case StaircaseLayer(name, shape, table, bias, low):
+            unit = StaircaseUnit(table, np.zeros((), np.int64), bias, low, "payload", fires_at)
+            return Population(name, shape, unit)
         case MaxLayer(name, shape, window):
             return Population(name, shape, MaxUnit(window, fires_at))
         case Readout():

@@ -13,10 +13,13 @@ s = floor(U / th) or the L steps are over; if U < th it never does. After the ph
 thermometer: n spikes in the first n steps. So a maximum over a window is, in each step, whether any of its units fires: the
 changes of max_j S_j, which are 0 or 1.
 
+A staircase layer needs no charge and subtracts nothing: the clock walks its unit along a table c, and in step k of the phase it
+fires if U >= c[k]. Since c never falls, the n steps that U has reached are the first n, a thermometer again.
+
 Layers with counts of both signs are carried by two populations (`spikeport.codes.unsigned`).
 
 Needs of a target: unsigned binary spikes, subtraction of the threshold, no leak, no lower clamp on V, a clock that sends two
-events a layer, a membrane that holds U - R; saturating adders are harmless as long as that fits, wrapping ones are not.
+events a layer (and, for staircases, sets a threshold in each step), a membrane that holds U - R; saturating adders are harmless as long as that fits, wrapping ones are not.
 
 Latency: P + (sum of L along the longest path) steps, P being the steps over which input and biases are split (1 for static
 input, whose current is due before the first phase anyway). Drain: none beyond the last phase.
@@ -26,10 +29,22 @@ Sample boundary: restore V to its initial value; closing leaves U - n * th - R b
 
 from __future__ import annotations
 
+import numpy as np
+
 from spikeport.codes.schedule import network_of, presentation_steps, readout_population, require_state
 from spikeport.codes.unsigned import split_signs
-from spikeport.primitives import ExecutionContract, MaxUnit, PhasedIF, Population, SpikingNetwork
-from spikeport.quantize import CountLayer, IntegerNetwork, Interval, Layer, MaxLayer, Readout, partial_sums
+from spikeport.primitives import ExecutionContract, MaxUnit, PhasedIF, Population, SpikingNetwork, StaircaseUnit
+from spikeport.quantize import (
+    CountLayer,
+    IntegerNetwork,
+    Interval,
+    Layer,
+    MaxLayer,
+    NeuronLayer,
+    Readout,
+    StaircaseLayer,
+    partial_sums,
+)
 from spikeport.quantize.bounds import with_constant
 
 
@@ -62,7 +77,7 @@ def phases(network: IntegerNetwork, presentation: int) -> dict[str, int]:
     """Step after which each layer has sent everything."""
     ready = {network.input.name: presentation}
     for layer in network.layers:
-        own = layer.high if isinstance(layer, CountLayer) else 0
+        own = layer.high if isinstance(layer, NeuronLayer) else 0
         ready[layer.name] = own + max(ready[c.source] for c in network.incoming(layer.name))
     return ready
 
@@ -83,6 +98,9 @@ def _population(layer: Layer, sums: Interval, ready: int) -> Population:
         case CountLayer(name, shape, threshold, bias, offset, _, high):
             release = _release(sums).high
             return Population(name, shape, PhasedIF(threshold, offset - release, bias, release, ready - high, ready))
+        case StaircaseLayer(name, shape, table, bias):
+            unit = StaircaseUnit(table, np.zeros((), np.int64), bias, 0, "thermometer", ready - layer.high)
+            return Population(name, shape, unit)
         case MaxLayer(name, shape, window):
             return Population(name, shape, MaxUnit(window))
         case Readout():

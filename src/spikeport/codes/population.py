@@ -10,6 +10,8 @@ input of a layer arrives in the step in which it fires: without layer latency on
 concatenations included, and biases enter with the wave, once. Units have a fresh state, and Theta > U rules out that one fires
 twice where a spike subtracts Theta, so the kind of reset does not matter.
 
+On a staircase unit k has the level c[k] of its table in place of k * th: it fires exactly if U >= c[k], and c never falls.
+
 Layers with counts of both signs are carried by two populations (`spikeport.codes.unsigned`). A maximum over banks is the maximum of
 their numbers of spikes; unit for unit it is an OR, since lower units of a bank fire whenever higher ones do.
 
@@ -23,11 +25,22 @@ Sample boundary: fresh state, or memoryless units.
 
 from __future__ import annotations
 
+import numpy as np
+
 from spikeport.codes.schedule import network_of, readout_population
 from spikeport.codes.unsigned import split_signs
 from spikeport.errors import OptionError, Problem
-from spikeport.primitives import ExecutionContract, MaxUnit, Population, SpikingNetwork, UnitBank
-from spikeport.quantize import CountLayer, IntegerNetwork, Interval, Layer, MaxLayer, Readout, partial_sums
+from spikeport.primitives import ExecutionContract, MaxUnit, Population, SpikingNetwork, StaircaseBank, UnitBank
+from spikeport.quantize import (
+    CountLayer,
+    IntegerNetwork,
+    Interval,
+    Layer,
+    MaxLayer,
+    Readout,
+    StaircaseLayer,
+    partial_sums,
+)
 
 
 def encode(network: IntegerNetwork, *, steps: int | None = None) -> SpikingNetwork:
@@ -47,10 +60,12 @@ def encode(network: IntegerNetwork, *, steps: int | None = None) -> SpikingNetwo
 
 
 def _population(layer: Layer, sums: Interval) -> Population:
+    common = max(int(sums.high.max()), 0) + 1
     match layer:
         case CountLayer(name, shape, threshold, bias, offset, _, high):
-            common = max(int(sums.high.max()), 0) + 1
             return Population(name, shape, UnitBank(threshold, offset, bias, high, common, 0))
+        case StaircaseLayer(name, shape, table, bias):
+            return Population(name, shape, StaircaseBank(table, np.zeros((), np.int64), bias, common, 0))
         case MaxLayer(name, shape, window):
             return Population(name, shape, MaxUnit(window))
         case Readout():

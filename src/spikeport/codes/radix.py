@@ -10,13 +10,16 @@ holds, and all digits are 0. Otherwise let q = floor(U / th). Successive approxi
 the digit of w exactly if floor(V / th) >= w: for q <= L this is binary expansion, and for q > L every comparison holds, all digits
 are 1, and the value is L. The receiver adds w * W for each spike, in any order within the phase, W * n in sum.
 
+A staircase layer finds its digits in a table c of any length below 2**K: with s the digits so far, w is one of them exactly if
+c[s + w] exists and U >= c[s + w]. That is bisection for the number of steps that U has reached, since c never falls.
+
 Maxima: after each step max_j S_j over a window is the maximum of the prefixes, which is the prefix of the maximum, since cutting
 off low digits keeps the order. So a max unit sends 0 or w in each step, a digit of the maximum, with no delay; all its sources must
 be in phase.
 
 Layers with counts of both signs are carried by two populations (`spikeport.codes.unsigned`).
 
-Needs of a target: binary spikes, a threshold that halves with the clock, weights that do (or a V that doubles), no leak, no lower
+Needs of a target: binary spikes, a threshold that halves with the clock, weights that do (or a V that doubles), for staircases a table to choose thresholds from, no leak, no lower
 clamp on V; phases.
 
 Latency: P + K * depth steps. Spikes: at most K a neuron. Drain: none beyond the last phase.
@@ -26,11 +29,13 @@ Sample boundary: restore V to its initial value.
 
 from __future__ import annotations
 
+import numpy as np
+
 from spikeport.codes.schedule import network_of, presentation_steps, readout_population
 from spikeport.codes.unsigned import split_signs
 from spikeport.errors import OptionError, Problem
-from spikeport.primitives import ExecutionContract, MaxUnit, Population, RadixIF, SpikingNetwork
-from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout
+from spikeport.primitives import ExecutionContract, MaxUnit, Population, RadixIF, SpikingNetwork, StaircaseUnit
+from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, NeuronLayer, Readout, StaircaseLayer
 
 
 def encode(network: IntegerNetwork, *, steps: int | None = None) -> SpikingNetwork:
@@ -59,7 +64,7 @@ def phases(network: IntegerNetwork, presentation: int) -> dict[str, int]:
     """Step after which each layer has sent everything."""
     ready = {network.input.name: presentation}
     for layer in network.layers:
-        own = layer.high.bit_length() if isinstance(layer, CountLayer) else 0
+        own = layer.high.bit_length() if isinstance(layer, NeuronLayer) else 0
         ready[layer.name] = own + max(ready[c.source] for c in network.incoming(layer.name))
     return ready
 
@@ -88,7 +93,7 @@ def _maxima(network: IntegerNetwork, ready: dict[str, int]) -> list[Problem]:
 
 def _digits(network: IntegerNetwork, name: str) -> int:
     layer = network[name]
-    if isinstance(layer, CountLayer):
+    if isinstance(layer, NeuronLayer):
         return layer.high.bit_length()
     return max(
         (_digits(network, c.source) for c in network.incoming(name) if c.source != network.input.name), default=0
@@ -100,6 +105,9 @@ def _population(layer: Layer, ready: int) -> Population:
         case CountLayer(name, shape, threshold, bias, offset, _, high):
             bits = high.bit_length()
             return Population(name, shape, RadixIF(threshold, offset, bias, bits, ready - bits))
+        case StaircaseLayer(name, shape, table, bias):
+            unit = StaircaseUnit(table, np.zeros((), np.int64), bias, 0, "digits", ready - layer.high.bit_length())
+            return Population(name, shape, unit)
         case MaxLayer(name, shape, window):
             return Population(name, shape, MaxUnit(window))
         case Readout():

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from spikeport.errors import OptionError, Problem
 from spikeport.primitives import Accumulator, Approximation, ExecutionContract, Population, SpikingNetwork
-from spikeport.quantize import CountLayer, IntegerNetwork, Interval, Readout, bits
+from spikeport.quantize import IntegerNetwork, Interval, NeuronLayer, Readout, bits
 
 MAX_STEPS = 2**20
 """Most steps of a presentation; far more than any network needs."""
@@ -20,8 +20,8 @@ def presentation_steps(network: IntegerNetwork, steps: int | None) -> int:
             raise OptionError(Problem("steps", why, hint))
         return steps
     first = [network[c.target] for c in network.connections if c.source == network.input.name]
-    levels = [layer.high for layer in first if isinstance(layer, CountLayer)]
-    return max(levels, default=max(layer.high for layer in network.layers if isinstance(layer, CountLayer)))
+    levels = [layer.high for layer in first if isinstance(layer, NeuronLayer)]
+    return max(levels, default=max(layer.high for layer in network.layers if isinstance(layer, NeuronLayer)))
 
 
 def require_state(code: str, network: IntegerNetwork, membranes: Mapping[str, Interval]) -> None:

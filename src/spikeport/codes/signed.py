@@ -13,6 +13,8 @@ U < th * (1 - M) and floor(U / th) <= -M. The order, timing and interleaving of 
 rest before their targets, so by induction over the acyclic graph all layers equal the integer network. A max unit sends
 the changes of max_j S_j, which sum to the maximum of the final counts.
 
+Staircase layers keep V = U and step along a table instead, by the lemma of `spikeport.codes.staircase`.
+
 Needs of a target: spikes of both signs, a saturating counter, no leak, no lower clamp on V, a membrane as wide as the
 proved interval [N - th * L, P + th * M].
 
@@ -26,9 +28,11 @@ total U matters.
 
 from __future__ import annotations
 
+import numpy as np
+
 from spikeport.codes.schedule import network_of, presentation_steps, readout_population
-from spikeport.primitives import ExecutionContract, MaxUnit, Population, SignedIF, SpikingNetwork
-from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout
+from spikeport.primitives import ExecutionContract, MaxUnit, Population, SignedIF, SpikingNetwork, StaircaseIF
+from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, NeuronLayer, Readout, StaircaseLayer
 
 
 def encode(network: IntegerNetwork, *, steps: int | None = None) -> SpikingNetwork:
@@ -47,6 +51,8 @@ def _population(layer: Layer) -> Population:
     match layer:
         case CountLayer(name, shape, threshold, bias, offset, low, high):
             return Population(name, shape, SignedIF(threshold, offset, bias, low, high))
+        case StaircaseLayer(name, shape, table, bias, low):
+            return Population(name, shape, StaircaseIF(table, np.zeros((), np.int64), bias, low))
         case MaxLayer(name, shape, window):
             return Population(name, shape, MaxUnit(window))
         case Readout():
@@ -57,6 +63,6 @@ def drain_bound(network: IntegerNetwork) -> int:
     """Most steps the network can go on firing after its last input: the largest sum of L + M along a path."""
     after = {network.input.name: 0}
     for layer in network.layers:
-        own = layer.high - layer.low if isinstance(layer, CountLayer) else 0
+        own = layer.high - layer.low if isinstance(layer, NeuronLayer) else 0
         after[layer.name] = own + max(after[c.source] for c in network.incoming(layer.name))
     return after[network.readout.name]

@@ -5,7 +5,7 @@ A layer with counts in [-M, L] becomes two, of the positive and of the negative 
     n+ = clip(floor(U / th), 0, L)       n- = clip(floor((th - 1 - U) / th), 0, M)       n = n+ - n-
 
 because `-floor(U / th) = ceil(-U / th) = floor((th - 1 - U) / th)` for integers. The second has the negated weights and biases
-and the offset `th - 1 - h`; everything that reads the layer reads both, the second with negated weights.
+and the offset `th - 1 - h`. On a staircase `n-` counts the steps k <= 0 that U has not reached, and U < c[k] is -U >= 1 - c[k]. Everything that reads the layer reads both, the second with negated weights.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from spikeport.errors import OptionError, Problem
 from spikeport.graph import output_shape
 from spikeport.primitives import Connection, Conv, Dense, OneToOne, Shape, Synapse
-from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, source_shape
+from spikeport.quantize import IntegerNetwork, Layer, MaxLayer, NeuronLayer, StaircaseLayer, source_shape
 
 NEGATIVE = " (negative)"
 """Suffix of the population that carries the negative part of a layer."""
@@ -32,7 +32,7 @@ def split_signs(network: IntegerNetwork, code: str) -> IntegerNetwork:
     Raises:
         OptionError: a maximum over counts of both signs, which is not a difference of two maxima.
     """
-    signed = {layer.name for layer in network.layers if isinstance(layer, CountLayer) and layer.low < 0}
+    signed = {layer.name for layer in network.layers if isinstance(layer, NeuronLayer) and layer.low < 0}
     if not signed:
         return network
     problems = [
@@ -50,17 +50,27 @@ def split_signs(network: IntegerNetwork, code: str) -> IntegerNetwork:
     connections: list[Connection] = []
     for layer in network.layers:
         incoming = [part for c in network.incoming(layer.name) for part in _from_both(network, c, signed)]
-        if isinstance(layer, CountLayer) and layer.low < 0:
-            other = layer.name + NEGATIVE
-            layers.append(replace(layer, low=0))
-            offset = layer.threshold - 1 - layer.offset
-            layers.append(replace(layer, name=other, bias=-layer.bias, offset=offset, low=0, high=-layer.low))
+        if isinstance(layer, NeuronLayer) and layer.low < 0:
+            positive, negative = _halves(layer)
+            layers += [positive, negative]
             connections += incoming
-            connections += [replace(_negated(network, c, signed), target=other) for c in incoming]
+            connections += [replace(_negated(network, c, signed), target=negative.name) for c in incoming]
         else:
             layers.append(layer)
             connections += incoming
     return replace(network, layers=tuple(layers), connections=tuple(connections))
+
+
+def _halves(layer: NeuronLayer) -> tuple[NeuronLayer, NeuronLayer]:
+    """The layers of the positive and of the negative part."""
+    other = layer.name + NEGATIVE
+    if isinstance(layer, StaircaseLayer):
+        above, below = layer.steps[-layer.low :], layer.steps[: -layer.low]
+        down = replace(layer, name=other, steps=(1 - below)[::-1], bias=-layer.bias, low=0)
+        return replace(layer, steps=above, low=0), down
+    offset = layer.threshold - 1 - layer.offset
+    down_count = replace(layer, name=other, bias=-layer.bias, offset=offset, low=0, high=-layer.low)
+    return replace(layer, low=0), down_count
 
 
 def of_layer(by_population: Mapping[str, NDArray[Any]], layer: str, *, sign: int = -1) -> NDArray[Any]:

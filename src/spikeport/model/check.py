@@ -36,16 +36,23 @@ from spikeport.primitives import (
     SignedIF,
     Slice,
     SpikingNetwork,
+    StaircaseBank,
+    StaircaseIF,
+    StaircaseUnit,
     SumPool,
     Synapse,
     UnitBank,
     Upsample,
 )
-from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout
+from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout, StaircaseLayer
 
 MAX_NEURONS = 2**31
 """Neurons of one population, or values of one step in a connection: an int8 map of that size fills 2 GiB."""
 MAX_BITS = 64
+MAX_STEPS = 2**14
+"""Steps of a staircase; 4095 levels of each sign are half of that."""
+MAX_STEP = 2**62
+"""Beyond every membrane, and negated without leaving int64."""
 
 
 def check_network(network: SpikingNetwork | IntegerNetwork, *, where: str = "") -> None:
@@ -86,6 +93,7 @@ class _Unit:
     scale: NDArray[Any] | float
     levels: tuple[int, int] | None = None
     fires_at: int | None = None
+    steps: NDArray[Any] | None = None
 
 
 def _units(network: SpikingNetwork | IntegerNetwork) -> tuple[_Unit, ...]:
@@ -112,6 +120,15 @@ def _unit_of_population(population: Population) -> _Unit:
         case UnitBank(threshold, initial, bias, units, _, fires_at):
             integers = {"threshold": threshold, "initial": initial, "bias": bias}
             return _Unit(name, shape, None, True, integers, 1.0, (0, units), fires_at)
+        case StaircaseIF(steps, initial, bias, low):
+            integers = {"initial": initial, "bias": bias}
+            return _Unit(name, shape, None, True, integers, 1.0, (low, population.neuron.high), steps=steps)
+        case StaircaseUnit(steps, initial, bias, low, _, opens_at):
+            integers = {"initial": initial, "bias": bias}
+            return _Unit(name, shape, None, True, integers, 1.0, (low, population.neuron.high), opens_at, steps)
+        case StaircaseBank(steps, initial, bias, _, fires_at):
+            integers = {"initial": initial, "bias": bias}
+            return _Unit(name, shape, None, True, integers, 1.0, (0, len(steps)), fires_at, steps)
         case MaxUnit(window, fires_at):
             return _Unit(name, shape, window, True, {}, 1.0, None, fires_at)
         case Accumulator(bias, scale):
@@ -123,6 +140,8 @@ def _unit_of_layer(layer: Layer) -> _Unit:
         case CountLayer(name, shape, threshold, bias, offset, low, high, scale):
             integers = {"threshold": threshold, "bias": bias, "offset": offset}
             return _Unit(name, shape, None, True, integers, scale, (low, high))
+        case StaircaseLayer(name, shape, steps, bias, low, scale):
+            return _Unit(name, shape, None, True, {"bias": bias}, scale, (low, low + len(steps)), steps=steps)
         case MaxLayer(name, shape, window, scale):
             return _Unit(name, shape, window, True, {}, scale)
         case Readout(name, shape, bias, scale):
@@ -146,6 +165,8 @@ def _unit_problems(unit: _Unit) -> Iterator[Problem]:
         yield from _integer_array_problems(unit.name, name, array)
         if not _broadcasts(array.shape, unit.shape):
             yield Problem(unit.name, f"its {name} of shape {array.shape} does not broadcast to {unit.shape}")
+    if unit.steps is not None:
+        yield from _table_problems(unit, unit.steps)
     threshold = unit.integers.get("threshold")
     if threshold is not None and _real(threshold) and not np.all(threshold > 0):
         yield Problem(unit.name, "its threshold is not positive everywhere")
@@ -160,6 +181,22 @@ def _unit_problems(unit: _Unit) -> Iterator[Problem]:
         yield from _number_problems(unit.name, "scale", unit.scale, unit.shape)
         if _real(unit.scale) and not np.all(unit.scale >= 0):  # zero where a maximum sees only silent channels
             yield Problem(unit.name, "its scale is negative somewhere")
+
+
+def _table_problems(unit: _Unit, steps: NDArray[Any]) -> Iterator[Problem]:
+    """What keeps a table of thresholds from being a staircase of this unit."""
+    found = _integer_array_problems(unit.name, "steps", steps)
+    yield from found
+    if not _broadcasts(steps.shape[1:], unit.shape):
+        yield Problem(unit.name, f"its steps of shape {steps.shape} do not broadcast to (steps, *{unit.shape})")
+    if found:
+        return
+    if len(steps) > MAX_STEPS:
+        yield Problem(unit.name, f"has {len(steps)} steps", f"{MAX_STEPS} at most")
+    elif (steps[1:] < steps[:-1]).any():
+        yield Problem(unit.name, "its steps fall somewhere")
+    if steps.size and not (int(steps.min()) >= -MAX_STEP and int(steps.max()) <= MAX_STEP):
+        yield Problem(unit.name, "its steps lie beyond every membrane", "-2**62 to 2**62")
 
 
 def _connection_problems(network: SpikingNetwork | IntegerNetwork, units: tuple[_Unit, ...]) -> Iterator[Problem]:

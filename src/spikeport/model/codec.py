@@ -63,6 +63,7 @@ TYPES: Mapping[str, type[Any]] = {
         quantize.IntegerNetwork,
         quantize.MaxLayer,
         quantize.Readout,
+        quantize.StaircaseLayer,
     )
 }
 """Everything a file may hold; a type that is not here cannot come out of one."""

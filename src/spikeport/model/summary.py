@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from spikeport.primitives import SpikingNetwork
-from spikeport.quantize import CountLayer, IntegerNetwork, synapses_into, total_synapses
+from spikeport.quantize import IntegerNetwork, NeuronLayer, synapses_into, total_synapses
 from spikeport.report import Report
 
 
@@ -14,7 +14,7 @@ def summary(integer: IntegerNetwork, network: SpikingNetwork, report: Report) ->
     stats = {layer.name: layer for layer in report.layers}
     rows = [("layer", "shape", "neurons", "levels", "synapses", "spikes/neuron")]
     for layer in integer.layers:
-        levels = f"{layer.low}..{layer.high}" if isinstance(layer, CountLayer) else "-"
+        levels = f"{layer.low}..{layer.high}" if isinstance(layer, NeuronLayer) else "-"
         found = stats.get(layer.name)
         rate = "-" if found is None or found.spikes_per_neuron is None else f"{found.spikes_per_neuron:.2f}"
         shape = " x ".join(map(str, layer.shape))

@@ -30,6 +30,9 @@ from spikeport.primitives import (
     SignedIF,
     Slice,
     SpikingNetwork,
+    StaircaseBank,
+    StaircaseIF,
+    StaircaseUnit,
     SumPool,
     Synapse,
     UnitBank,
@@ -128,6 +131,9 @@ def _populations(network: SpikingNetwork) -> Iterator[Problem]:
                     yield Problem(p.name, f"its scale is {scale}")
             case MaxUnit():
                 pass  # refused where NIR nodes are made
+            case StaircaseIF() | StaircaseUnit() | StaircaseBank():
+                hint = 'with_code("signed") writes all but curved activations; for those train with ReLU'
+                yield Problem(p.name, "a neuron with a table of thresholds has no form in a NIR file", hint)
             case PhasedIF() | RadixIF() | UnitBank():
                 why = f"a unit of the {network.contract.code} code has no form in a NIR file"
                 yield Problem(p.name, why, 'write the same integers under another code: with_code("signed")')

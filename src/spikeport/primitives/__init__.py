@@ -4,7 +4,19 @@ from spikeport.primitives.approximation import Approximation, Ledger
 from spikeport.primitives.contract import Code, ExecutionContract
 from spikeport.primitives.frozen import freeze_fields, frozen
 from spikeport.primitives.network import SpikingNetwork
-from spikeport.primitives.neurons import Accumulator, GradedIF, MaxUnit, Neuron, PhasedIF, RadixIF, SignedIF, UnitBank
+from spikeport.primitives.neurons import (
+    Accumulator,
+    GradedIF,
+    MaxUnit,
+    Neuron,
+    PhasedIF,
+    RadixIF,
+    SignedIF,
+    StaircaseBank,
+    StaircaseIF,
+    StaircaseUnit,
+    UnitBank,
+)
 from spikeport.primitives.population import InputEncoder, InputKind, Population
 from spikeport.primitives.spikes import Recording, SpikeTrain
 from spikeport.primitives.synapses import (
@@ -55,6 +67,9 @@ __all__ = [
     "Slice",
     "SpikeTrain",
     "SpikingNetwork",
+    "StaircaseBank",
+    "StaircaseIF",
+    "StaircaseUnit",
     "SumPool",
     "Synapse",
     "Transpose",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Code = Literal["graded", "phased", "population", "radix", "signed"]
+Code = Literal["graded", "phased", "population", "radix", "signed", "staircase"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ Parameters are arrays that broadcast to the population's shape. The lemmas are i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
@@ -119,6 +119,95 @@ class UnitBank:
         freeze_fields(self, "threshold", "initial", "bias")
 
 
+def _require_table(steps: NDArray[Any]) -> None:
+    if steps.ndim == 0:
+        raise ValueError("a table of thresholds has an axis of steps")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StaircaseIF:
+    """Unit that integrates without reset, and a counter S that climbs a table of thresholds one step at a time.
+
+    if S < high and v >= steps[S - low]:       send +1; S += 1
+    elif S > low and v < steps[S - low - 1]:   send -1; S -= 1
+    """
+
+    steps: NDArray[Any]
+    """Shape (levels, ...), the rest broadcasts to the population's; integers that never fall along the first axis."""
+    initial: NDArray[Any]
+    """Membrane potential before the first step."""
+    bias: NDArray[Any]
+    """Total constant current of a presentation, split over its steps."""
+    low: int
+    """Least count; S starts at 0, which lies between `low` and `high`."""
+
+    def __post_init__(self) -> None:
+        _require_table(self.steps)
+        freeze_fields(self, "steps", "initial", "bias")
+
+    @property
+    def high(self) -> int:
+        """Largest count."""
+        return self.low + len(self.steps)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StaircaseUnit:
+    """Unit that compares its potential with a table of thresholds by the clock, from step `opens_at` on, when all input is there.
+
+    payload       in that step: one event of low + (number of k with v >= steps[k])
+    thermometer   in step opens_at + k: a spike if v >= steps[k]
+    digits        in step opens_at + k, with w = 2**(bits - 1 - k): a spike worth w if v >= steps[sent + w - 1]
+    """
+
+    steps: NDArray[Any]
+    """As those of a `StaircaseIF`."""
+    initial: NDArray[Any]
+    bias: NDArray[Any]
+    low: int
+    """0 but for payloads."""
+    sends: Literal["payload", "thermometer", "digits"]
+    opens_at: int
+
+    def __post_init__(self) -> None:
+        _require_table(self.steps)
+        freeze_fields(self, "steps", "initial", "bias")
+
+    @property
+    def high(self) -> int:
+        """Largest count."""
+        return self.low + len(self.steps)
+
+    @property
+    def duration(self) -> int:
+        """Steps over which it sends."""
+        return {"payload": 1, "thermometer": len(self.steps), "digits": len(self.steps).bit_length()}[self.sends]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StaircaseBank:
+    """As many memoryless units as there are levels, with the same input and thresholds of their own; each fires at most once.
+
+    Unit k fires in step `fires_at` if `v + common - steps[k] >= common`; `common` as that of a `UnitBank`.
+    """
+
+    steps: NDArray[Any]
+    """As those of a `StaircaseIF`."""
+    initial: NDArray[Any]
+    bias: NDArray[Any]
+    common: int
+    fires_at: int
+
+    def __post_init__(self) -> None:
+        _require_table(self.steps)
+        freeze_fields(self, "steps", "initial", "bias")
+
+    @property
+    def units(self) -> int:
+        """Units of one neuron."""
+        return len(self.steps)
+
+
 @dataclass(frozen=True, slots=True)
 class MaxUnit:
     """Remembers the counts of its window and sends the change of their maximum.
@@ -143,4 +232,15 @@ class Accumulator:
         freeze_fields(self, "bias")
 
 
-Neuron = SignedIF | GradedIF | PhasedIF | RadixIF | UnitBank | MaxUnit | Accumulator
+Neuron = (
+    SignedIF
+    | GradedIF
+    | PhasedIF
+    | RadixIF
+    | UnitBank
+    | StaircaseIF
+    | StaircaseUnit
+    | StaircaseBank
+    | MaxUnit
+    | Accumulator
+)

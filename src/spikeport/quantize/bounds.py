@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from spikeport.errors import Problem, QuantizeError
 from spikeport.graph import apply_synapse
 from spikeport.primitives import Conv, Dense, OneToOne, Synapse
-from spikeport.quantize.integer import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout
+from spikeport.quantize.integer import CountLayer, IntegerNetwork, Layer, MaxLayer, NeuronLayer, Readout, StaircaseLayer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +71,7 @@ def with_constant(interval: Interval, *constants: NDArray[Any]) -> Interval:
 def counts(layer: Layer, total: Interval) -> Interval:
     """Interval of what a layer sends."""
     match layer:
-        case CountLayer():
+        case CountLayer() | StaircaseLayer():
             return Interval(np.full(layer.shape, layer.low), np.full(layer.shape, layer.high))
         case MaxLayer():  # the maximum of values in an interval is in the widest of them
             return Interval(np.full(layer.shape, total.low.min()), np.full(layer.shape, total.high.max()))
@@ -95,7 +95,7 @@ def partial_sums(network: IntegerNetwork) -> dict[str, Interval]:
         match layer:
             case CountLayer():
                 total = with_constant(total, layer.bias, layer.offset)
-            case Readout():
+            case StaircaseLayer() | Readout():
                 total = with_constant(total, layer.bias)
             case MaxLayer():
                 pass
@@ -103,8 +103,10 @@ def partial_sums(network: IntegerNetwork) -> dict[str, Interval]:
     return sums
 
 
-def membrane(layer: CountLayer, sums: Interval) -> Interval:
-    """Interval of a signed unit's membrane V = U - threshold * S, with its counter S in [low, high]."""
+def membrane(layer: NeuronLayer, sums: Interval) -> Interval:
+    """Interval of a signed unit's membrane: V = U - threshold * S with its counter S in [low, high]; V = U on a staircase."""
+    if isinstance(layer, StaircaseLayer):
+        return sums
     return Interval(sums.low - layer.threshold * layer.high, sums.high - layer.threshold * layer.low)
 
 

@@ -4,6 +4,7 @@ For a layer l and output channel c, all values integers:
 
     U_c = sum_j W_cj n_j + sum_k m_ck n_k(skip) + b_c + h_c
     n_c = clip(floor(U_c / th_c), low, high)            floor also for negative U
+    n_c = low + (number of k with U_c >= c_ck)          any non-decreasing staircase; U_c without h_c
 
 An activation of the model is `scale_c * n_c`. The read-out has no neuron: its values are `scale * U_c`.
 """
@@ -45,6 +46,31 @@ class CountLayer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class StaircaseLayer:
+    """Neurons whose integer counts climb one step at each threshold of a table: `n = low + #{k : U >= steps[k]}`."""
+
+    name: str
+    shape: Shape
+    steps: NDArray[np.int64]
+    """Shape (levels, ...), the rest broadcasts to `shape`; never falls along the first axis."""
+    bias: NDArray[np.int64]
+    low: int
+    """0 or negative, and `high` is positive: silence is a count between them."""
+    scale: NDArray[np.float64]
+    """Size of one count in the model's units."""
+
+    def __post_init__(self) -> None:
+        if self.steps.ndim == 0:
+            raise ValueError("a table of thresholds has an axis of steps")
+        freeze_fields(self, "steps", "bias", "scale")
+
+    @property
+    def high(self) -> int:
+        """Largest count."""
+        return self.low + len(self.steps)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class MaxLayer:
     """Largest count of each window."""
 
@@ -70,7 +96,8 @@ class Readout:
         freeze_fields(self, "bias")
 
 
-Layer = CountLayer | MaxLayer | Readout
+NeuronLayer = CountLayer | StaircaseLayer
+Layer = NeuronLayer | MaxLayer | Readout
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +132,7 @@ class IntegerNetwork:
     @property
     def neurons(self) -> int:
         """Number of counting neurons."""
-        return sum(prod(layer.shape) for layer in self.layers if isinstance(layer, CountLayer))
+        return sum(prod(layer.shape) for layer in self.layers if isinstance(layer, NeuronLayer))
 
 
 def encode_input(encoder: InputEncoder, x: NDArray[Any]) -> NDArray[np.int64]:
@@ -194,7 +221,33 @@ def respond(layer: Layer, total: NDArray[np.int64]) -> NDArray[np.int64]:
         case CountLayer():
             u = total + layer.bias + layer.offset
             return np.clip(np.floor_divide(u, layer.threshold), layer.low, layer.high)
+        case StaircaseLayer():
+            return layer.low + climbed(layer.steps, total + layer.bias)
         case MaxLayer():
             return apply(layer.window, [total])
         case Readout():
             return total + layer.bias
+
+
+def climbed(steps: NDArray[np.int64], u: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many steps of each neuron's table its sum has reached.
+
+    Args:
+        steps: shape (levels, ...), the rest broadcasts to a sample.
+        u: shape (batch, *sample).
+
+    >>> climbed(np.array([[-2], [3], [3]]), np.array([[-3], [-2], [2], [3]])).ravel().tolist()
+    [0, 1, 1, 3]
+    """
+    rows = steps.reshape(len(steps), *(1,) * (u.ndim - steps.ndim), *steps.shape[1:])
+    varies = tuple(axis for axis in range(1, u.ndim) if rows.shape[axis] > 1)
+    if prod(rows.shape[axis] for axis in varies) > len(rows):
+        return np.asarray(sum((u >= row for row in rows), start=np.zeros(u.shape, dtype=np.int64)))
+    result = np.empty(u.shape, dtype=np.int64)
+    for place in np.ndindex(*(rows.shape[axis] for axis in varies)):  # neurons that share a table, at once
+        index: list[Any] = [slice(None)] * u.ndim
+        for axis, i in zip(varies, place, strict=True):
+            index[axis] = i
+        table = rows[tuple(index)].reshape(-1)
+        result[tuple(index)] = np.searchsorted(table, u[tuple(index)], side="right")
+    return result

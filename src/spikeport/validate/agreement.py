@@ -13,7 +13,7 @@ from spikeport.backends import reference
 from spikeport.codes import of_layer
 from spikeport.primitives import Recording, SpikingNetwork
 from spikeport.progress import track
-from spikeport.quantize import CountLayer, IntegerNetwork, Layer, total_synapses
+from spikeport.quantize import IntegerNetwork, Layer, NeuronLayer, total_synapses
 from spikeport.report import Divergence, Raster
 
 Counts = dict[str, NDArray[np.int64]]
@@ -95,7 +95,7 @@ def _compare(stepped: Stepped, layer: Layer, found: NDArray[np.int64], expected:
     wrong = found != expected
     stepped.comparisons[name] = stepped.comparisons.get(name, 0) + wrong.size
     stepped.mismatches[name] = stepped.mismatches.get(name, 0) + int(wrong.sum())
-    if isinstance(layer, CountLayer):
+    if isinstance(layer, NeuronLayer):
         stepped.at_top[name] = stepped.at_top.get(name, 0) + int((expected == layer.high).sum())
     stepped.silent[name] = stepped.silent.get(name, 0) + int((expected == 0).sum())
     if stepped.divergence is None and wrong.any():

@@ -21,7 +21,9 @@ from spikeport.quantize import (
     Interval,
     Layer,
     MaxLayer,
+    NeuronLayer,
     Readout,
+    StaircaseLayer,
     bits,
     membrane,
     partial_sums,
@@ -40,6 +42,7 @@ UNSIGNED = ("phased", "population", "radix")
 """Codes that carry a layer of both signs by two populations."""
 KINDS: Mapping[type[Layer], Literal["neurons", "max", "read-out"]] = {
     CountLayer: "neurons",
+    StaircaseLayer: "neurons",
     MaxLayer: "max",
     Readout: "read-out",
 }
@@ -166,7 +169,7 @@ def layer_stats(integer: IntegerNetwork, network: SpikingNetwork, stepped: Stepp
         neurons = prod(layer.shape)
         seen = max(1, neurons * stepped.samples)
         spikes = stepped.spikes.get(layer.name)
-        low, high = (layer.low, layer.high) if isinstance(layer, CountLayer) else (0, 0)
+        low, high = (layer.low, layer.high) if isinstance(layer, NeuronLayer) else (0, 0)
         rows.append(
             LayerStats(
                 name=layer.name,

@@ -20,6 +20,8 @@ from spikeport.primitives import (
     Recording,
     SpikeTrain,
     SpikingNetwork,
+    StaircaseBank,
+    StaircaseUnit,
     UnitBank,
 )
 from spikeport.quantize import encode_input
@@ -130,8 +132,12 @@ def _last_scheduled_step(network: SpikingNetwork) -> int:
 def _last_due(neuron: Neuron) -> int:
     """Index of the step after which the clock asks nothing more of a neuron."""
     match neuron:
-        case GradedIF(fires_at=step) | UnitBank(fires_at=step) | PhasedIF(closes_at=step):
+        case (
+            GradedIF(fires_at=step) | UnitBank(fires_at=step) | StaircaseBank(fires_at=step) | PhasedIF(closes_at=step)
+        ):
             return step
+        case StaircaseUnit(opens_at=step):
+            return step + neuron.duration - 1
         case RadixIF(bits=bits, opens_at=step):
             return step + bits - 1
         case MaxUnit(fires_at=int(step)):

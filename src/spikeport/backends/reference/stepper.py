@@ -28,6 +28,9 @@ from spikeport.primitives import (
     RadixIF,
     SignedIF,
     SpikingNetwork,
+    StaircaseBank,
+    StaircaseIF,
+    StaircaseUnit,
     UnitBank,
 )
 
@@ -120,8 +123,6 @@ class Stepper:
         neuron, shape = population.neuron, (self.batch, *population.shape)
         sent = np.zeros(shape, dtype=np.int64)
         match neuron:
-            case SignedIF() | GradedIF() | PhasedIF() | RadixIF() | UnitBank():
-                return _State(np.array(np.broadcast_to(neuron.initial, shape), dtype=np.int64), sent)
             case Accumulator():
                 return _State(np.zeros(shape, dtype=np.int64), sent)
             case MaxUnit():
@@ -129,6 +130,8 @@ class Stepper:
                 for synapse in self._incoming[population.name][0].synapses:
                     example = apply_synapse(synapse, example)
                 return _State(np.zeros((self.batch, *example.shape[1:]), dtype=np.int64), sent)
+            case _:
+                return _State(np.array(np.broadcast_to(neuron.initial, shape), dtype=np.int64), sent)
 
     def _source_shape(self, name: str) -> tuple[int, ...]:
         return self.network.input.shape if name == self.network.input.name else self.network[name].shape
@@ -139,13 +142,17 @@ class Stepper:
             return max(-self.network.input.low, self.network.input.high)
         neuron = self.network[name].neuron
         match neuron:
-            case SignedIF() | GradedIF():
+            case SignedIF() | GradedIF() | StaircaseIF() | StaircaseUnit(sends="payload"):
                 return max(-neuron.low, neuron.high)
             case PhasedIF():
                 return 1
             case RadixIF(bits=bits):
                 return 2 ** (bits - 1)
-            case UnitBank(units=units):
+            case StaircaseUnit(sends="thermometer"):
+                return 1
+            case StaircaseUnit(duration=bits):
+                return 2 ** (bits - 1)
+            case UnitBank(units=units) | StaircaseBank(units=units):
                 return units
             case MaxUnit():
                 return sum(_reach(c, self._largest_payload(c.source)) for c in self.network.incoming(name))
@@ -189,6 +196,31 @@ def _update(population: Population, state: _State, arriving: NDArray[np.int64], 
             spikes = np.zeros_like(state.sent)
             for k in range(1, units + 1):
                 spikes += state.v + common - k * threshold >= common
+        case StaircaseIF(steps, _, _, low):
+            climbed = state.sent - low
+            up = (climbed < len(steps)) & (state.v >= _step(steps, climbed))
+            down = (climbed > 0) & (state.v < _step(steps, climbed - 1))
+            spikes = up.astype(np.int64) - down
+        case StaircaseUnit(steps, _, _, low, sends, opens_at):
+            k = step - opens_at
+            if not 0 <= k < neuron.duration:
+                return np.zeros_like(state.sent)
+            if sends == "payload":
+                spikes = np.full_like(state.sent, low)
+                for row in steps:
+                    spikes += state.v >= row
+            elif sends == "thermometer":
+                spikes = (state.v >= steps[k]).astype(np.int64)
+            else:
+                worth = 2 ** (neuron.duration - 1 - k)
+                digit = state.sent + worth
+                spikes = worth * ((digit <= len(steps)) & (state.v >= _step(steps, digit - 1)))
+        case StaircaseBank(steps, _, _, common, fires_at):
+            if step != fires_at:
+                return np.zeros_like(state.sent)
+            spikes = np.zeros_like(state.sent)
+            for row in steps:
+                spikes += state.v + common - row >= common
         case MaxUnit(window, fires_at):
             if fires_at is not None and step != fires_at:
                 return np.zeros_like(state.sent)
@@ -197,6 +229,12 @@ def _update(population: Population, state: _State, arriving: NDArray[np.int64], 
             return np.zeros_like(state.sent)
     state.sent += spikes
     return spikes
+
+
+def _step(steps: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Entry of each neuron's table, (batch, *neuron); the nearest one where there is none of that index."""
+    rows = steps.reshape(1, len(steps), *(1,) * (index.ndim - steps.ndim), *steps.shape[1:])
+    return np.take_along_axis(rows, index.clip(0, len(steps) - 1)[:, None], axis=1)[:, 0]
 
 
 @dataclass(frozen=True)

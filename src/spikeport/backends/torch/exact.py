@@ -3,7 +3,8 @@
 Products run in float32 where the proved bound keeps every partial sum below 2**24, in float64 below 2**53; both are then
 exact in whatever order the library adds. Division by the threshold is exact too: for `|k| * threshold < 2**23` a quotient
 just below the integer k is at least 1 / threshold away from it, more than half a unit in the last place, so it is never
-rounded up to k. A layer that does not fit is computed in float64.
+rounded up to k. A layer that does not fit is computed in float64. Tables of thresholds are cut to what sums can reach, so that
+they fit too.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from torch import Tensor
 
 from spikeport.backends.torch.operations import TorchOperations
 from spikeport.errors import DataError, Problem, QuantizeError
-from spikeport.primitives import Connection, Conv, InputEncoder, MaxPool, OneToOne, SumPool, Weighted
-from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout, partial_sums
+from spikeport.primitives import Connection, Conv, InputEncoder, MaxPool, OneToOne, Shape, SumPool, Weighted
+from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout, StaircaseLayer, partial_sums
 
 FLOAT32_EXACT = 2**24
 FLOAT64_EXACT = 2**53
@@ -40,6 +41,7 @@ class _Step:
     dtype: torch.dtype
     constant: Tensor | None
     threshold: Tensor | None
+    """Of a counting layer; of a staircase its table, one row for each place that has thresholds of its own."""
     last_use: tuple[str, ...]
 
 
@@ -90,6 +92,11 @@ class ExactEvaluator:
             ops = self._operations[dtype]
             if isinstance(layer, CountLayer):
                 constant, threshold = ops.load(layer.bias + layer.offset), ops.load(layer.threshold)
+            elif isinstance(layer, StaircaseLayer):
+                # no sum lies beyond the bounds, so a step outside counts like one just outside
+                low, high = int(sums[layer.name].low.min()), int(sums[layer.name].high.max())
+                reachable = np.clip(layer.steps, low, min(high + 1, FLOAT64_EXACT))
+                constant, threshold = ops.load(layer.bias), ops.load(_rows(reachable, layer.shape))
             elif isinstance(layer, Readout):
                 constant = ops.load(layer.bias)
             done = tuple(name for name, target in readers.items() if target == layer.name)
@@ -113,6 +120,9 @@ class ExactEvaluator:
             case CountLayer(low=low, high=high):
                 assert step.threshold is not None
                 return total.div_(step.threshold).floor_().clamp_(low, high)
+            case StaircaseLayer(low=low):
+                assert step.threshold is not None
+                return _climbed(step.threshold, total).add_(low)
             case MaxLayer(window=window):
                 return self._max(window, total)
             case Readout():
@@ -145,6 +155,26 @@ class ExactEvaluator:
         if constant is not None:
             total = total + constant
         return total
+
+
+def _rows(steps: NDArray[np.int64], shape: Shape) -> NDArray[np.int64]:
+    """A table as rows of thresholds: one for all neurons, one a channel, or one a neuron."""
+    if steps[0].size == 1:
+        return steps.reshape(1, -1)
+    full = steps.reshape(len(steps), *(1,) * (len(shape) - steps.ndim + 1), *steps.shape[1:])
+    uniform = full[0].size == full.shape[1]
+    target = shape[:1] if uniform else shape
+    full = full.reshape(len(full), -1) if uniform else full
+    return np.ascontiguousarray(np.broadcast_to(full, (len(full), *target)).reshape(len(full), -1).T)
+
+
+def _climbed(rows: Tensor, total: Tensor) -> Tensor:
+    """Steps that each sum has reached, in the dtype of the sums."""
+    if len(rows) == 1:
+        return torch.searchsorted(rows[0], total.contiguous(), right=True).to(total.dtype)
+    values = total.reshape(len(total), len(rows), -1).transpose(0, 1).contiguous()
+    found = torch.searchsorted(rows, values.view(len(rows), -1), right=True).view(values.shape)
+    return found.transpose(0, 1).reshape(total.shape).to(total.dtype)
 
 
 def _per_channel(constant: Tensor) -> bool:
