@@ -9,9 +9,12 @@ import pytest
 torch = pytest.importorskip("torch")
 import spikeport as sp  # noqa: E402
 from spikeport import codes  # noqa: E402
+from spikeport.backends import reference  # noqa: E402
+from spikeport.backends.torch import simulate  # noqa: E402
 from spikeport.quantize import QuantizeOptions, quantize  # noqa: E402
 from spikeport.report import Report  # noqa: E402
 from tests.networks import REFUSED, SUPPORTED, build  # noqa: E402
+from tests.recordings import assert_equal_recordings  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -84,6 +87,16 @@ def test_the_codes_of_one_sign_carry_the_same_integers(name: str, code: str) -> 
     assert report.mismatches == 0
     assert report.comparisons == 6 * sum(layer.neurons for layer in report.layers if layer.comparisons)
     assert report.ok, report.misses
+
+
+@pytest.mark.parametrize("name", SUPPORTED)
+def test_tensors_are_stepped_as_arrays_are(name: str) -> None:
+    """The torch backend's recording under every code is the reference's; convolutions computed in the way of each device."""
+    snn, x = converted(name)
+    for index, code in enumerate(sorted(codes.CODES)):
+        spiking = codes.encode(snn.integer, code)
+        found = simulate(spiking, x[:3], record=None, explicit=index % 2 == 0)
+        assert_equal_recordings(found, reference.simulate(spiking, x[:3], record=None))
 
 
 @pytest.mark.parametrize("name", SUPPORTED)

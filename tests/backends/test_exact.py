@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from spikeport.backends.torch import ExactEvaluator  # noqa: E402
+from spikeport.backends.torch import ExactEvaluator, TorchOperations, operations  # noqa: E402
 from spikeport.backends.torch.exact import encode  # noqa: E402
 from spikeport.errors import DataError  # noqa: E402
-from spikeport.primitives import Connection, Dense, InputEncoder  # noqa: E402
+from spikeport.graph import apply_synapse  # noqa: E402
+from spikeport.primitives import Connection, Conv, Dense, InputEncoder  # noqa: E402
 from spikeport.quantize import (  # noqa: E402
     CountLayer,
     IntegerNetwork,
@@ -23,18 +24,26 @@ from spikeport.quantize import (  # noqa: E402
 )
 from tests.integer_networks import random_input, random_network  # noqa: E402
 
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")),
+]
 
-@given(st.integers(0, 2**31), st.sampled_from(["static", "events"]))
-def test_torch_and_numpy_give_the_same_counts(seed: int, kind: str) -> None:
+
+@pytest.mark.parametrize("device", DEVICES)
+@given(seed=st.integers(0, 2**31), kind=st.sampled_from(["static", "events"]), explicit=st.sampled_from([None, True]))
+def test_torch_and_numpy_give_the_same_counts(device: str, seed: int, kind: str, explicit: bool | None) -> None:
     network = random_network(seed, kind=kind, curved=seed % 2 == 0)
     x = random_input(network, seed, samples=4)
     counts: dict[str, np.ndarray] = {}
     expected = evaluate(network, x, visit=lambda layer, value: counts.update({layer.name: value}))
     seen: dict[str, list[np.ndarray]] = {}
-    evaluator = ExactEvaluator(network)
-    found = evaluator(torch.tensor(x), visit=lambda layer, v: seen.setdefault(layer.name, []).append(v.numpy().copy()))
+    evaluator = ExactEvaluator(network, device=device, explicit=explicit)
+    found = evaluator(
+        torch.tensor(x), visit=lambda layer, v: seen.setdefault(layer.name, []).append(v.numpy(force=True).copy())
+    )
     assert found.dtype == torch.int64
-    assert np.array_equal(found.numpy(), expected)
+    assert np.array_equal(found.numpy(force=True), expected)
     for name, value in counts.items():
         assert np.array_equal(np.concatenate(seen[name]), value), name
 
@@ -134,3 +143,38 @@ def test_the_surrounding_program_keeps_its_precision_settings() -> None:
             assert torch.get_float32_matmul_precision() == precision
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("signal", [False, True])
+def test_convolutions_as_products_of_matrices_are_those_of_the_library(groups: int, signal: bool) -> None:
+    """Strides, dilations, one-sided padding, several parts, one spatial axis or two; sums beside the end of float32."""
+    rng = np.random.default_rng(groups)
+    weight = rng.integers(-127, 128, size=(8, 4 // groups, 3) if signal else (8, 4 // groups, 3, 2))
+    axes = 1 if signal else 2
+    x = torch.tensor(rng.integers(-5000, 5000, size=(5, 4, 9) if signal else (5, 4, 9, 7)), dtype=torch.float32)
+    for padding in (((1, 1), (0, 0)), ((2, 1), (0, 3))):
+        op = Conv(weight, (2, 1)[:axes], padding[:axes], (1, 2)[:axes], groups)
+        library = TorchOperations(dtype=torch.float32, explicit=False)
+        bias = torch.arange(8.0)
+        expected = library.conv(op, x, bias)
+        assert np.array_equal(expected.numpy() - bias.numpy().reshape(-1, *(1,) * axes), apply_synapse(op, x.numpy()))
+        for values in (1, operations.COLUMN_VALUES):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(operations, "COLUMN_VALUES", values)
+                assert torch.equal(TorchOperations(explicit=True).conv(op, x, bias), expected)
+    assert TorchOperations(device="meta").explicit
+    assert not TorchOperations().explicit
+
+
+def test_an_explicit_convolution_never_reaches_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a convolution was left to the library")
+
+    network = random_network(3)
+    x = random_input(network, 3)
+    for name in ("conv1d", "conv2d"):
+        monkeypatch.setattr(torch.nn.functional, name, forbidden)
+    assert np.array_equal(ExactEvaluator(network, explicit=True)(torch.tensor(x)).numpy(), evaluate(network, x))
+    with pytest.raises(AssertionError, match="left to the library"):
+        ExactEvaluator(network)(torch.tensor(x))

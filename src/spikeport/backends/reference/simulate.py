@@ -45,23 +45,14 @@ def simulate(
         DataError: input that does not fit.
         OptionError: a name that is not in the network.
     """
-    known = [p.name for p in network.populations if p.name not in network.on_host()]
-    record = known if record is None else record
-    unknown = sorted(set(record) - set(known))
-    if unknown:
-        raise OptionError([Problem(name, "is not a population of this network") for name in unknown])
-    if max_steps is not None and (not isinstance(max_steps, int) or max_steps < 1):
-        raise OptionError(
-            Problem("max_steps", f"is {max_steps!r}", "give at least one step, or None for the proved bound")
-        )
+    known, record, limit = checked_request(network, record, max_steps)
     stepper = Stepper(network, encode_steps(network, as_array(x)))
-    limit = network.contract.max_steps if max_steps is None else max_steps
     quiet_after = np.zeros(stepper.batch, dtype=np.int64)
     n_spikes = {name: np.zeros(stepper.batch, dtype=np.int64) for name in known if name != network.output}
     trains: dict[str, list[NDArray[Any]]] = {name: [] for name in record}
     potentials: dict[str, list[NDArray[Any]]] = {name: [] for name in record}
     readout = []
-    waits_until = _last_scheduled_step(network)
+    waits_until = last_scheduled_step(network)
     fired = np.ones(stepper.batch, dtype=np.bool_)
     while stepper.step_index < limit and (stepper.step_index <= waits_until or fired.any()):
         spikes = stepper.step()
@@ -99,6 +90,26 @@ def simulate(
     )
 
 
+def checked_request(
+    network: SpikingNetwork, record: Collection[str] | None, max_steps: int | None
+) -> tuple[list[str], list[str], int]:
+    """Populations that are stepped, those that are recorded, and the most steps to take; the same for every backend.
+
+    Raises:
+        OptionError: a name that is not in the network, fewer than one step.
+    """
+    known = [p.name for p in network.populations if p.name not in network.on_host()]
+    unknown = sorted(set(record or ()) - set(known))
+    if unknown:
+        raise OptionError([Problem(name, "is not a population of this network") for name in unknown])
+    if max_steps is not None and (not isinstance(max_steps, int) or max_steps < 1):
+        raise OptionError(
+            Problem("max_steps", f"is {max_steps!r}", "give at least one step, or None for the proved bound")
+        )
+    limit = network.contract.max_steps if max_steps is None else max_steps
+    return known, known if record is None else list(record), limit
+
+
 def as_array(x: Any) -> NDArray[Any]:
     """A tensor or an array as an array; torch's half precisions become float32."""
     if hasattr(x, "detach"):
@@ -123,7 +134,7 @@ def encode_steps(network: SpikingNetwork, x: NDArray[Any]) -> NDArray[np.int64]:
     return np.stack([split(frame, step, steps) for step in range(steps)])
 
 
-def _last_scheduled_step(network: SpikingNetwork) -> int:
+def last_scheduled_step(network: SpikingNetwork) -> int:
     """Index of the last step in which something is due to arrive or to be sent."""
     due = [_last_due(p.neuron) for p in network.populations]
     return max(network.contract.presentation - 1, *due)

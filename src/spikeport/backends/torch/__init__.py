@@ -1,6 +1,7 @@
-"""The torch backend: operations for calibration, and the exact evaluation of integer networks on CPU and GPU."""
+"""The torch backend: operations for calibration, exact evaluation in one pass, and stepping, on CPU and GPU."""
 
 from spikeport.backends.torch.exact import ExactEvaluator, encode
 from spikeport.backends.torch.operations import TorchOperations
+from spikeport.backends.torch.stepwise import Chunks, simulate
 
-__all__ = ["ExactEvaluator", "TorchOperations", "encode"]
+__all__ = ["Chunks", "ExactEvaluator", "TorchOperations", "encode", "simulate"]

@@ -10,26 +10,21 @@ they fit too.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from spikeport.backends.torch.operations import TorchOperations
+from spikeport.backends.torch.precision import FLOAT64_EXACT, exact_arithmetic, exact_dtype
 from spikeport.errors import DataError, Problem, QuantizeError
 from spikeport.primitives import Connection, Conv, InputEncoder, MaxPool, OneToOne, Shape, SumPool, Weighted
 from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout, StaircaseLayer, partial_sums
 
-FLOAT32_EXACT = 2**24
-FLOAT64_EXACT = 2**53
-PRECISION_SETTINGS = ("cuda.matmul", "cudnn.conv", "mkldnn.matmul", "mkldnn.conv")
-"""Where torch keeps whether float32 products may be rounded to fewer bits."""
 CHUNK_VALUES = 2**21
 """Values of the largest layer held at once, so that elementwise passes stay near the cache."""
 
@@ -48,11 +43,15 @@ class _Step:
 class ExactEvaluator:
     """Counts and read-out of an integer network for batches of tensors, on one device."""
 
-    def __init__(self, network: IntegerNetwork, *, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, network: IntegerNetwork, *, device: torch.device | str = "cpu", explicit: bool | None = None
+    ) -> None:
+        """`explicit` as for `TorchOperations`: whether convolutions are products of matrices."""
         self.network = network
         self.device = torch.device(device)
         self._operations = {
-            dtype: TorchOperations(device=device, dtype=dtype) for dtype in (torch.float32, torch.float64)
+            dtype: TorchOperations(device=device, dtype=dtype, explicit=explicit)
+            for dtype in (torch.float32, torch.float64)
         }
         self._steps = tuple(self._plan())
         widest = max(int(np.prod(layer.shape)) for layer in network.layers)
@@ -68,7 +67,7 @@ class ExactEvaluator:
         Raises:
             DataError: wrong shape, values that are not finite, counts that are no counts.
         """
-        with torch.no_grad(), _full_precision():
+        with exact_arithmetic():
             encoded = encode(self.network.input, x.to(self.device))
             parts = [self._run(part, visit) for part in torch.split(encoded, self._chunk)]
             return torch.cat(parts) if parts else torch.zeros((0, *self.network.readout.shape), dtype=torch.int64)
@@ -85,10 +84,10 @@ class ExactEvaluator:
             if isinstance(layer, CountLayer):
                 quotient = 2 * int(layer.threshold.max()) * max(layer.high, -layer.low)
             exact = max(magnitude, quotient)
-            if exact >= FLOAT64_EXACT:
+            dtype = exact_dtype(exact)
+            if dtype is None:
                 why = f"its sums reach {exact}, beyond exact arithmetic"
                 raise QuantizeError(Problem(layer.name, why, "convert with fewer state_bits"))
-            dtype = torch.float32 if exact < FLOAT32_EXACT else torch.float64
             ops = self._operations[dtype]
             if isinstance(layer, CountLayer):
                 constant, threshold = ops.load(layer.bias + layer.offset), ops.load(layer.threshold)
@@ -145,7 +144,7 @@ class ExactEvaluator:
                 total.addcmul_(x, ops.constant(last.weight))
                 continue
             if constant is not None and total is None and isinstance(last, Conv) and _per_channel(constant):
-                part, constant = _conv(ops, last, x, constant.flatten()), None
+                part, constant = ops.conv(last, x, constant.flatten()), None
             else:
                 part = x if last is None else ops.synapse(last, x)
                 if total is None and not any(isinstance(s, Weighted | SumPool) for s in connection.synapses):
@@ -179,16 +178,6 @@ def _climbed(rows: Tensor, total: Tensor) -> Tensor:
 
 def _per_channel(constant: Tensor) -> bool:
     return constant.ndim > 1 and constant.shape[1:].numel() == 1 and constant.shape[0] > 1
-
-
-def _conv(ops: TorchOperations, op: Conv, x: Tensor, bias: Tensor) -> Tensor:
-    """A convolution that starts from the constant instead of zero."""
-    symmetric = all(low == high for low, high in op.padding)
-    if not symmetric:
-        return ops.synapse(op, x) + bias.reshape(-1, *(1,) * len(op.stride))
-    conv = F.conv1d if len(op.stride) == 1 else F.conv2d
-    padding = [low for low, _ in op.padding]
-    return conv(x, ops.constant(op.weight), bias, list(op.stride), padding, list(op.dilation), op.groups)
 
 
 def encode(encoder: InputEncoder, x: Tensor) -> Tensor:
@@ -238,36 +227,3 @@ def _input_problem(encoder: InputEncoder, x: Tensor) -> Problem | None:
             hint = f"convert with a larger input_bits; the declared maximum is {encoder.high}"
             return Problem("input", f"holds {int(highest)} events in one place", hint)
     return None
-
-
-@contextmanager
-def _full_precision() -> Iterator[None]:
-    """Products in true float32, whatever the surrounding program allows; its settings come back afterwards.
-
-    cuDNN may choose Winograd or FFT, which compute with fractions; without it a convolution on a GPU is a matrix product.
-    """
-    cudnn = torch.backends.cudnn.enabled
-    places = [place for place in map(_setting, PRECISION_SETTINGS) if hasattr(place, "fp32_precision")]
-    before = [place.fp32_precision for place in places]
-    legacy = None if places else torch.get_float32_matmul_precision()
-    try:
-        for place in places:
-            place.fp32_precision = "ieee"
-        if legacy is not None:  # torch before 2.9
-            torch.set_float32_matmul_precision("highest")
-        torch.backends.cudnn.enabled = False
-        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-            yield
-    finally:
-        torch.backends.cudnn.enabled = cudnn
-        for place, was in zip(places, before, strict=True):
-            place.fp32_precision = was
-        if legacy is not None:
-            torch.set_float32_matmul_precision(legacy)
-
-
-def _setting(path: str) -> Any:
-    place: Any = torch.backends
-    for name in path.split("."):
-        place = getattr(place, name, None)
-    return place

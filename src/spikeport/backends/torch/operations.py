@@ -1,4 +1,8 @@
-"""What each operation computes, in torch; the same numbers as `spikeport.graph.ops` up to floating-point rounding."""
+"""What each operation computes, in torch; the same numbers as `spikeport.graph.ops` up to floating-point rounding.
+
+A convolution is left to the library on a CPU. Elsewhere it is written as a product of matrices over all windows, since a library
+for GPUs may choose Winograd or FFT, which compute with fractions and turn exact integers into approximate ones.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +31,24 @@ from spikeport.primitives import (
     Upsample,
 )
 
+COLUMN_VALUES = 2**24
+"""Values of a convolution's windows that are written out at once: bounds memory."""
+
 
 class TorchOperations:
     """Evaluates operations on tensors of one device and dtype; constants are moved there once."""
 
-    def __init__(self, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        explicit: bool | None = None,
+    ) -> None:
+        """`explicit` says whether convolutions are products of matrices; None: on every device but a CPU."""
         self.device = torch.device(device)
         self.dtype = dtype
+        self.explicit = self.device.type != "cpu" if explicit is None else explicit
         self._constants: dict[int, tuple[NDArray[Any], Tensor]] = {}
 
     def load(self, array: NDArray[Any]) -> Tensor:
@@ -80,13 +95,8 @@ class TorchOperations:
         match op:
             case Dense(weight):
                 return x @ self.constant(weight).T
-            case Conv(weight, stride, padding, dilation, groups):
-                symmetric = all(low == high for low, high in padding)
-                if not symmetric:
-                    x = _pad_space(x, padding, 0.0)
-                amount = [low for low, _ in padding] if symmetric else [0] * len(padding)
-                conv = F.conv1d if weight.ndim == 3 else F.conv2d
-                return conv(x, self.constant(weight), None, list(stride), amount, list(dilation), groups)
+            case Conv():
+                return self.conv(op, x)
             case OneToOne(weight):
                 return x * self.constant(weight)
             case SumPool(kernel, stride, padding):
@@ -108,6 +118,35 @@ class TorchOperations:
                 return x
             case _:
                 assert_never(op)
+
+    def conv(self, op: Conv, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """A convolution that starts from `bias`, one value a channel, instead of zero."""
+        symmetric = all(low == high for low, high in op.padding)
+        if not symmetric:
+            x = _pad_space(x, op.padding, 0.0)
+        amount = [low for low, _ in op.padding] if symmetric else [0] * len(op.padding)
+        if self.explicit:
+            y = _window_products(op, self.constant(op.weight), x, amount)
+            return y if bias is None else y.add_(bias.reshape(-1, *(1,) * len(op.stride)))
+        conv = F.conv1d if len(op.stride) == 1 else F.conv2d
+        return conv(x, self.constant(op.weight), bias, list(op.stride), amount, list(op.dilation), op.groups)
+
+
+def _window_products(op: Conv, weight: Tensor, x: Tensor, padding: list[int]) -> Tensor:
+    """A convolution as one product of matrices a group, over windows that are written out."""
+    if len(op.stride) == 1:  # a signal is an image of one row
+        row = Conv(op.weight[:, :, None], (1, *op.stride), ((0, 0), *op.padding), (1, *op.dilation), op.groups)
+        return _window_products(row, weight[:, :, None], x[:, :, None], [0, *padding])[:, :, 0]
+    kernel = tuple(weight.shape[2:])
+    spans = (x.shape[i + 2] + 2 * padding[i] - op.dilation[i] * (kernel[i] - 1) - 1 for i in range(2))
+    space = tuple(span // stride + 1 for span, stride in zip(spans, op.stride, strict=True))
+    matrix = weight.reshape(op.groups, len(weight) // op.groups, -1)
+    y = x.new_empty(len(x), op.groups, matrix.shape[1], space[0] * space[1])
+    each = max(1, COLUMN_VALUES // max(1, x.shape[1] * kernel[0] * kernel[1] * y.shape[3]))
+    for part, out in zip(torch.split(x, each), torch.split(y, each), strict=True):
+        columns = F.unfold(part, kernel, op.dilation, (padding[0], padding[1]), op.stride)
+        torch.matmul(matrix, columns.reshape(len(part), op.groups, matrix.shape[2], -1), out=out)
+    return y.reshape(len(x), len(weight), *space)
 
 
 def _pad_space(x: Tensor, padding: Pairs, value: float) -> Tensor:

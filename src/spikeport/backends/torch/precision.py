@@ -1,0 +1,88 @@
+"""Where floating-point products are exact integers, and torch set up so that they are computed as written.
+
+Integers below 2**24 are exact in float32 and those below 2**53 in float64, and so is each sum that stays below, in whatever
+order a library adds. Two things break that: fewer bits than the dtype says (TF32, bfloat16 passes, autocast), and algorithms
+that compute with fractions (Winograd, FFT). `exact_arithmetic` rules the first out; on a GPU, where the library chooses among
+both, `TorchOperations` writes convolutions as products of matrices itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+FLOAT32_EXACT = 2**24
+FLOAT64_EXACT = 2**53
+PRECISION_SETTINGS = ("cuda.matmul", "cudnn.conv", "mkldnn.matmul", "mkldnn.conv")
+"""Where torch keeps whether float32 products may be rounded to fewer bits."""
+REDUCTION_SETTINGS = (
+    "allow_fp16_reduced_precision_reduction",
+    "allow_bf16_reduced_precision_reduction",
+    "allow_fp16_accumulation",
+)
+"""Whether sums inside a product on a GPU may be kept in fewer bits; older versions of torch lack the last one."""
+
+
+def exact_dtype(bound: int) -> torch.dtype | None:
+    """The narrowest dtype in which every integer up to a bound is exact; None beyond float64.
+
+    >>> exact_dtype(2**24 - 1), exact_dtype(2**24), exact_dtype(2**53)
+    (torch.float32, torch.float64, None)
+    """
+    if bound < FLOAT32_EXACT:
+        return torch.float32
+    return torch.float64 if bound < FLOAT64_EXACT else None
+
+
+@contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Products as written, whatever the surrounding program allows; its settings come back afterwards.
+
+    Deterministic algorithms are not asked for: sums of exact integers do not depend on their order, and torch would refuse
+    products on a GPU without a workspace setting that is made before the program starts.
+    """
+    places = [place for place in map(_setting, PRECISION_SETTINGS) if hasattr(place, "fp32_precision")]
+    before = [place.fp32_precision for place in places]
+    legacy = None if places else torch.get_float32_matmul_precision()
+    matmul = torch.backends.cuda.matmul
+    reductions = {name: _reduction(name) for name in REDUCTION_SETTINGS if hasattr(matmul, name)}
+    cudnn = torch.backends.cudnn.enabled
+    deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        for place in places:
+            place.fp32_precision = "ieee"
+        if legacy is not None:  # torch before 2.9
+            torch.set_float32_matmul_precision("highest")
+        for name in reductions:
+            setattr(matmul, name, False)
+        torch.backends.cudnn.enabled = False
+        torch.use_deterministic_algorithms(False)
+        with torch.no_grad(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
+        torch.backends.cudnn.enabled = cudnn
+        for name, was in reductions.items():
+            setattr(matmul, name, was)
+        for place, was in zip(places, before, strict=True):
+            place.fp32_precision = was
+        if legacy is not None:
+            torch.set_float32_matmul_precision(legacy)
+
+
+def _reduction(name: str) -> bool | tuple[bool, bool]:
+    """A setting in the form that sets it again; newer versions keep beside it whether sums may be cut in parts."""
+    matmul = torch.backends.cuda.matmul
+    allowed = bool(getattr(matmul, name))
+    parts = getattr(matmul, f"{name}_split_k", None)
+    return allowed if parts is None else (allowed, bool(parts))
+
+
+def _setting(path: str) -> Any:
+    place: Any = torch.backends
+    for name in path.split("."):
+        place = getattr(place, name, None)
+    return place
