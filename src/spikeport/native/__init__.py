@@ -1,6 +1,7 @@
 """Compiled kernels (C++17 behind a plain C interface), each beside a numpy twin that it equals bit for bit."""
 
 from spikeport.native.activity import count_active
+from spikeport.native.dynamics import DynamicsHandle
 from spikeport.native.loader import (
     LEVELS,
     address,
@@ -17,6 +18,7 @@ from spikeport.native.loader import (
 
 __all__ = [
     "LEVELS",
+    "DynamicsHandle",
     "address",
     "available",
     "check",

@@ -46,6 +46,7 @@ def _loaded() -> ctypes.CDLL | str:
         return f"has interface version {version}, and this spikeport needs {ABI_VERSION}"
     found.sp_last_error.restype = ctypes.c_char_p
     found.sp_count_active.restype = ctypes.c_int64
+    found.sp_dynamics_spikes.restype = ctypes.c_int64
     return found
 
 

@@ -1,7 +1,9 @@
 """What networks are made of: values without behaviour, shared by all stages and backends."""
 
 from spikeport.primitives.approximation import Approximation, Ledger
-from spikeport.primitives.contract import Code, ExecutionContract
+from spikeport.primitives.contract import Code, DynamicsContract, ExecutionContract
+from spikeport.primitives.dynamic_network import DynamicNetwork, DynamicPopulation, Projection, SpikeInput
+from spikeport.primitives.dynamic_neurons import IF, LI, LIF, CubaLI, CubaLIF, DynamicNeuron, Threshold, Values
 from spikeport.primitives.frozen import freeze_fields, frozen
 from spikeport.primitives.network import SpikingNetwork
 from spikeport.primitives.neurons import (
@@ -18,7 +20,8 @@ from spikeport.primitives.neurons import (
     UnitBank,
 )
 from spikeport.primitives.population import InputEncoder, InputKind, Population
-from spikeport.primitives.spikes import Recording, SpikeTrain
+from spikeport.primitives.sparse import Sparse
+from spikeport.primitives.spikes import DynamicRecording, Recording, SpikeEvents, SpikeTrain
 from spikeport.primitives.synapses import (
     Connection,
     Conv,
@@ -39,12 +42,22 @@ from spikeport.primitives.synapses import (
 )
 
 __all__ = [
+    "IF",
+    "LI",
+    "LIF",
     "Accumulator",
     "Approximation",
     "Code",
     "Connection",
     "Conv",
+    "CubaLI",
+    "CubaLIF",
     "Dense",
+    "DynamicNetwork",
+    "DynamicNeuron",
+    "DynamicPopulation",
+    "DynamicRecording",
+    "DynamicsContract",
     "ExecutionContract",
     "GradedIF",
     "InputEncoder",
@@ -58,6 +71,7 @@ __all__ = [
     "Pairs",
     "PhasedIF",
     "Population",
+    "Projection",
     "RadixIF",
     "Recording",
     "Reshape",
@@ -65,6 +79,9 @@ __all__ = [
     "Shape",
     "SignedIF",
     "Slice",
+    "Sparse",
+    "SpikeEvents",
+    "SpikeInput",
     "SpikeTrain",
     "SpikingNetwork",
     "StaircaseBank",
@@ -72,9 +89,11 @@ __all__ = [
     "StaircaseUnit",
     "SumPool",
     "Synapse",
+    "Threshold",
     "Transpose",
     "UnitBank",
     "Upsample",
+    "Values",
     "Weighted",
     "freeze_fields",
     "frozen",

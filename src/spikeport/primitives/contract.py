@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from math import isfinite
+from typing import Any, Literal, get_args, get_type_hints
+
+from spikeport.errors import OptionError, Problem
 
 Code = Literal["graded", "phased", "population", "radix", "signed", "staircase"]
+MAX_STATE_BITS = 48
+"""Of an integer membrane that is stepped: sums of what arrives still fit into 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +40,73 @@ class ExecutionContract:
     """A total a is injected as floor((t+1) a / P) - floor(t a / P) in step t of P."""
     sample_boundary: Literal["reset"] = "reset"
     """State is restored to the initial values before each sample."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DynamicsContract:
+    """How a `DynamicNetwork` is stepped: everything that its equations leave open. Two simulators that honour it give the same spikes.
+
+    In step t, from t dt to (t + 1) dt, every population in the order of the list sums what arrives (x), integrates, compares,
+    fires and resets. With `i = c` and `jump = x` under `synapse="delta"`, else `i = c + x` and no jump, in exactly this order of
+    operations:
+
+        accumulate      v = v + r i (+ jump)
+        forward_euler   LIF: v = v + k ((v_leak - v) + r i) (+ jump), k = dt / tau;  IF: v = v + (r dt) i (+ jump)
+        exponential     LIF: v = (d v + k (v_leak + r i)) (+ jump), d = exp(-dt / tau), k = -expm1(-dt / tau);  IF as above
+
+    and for the current s of CubaLIF and CubaLI, whose membrane is that of LIF with `i = c + s` and no jump:
+
+        forward_euler   s = s + k (w_in x - s), or (s - k s) + w_in x under "delta", k = dt / tau_syn
+        exponential     s = d s + k (w_in x), or d s + w_in x under "delta"
+
+    A sum x begins at 0 and adds, in this order, `weight * value` by step of sending, source (inputs, then populations, in the order
+    of their lists), projection in the order of the list, index of the source neuron, and position among its synapses; the
+    constant biases of projections are summed apart and added last.
+    """
+
+    dt: float
+    """Duration of a step in seconds."""
+    integrator: Literal["accumulate", "forward_euler", "exponential"]
+    synapse: Literal["current", "delta"] = "current"
+    """What arrives is a current that lasts the step, or a jump."""
+    compare: Literal[">", ">="] = ">"
+    """A unit fires where `v > threshold`, or where `v >= threshold`; at most once in a step."""
+    reset: Literal["to_value", "subtract"] = "to_value"
+    """`v = v_reset`, or `v = v - threshold`."""
+    reset_when: Literal["same_step", "next_step", "after_next_update"] = "same_step"
+    """Right after the comparison; before the next step integrates; or after it integrated and before it compares."""
+    layer_latency: Literal[0, 1] = 0
+    """Steps from a spike to its arrival, in addition to the delay of the projection."""
+    current_order: Literal["new", "old"] = "new"
+    """The membrane of CubaLIF and CubaLI takes the current after its update in this step, or before."""
+    initial: Literal["zero", "v_leak", "v_reset"] = "zero"
+    """Membrane potential before the first step, of neurons that do not state their own; currents begin at zero."""
+    bias_register: Literal["spikes", "weighted"] = "spikes"
+    """Where the delay of a projection sits: before the weights, and its bias is there from step 0; or behind them, and it is late too."""
+    arithmetic: Literal["float64", "float32", "integer"] = "float64"
+    """Parameters, weights and state are rounded to this once, before the first step; integers must be integers already."""
+    state_bits: int = 32
+    """Width of an integer membrane potential, two's complement."""
+    overflow: Literal["saturate", "wrap"] = "saturate"
+    """What an integer membrane potential does at the ends of its range, after integration and after reset."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        if isinstance(self.dt, bool) or not isinstance(self.dt, int | float) or not (isfinite(self.dt) and self.dt > 0):
+            problems.append(Problem("contract.dt", f"is {self.dt!r}", "a positive number of seconds"))
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or value not in choices:
+                known = ", ".join(map(repr, choices))
+                problems.append(Problem(f"contract.{name}", f"is {value!r}", f"one of {known}"))
+        bits = self.state_bits
+        if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= MAX_STATE_BITS:
+            problems.append(Problem("contract.state_bits", f"is {bits!r}", f"2 to {MAX_STATE_BITS}"))
+        if problems:
+            raise OptionError(problems)
+
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    name: get_args(hint) for name, hint in get_type_hints(DynamicsContract).items() if get_args(hint)
+}
+"""What each field may be."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -66,3 +67,56 @@ class Recording:
 
     def __post_init__(self) -> None:
         freeze_fields(self, "quiet_after", "readout", "output")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpikeEvents:
+    """Spikes of one population as a list, in order of sample, step and neuron: compact where few fire."""
+
+    samples: NDArray[Any]
+    steps: NDArray[Any]
+    neurons: NDArray[Any]
+    """Flat indices."""
+    shape: tuple[int, ...]
+    """Of the population."""
+    n_steps: int
+    batch: int
+    dt: float
+    """Duration of a step in seconds."""
+
+    def __post_init__(self) -> None:
+        freeze_fields(self, "samples", "steps", "neurons")
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Spikes of each neuron, shape (batch, *population)."""
+        size = prod(self.shape)
+        flat = np.bincount(self.samples.astype(np.int64) * size + self.neurons, minlength=self.batch * size)
+        return flat.reshape(self.batch, *self.shape)
+
+    def train(self) -> SpikeTrain:
+        """The same as a raster.
+
+        >>> one = np.array([0]), np.array([1]), np.array([2])
+        >>> SpikeEvents(*one, shape=(3,), n_steps=2, batch=1, dt=1e-3).train().raster.tolist()
+        [[[0, 0, 0]], [[0, 0, 1]]]
+        """
+        raster = np.zeros((self.n_steps, self.batch, prod(self.shape)), dtype=np.int8)
+        raster[self.steps, self.samples, self.neurons] = 1
+        return SpikeTrain(raster.reshape(self.n_steps, self.batch, *self.shape), self.dt)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DynamicRecording:
+    """One simulation of a `DynamicNetwork`. Mappings are by population name."""
+
+    n_steps: int
+    counts: Mapping[str, NDArray[Any]]
+    """Spikes of every neuron that can spike, shape (batch, *population)."""
+    spikes: Mapping[str, SpikeEvents]
+    """Recorded spikes."""
+    potentials: Mapping[str, NDArray[Any]]
+    """Recorded membrane potentials at the end of each step, shape (time, batch, *population)."""

@@ -1,5 +1,6 @@
-"""The reference backend: numpy, integer, step by step. Every other backend must give its spikes."""
+"""The reference backend: numpy, step by step. Every other backend must give its spikes."""
 
+from spikeport.backends.reference.dynamics import DynamicStepper, simulate_dynamics
 from spikeport.backends.reference.simulate import (
     as_array,
     checked_request,
@@ -9,4 +10,14 @@ from spikeport.backends.reference.simulate import (
 )
 from spikeport.backends.reference.stepper import Stepper, split
 
-__all__ = ["Stepper", "as_array", "checked_request", "encode_steps", "last_scheduled_step", "simulate", "split"]
+__all__ = [
+    "DynamicStepper",
+    "Stepper",
+    "as_array",
+    "checked_request",
+    "encode_steps",
+    "last_scheduled_step",
+    "simulate",
+    "simulate_dynamics",
+    "split",
+]

@@ -1,0 +1,308 @@
+"""From a network and its contract to the numbers of a step: what every stepper begins with, so that all begin with the same bits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.backends.dynamics.rows import Rows, rows
+from spikeport.errors import GraphError, Problem
+from spikeport.primitives import (
+    IF,
+    LI,
+    LIF,
+    CubaLI,
+    CubaLIF,
+    DynamicNetwork,
+    DynamicPopulation,
+    DynamicsContract,
+    Projection,
+    Threshold,
+)
+
+DTYPES: dict[str, Any] = {"float64": np.float64, "float32": np.float32, "integer": np.int64}
+LARGEST_INTEGER = 2**31
+"""Integer weights, currents and parameters stay below it."""
+LARGEST_SUM = 2**60
+"""And what may arrive at a neuron in one step below this."""
+
+
+class Kind(IntEnum):
+    """How the membrane integrates; the equations stand in `DynamicsContract`."""
+
+    ACCUMULATE = 0
+    """`v = v + gain i`"""
+    FORWARD_EULER = 1
+    EXPONENTIAL = 2
+    MEMORYLESS = 3
+    """`v = i (+ jump)`"""
+
+
+class Current(IntEnum):
+    """How the current of CubaLIF and CubaLI integrates."""
+
+    NONE = 0
+    EULER_CURRENT = 1
+    EULER_DELTA = 2
+    EXPONENTIAL_CURRENT = 3
+    EXPONENTIAL_DELTA = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PopulationPlan:
+    """Flat arrays, one value a neuron, in the dtype of the arithmetic; None where the kind has no such number."""
+
+    name: str
+    size: int
+    kind: Kind
+    current: Current
+    delta: bool
+    """What arrives is a jump."""
+    fires: bool
+    bias: NDArray[Any]
+    gain: NDArray[Any]
+    """r, or r dt: the factor of i."""
+    rate: NDArray[Any]
+    """k, the share of a step."""
+    decay: NDArray[Any]
+    v_leak: NDArray[Any]
+    threshold: NDArray[Any]
+    v_reset: NDArray[Any]
+    current_rate: NDArray[Any]
+    current_decay: NDArray[Any]
+    w_in: NDArray[Any]
+    refractory: NDArray[np.int64]
+    """Steps."""
+    initial: NDArray[Any]
+    constants: tuple[tuple[int, NDArray[Any]], ...]
+    """(first step, biases of projections that arrive from then on), by step."""
+    slots: int
+    """Of the ring that keeps what arrives later."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProjectionPlan:
+    """Synapses by source, in the dtype of the arithmetic; source and target count inputs first, then populations."""
+
+    source: int
+    target: int
+    delay: int
+    """Steps from sending to arrival, the latency included."""
+    rows: Rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Everything a stepper needs."""
+
+    network: DynamicNetwork
+    dtype: Any
+    input_sizes: tuple[int, ...]
+    populations: tuple[PopulationPlan, ...]
+    projections: tuple[ProjectionPlan, ...]
+    """By source, in the order of the list."""
+
+    @property
+    def contract(self) -> DynamicsContract:
+        return self.network.contract
+
+
+def make_plan(network: DynamicNetwork) -> Plan:
+    """The numbers of a network.
+
+    Raises:
+        GraphError: synapses that do not fit their populations, or values that the arithmetic cannot hold; all of them.
+    """
+    dtype = DTYPES[network.contract.arithmetic]
+    problems: list[Problem] = []
+    shapes = {place.name: place.shape for place in network.inputs}
+    shapes |= {place.name: place.shape for place in network.populations}
+    sources = {name: i for i, name in enumerate(shapes)}
+    projections = []
+    for p in network.projections:
+        try:
+            found = rows(p, shapes[p.source], shapes[p.target])
+        except ValueError as error:
+            problems.append(Problem(p.name, str(error)))
+            continue
+        weights = _in_dtype(found.weights, dtype, p.name, "weights", problems)
+        delay = p.delay + network.contract.layer_latency
+        entry = Rows(found.offsets, found.targets, weights)
+        projections.append(ProjectionPlan(sources[p.source], sources[p.target], delay, entry))
+    projections.sort(key=lambda p: p.source)  # stable: the list's order within a source
+    populations = []
+    for population in network.populations:
+        delays = [p.delay for p in projections if p.target == sources[population.name]]
+        incoming = [p for p in network.projections if p.target == population.name and p.bias is not None]
+        populations.append(_population(population, incoming, network.contract, max(delays, default=0) + 1, problems))
+    if dtype is np.int64:
+        problems.extend(_too_large(network, populations, projections, sources))
+    if problems:
+        raise GraphError(problems)
+    return Plan(network, dtype, tuple(i.size for i in network.inputs), tuple(populations), tuple(projections))
+
+
+def _population(
+    population: DynamicPopulation,
+    biased: list[Projection],
+    contract: DynamicsContract,
+    slots: int,
+    problems: list[Problem],
+) -> PopulationPlan:
+    neuron, shape, dtype = population.neuron, population.shape, DTYPES[contract.arithmetic]
+    exact = contract.integrator == "exponential"
+
+    def number(name: str, default: float = 0.0) -> NDArray[np.float64]:
+        values = getattr(neuron, name, None)
+        return np.broadcast_to(np.asarray(default if values is None else values, dtype=np.float64), shape).ravel()
+
+    def held(values: NDArray[Any], name: str) -> NDArray[Any]:
+        return _in_dtype(values, dtype, f"{population.name}.{name}", "values", problems)
+
+    tau_name = "tau_mem" if isinstance(neuron, CubaLIF | CubaLI) else "tau"
+    leaky, cuba = isinstance(neuron, LIF | LI | CubaLIF | CubaLI), isinstance(neuron, CubaLIF | CubaLI)
+    ratio, current_ratio = contract.dt / number(tau_name, 1.0), contract.dt / number("tau_syn", 1.0)
+    gain = number("r", 1.0)
+    kind = Kind.MEMORYLESS if isinstance(neuron, Threshold) else Kind.ACCUMULATE
+    if leaky:
+        kind = Kind.EXPONENTIAL if exact else Kind.FORWARD_EULER
+    elif isinstance(neuron, IF) and contract.integrator != "accumulate":
+        gain = gain * contract.dt
+    current, delta = Current.NONE, contract.synapse == "delta"
+    if cuba:
+        table = {
+            (False, False): Current.EULER_CURRENT,
+            (False, True): Current.EULER_DELTA,
+            (True, False): Current.EXPONENTIAL_CURRENT,
+            (True, True): Current.EXPONENTIAL_DELTA,
+        }
+        current, delta = table[exact, delta], False
+    stated = getattr(neuron, "initial", None)
+    initial = number("initial") if stated is not None or contract.initial == "zero" else number(contract.initial)
+    fires = not isinstance(neuron, LI | CubaLI)
+    zero = np.zeros(population.size)
+    return PopulationPlan(
+        name=population.name,
+        size=population.size,
+        kind=kind,
+        current=current,
+        delta=delta,
+        fires=fires,
+        bias=held(number("bias"), "bias"),
+        gain=held(gain, "r"),
+        rate=held(_each(_lost, ratio) if exact else ratio, tau_name) if leaky else zero.astype(dtype),
+        decay=held(_each(_kept, ratio), tau_name) if leaky else zero.astype(dtype),
+        v_leak=held(number("v_leak"), "v_leak"),
+        threshold=held(number("threshold"), "threshold"),
+        v_reset=held(number("v_reset"), "v_reset"),
+        current_rate=held(_each(_lost, current_ratio) if exact else current_ratio, "tau_syn")
+        if cuba
+        else zero.astype(dtype),
+        current_decay=held(_each(_kept, current_ratio), "tau_syn") if cuba else zero.astype(dtype),
+        w_in=held(number("w_in", 1.0), "w_in"),
+        refractory=np.rint(number("refractory") / contract.dt).astype(np.int64),
+        initial=held(initial, "initial"),
+        constants=_constants(biased, population, contract, held),
+        slots=slots,
+    )
+
+
+def _constants(
+    biased: list[Projection],
+    population: DynamicPopulation,
+    contract: DynamicsContract,
+    held: Callable[[NDArray[Any], str], NDArray[Any]],
+) -> tuple[tuple[int, NDArray[Any]], ...]:
+    """Biases of projections by the step from which they arrive, each entry the sum of those that do, in the order of the list."""
+    late = contract.bias_register == "weighted"
+    begins = [(p.delay + contract.layer_latency if late else 0, p) for p in biased]
+    entries = []
+    for step in sorted({begin for begin, _ in begins}):
+        total = np.zeros(population.shape)
+        for begin, p in begins:
+            if begin <= step:
+                total = total + np.asarray(p.bias, dtype=np.float64)
+        entries.append((step, held(total.ravel(), "bias of its projections")))
+    return tuple(entries)
+
+
+def _lost(x: float) -> float:
+    return -math.expm1(-x)
+
+
+def _kept(x: float) -> float:
+    return math.exp(-x)
+
+
+def _each(function: Callable[[float], float], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The C library's function of each value: numpy has others for wide registers, which differ in the last bit."""
+    distinct, place = np.unique(values, return_inverse=True)
+    return np.array([function(float(v)) for v in distinct])[place]
+
+
+def _in_dtype(values: NDArray[Any], dtype: Any, where: str, what: str, problems: list[Problem]) -> NDArray[Any]:
+    """The values in the arithmetic's dtype, rounded to nearest where it is floating point."""
+    if dtype is not np.int64:
+        with np.errstate(over="ignore"):
+            cast = np.asarray(values, dtype=dtype, order="C")
+        if not np.isfinite(cast).all():
+            problems.append(Problem(where, f"{what} are beyond the range of {np.dtype(dtype)}"))
+        return cast
+    if values.size and np.abs(values).max() >= LARGEST_INTEGER:
+        problems.append(
+            Problem(where, f"{what} reach {LARGEST_INTEGER:,} or more, which integer arithmetic does not hold")
+        )
+    elif values.dtype.kind == "f" and (values != np.rint(values)).any():
+        problems.append(
+            Problem(where, f"{what} are not all whole numbers", "scale and round them, or compute in floats")
+        )
+    else:
+        return np.asarray(values, dtype=dtype, order="C")
+    return np.zeros(values.shape, dtype=dtype)
+
+
+def _too_large(
+    network: DynamicNetwork,
+    populations: list[PopulationPlan],
+    projections: list[ProjectionPlan],
+    sources: dict[str, int],
+) -> list[Problem]:
+    """Integer populations whose sums might leave 64 bits, or whose state does not fit its width."""
+    problems = []
+    low, high = state_range(network.contract)
+    for population in populations:
+        incoming = [p for p in projections if p.target == sources[population.name]]
+        weight = sum(_largest_sum(p.rows, population.size) for p in incoming)
+        gain = int(np.abs(population.gain).max(initial=0))
+        if weight * LARGEST_INPUT * max(gain, 1) >= LARGEST_SUM:
+            problems.append(Problem(population.name, "sums of its weights may leave 64 bits", "use smaller weights"))
+        for name in ("initial", "v_reset"):
+            values = getattr(population, name)
+            if values.min() < low or values.max() > high:
+                why = f"is outside of {network.contract.state_bits} bits: {low} to {high}"
+                problems.append(Problem(f"{population.name}.{name}", why))
+    return problems
+
+
+LARGEST_INPUT = 2**15
+"""Largest absolute value of a spike from outside under integer arithmetic."""
+
+
+def _largest_sum(found: Rows, post: int) -> int:
+    """Largest sum of absolute weights into one neuron."""
+    if found.weights.ndim == 2:
+        weights = np.repeat(found.weights[:, 0], np.diff(found.offsets))
+    else:
+        weights = np.broadcast_to(found.weights, found.targets.shape)
+    return int(np.bincount(found.targets, weights=np.abs(weights), minlength=post).max(initial=0))
+
+
+def state_range(contract: DynamicsContract) -> tuple[int, int]:
+    """Smallest and largest integer membrane potential."""
+    return -(2 ** (contract.state_bits - 1)), 2 ** (contract.state_bits - 1) - 1

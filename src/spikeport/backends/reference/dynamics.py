@@ -1,0 +1,250 @@
+"""Steps a `DynamicNetwork` in numpy: the oracle of every other stepper, written to be read.
+
+Each operation is one numpy operation in the contract's dtype, in the order that `DynamicsContract` states; sums are added
+one by one in its order of sending. So the result is one number, not one of many roundings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.backends.dynamics import Drive, Kind, Plan, PopulationPlan, drive, make_plan
+from spikeport.backends.dynamics.plan import Current, state_range
+from spikeport.errors import OptionError, Problem
+from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContract, SpikeEvents
+
+
+@dataclass
+class _State:
+    """Arrays of shape (batch, neuron)."""
+
+    v: NDArray[Any]
+    current: NDArray[Any]
+    refractory: NDArray[np.int64]
+    """Steps for which the unit is still deaf."""
+    fired: NDArray[np.bool_]
+    """In the step before."""
+    ring: NDArray[Any]
+    """What arrives in each of the next steps, shape (slot, batch, neuron)."""
+
+
+class DynamicStepper:
+    """A network and the state of a batch of samples."""
+
+    def __init__(self, plan: Plan, batch: int) -> None:
+        self.plan = plan
+        self.batch = batch
+        self.step_index = 0
+        self.state = {p.name: self._initial(p) for p in plan.populations}
+
+    def step(
+        self, inputs: Mapping[int, NDArray[Any]], currents: Mapping[str, NDArray[Any]]
+    ) -> dict[str, NDArray[np.bool_]]:
+        """One step.
+
+        Args:
+            inputs: values by number of the input, shape (batch, line).
+            currents: by name of the population, broadcastable to (batch, neuron).
+        """
+        for number, values in inputs.items():
+            self._send(number, values)
+        spikes = {}
+        for i, population in enumerate(self.plan.populations):
+            state = self.state[population.name]
+            slot = state.ring[self.step_index % population.slots]
+            arrived = slot.copy()
+            slot[...] = 0
+            for begin, constant in reversed(population.constants):
+                if begin <= self.step_index:
+                    arrived = arrived + constant
+                    break
+            c = np.broadcast_to(population.bias, state.v.shape)
+            if population.name in currents:
+                c = c + currents[population.name]
+            spikes[population.name] = update(population, self.plan.contract, state, arrived, c)
+            self._send(len(self.plan.input_sizes) + i, spikes[population.name].astype(self.plan.dtype))
+        self.step_index += 1
+        return spikes
+
+    def _send(self, source: int, values: NDArray[Any]) -> None:
+        """Put what spikes are worth into the rings of their targets, one after the other."""
+        for projection in self.plan.projections:
+            if projection.source != source:
+                continue
+            population = self.plan.populations[projection.target - len(self.plan.input_sizes)]
+            slot = self.state[population.name].ring[(self.step_index + projection.delay) % population.slots]
+            rows = projection.rows
+            for sample, neuron in zip(*np.nonzero(values), strict=True):
+                entries = slice(rows.offsets[neuron], rows.offsets[neuron + 1])
+                match rows.weights.ndim:
+                    case 0:
+                        weight = rows.weights
+                    case 1:
+                        weight = rows.weights[entries]
+                    case _:
+                        weight = rows.weights[neuron]
+                # add.at adds one by one, also where a target comes twice
+                np.add.at(slot[sample], rows.targets[entries], weight * values[sample, neuron])
+
+    def _initial(self, population: PopulationPlan) -> _State:
+        shape = (self.batch, population.size)
+        return _State(
+            v=np.array(np.broadcast_to(population.initial, shape)),
+            current=np.zeros(shape, self.plan.dtype),
+            refractory=np.zeros(shape, np.int64),
+            fired=np.zeros(shape, np.bool_),
+            ring=np.zeros((population.slots, *shape), self.plan.dtype),
+        )
+
+
+def update(
+    p: PopulationPlan, contract: DynamicsContract, state: _State, x: NDArray[Any], c: NDArray[Any]
+) -> NDArray[np.bool_]:
+    """One step of the neurons of a population; changes `state`, returns who fires."""
+    old = state.current
+    match p.current:
+        case Current.NONE:
+            i = c if p.delta else c + x
+        case Current.EULER_CURRENT:
+            state.current = old + p.current_rate * (p.w_in * x - old)
+        case Current.EULER_DELTA:
+            state.current = (old - p.current_rate * old) + p.w_in * x
+        case Current.EXPONENTIAL_CURRENT:
+            state.current = p.current_decay * old + p.current_rate * (p.w_in * x)
+        case Current.EXPONENTIAL_DELTA:
+            state.current = p.current_decay * old + p.w_in * x
+    if p.current is not Current.NONE:
+        i = c + (state.current if contract.current_order == "new" else old)
+    v = state.v
+    if contract.reset_when == "next_step":
+        v = np.where(state.fired, _reset(p, contract, v), v)
+    match p.kind:
+        case Kind.ACCUMULATE:
+            after = v + p.gain * i
+        case Kind.FORWARD_EULER:
+            after = v + p.rate * ((p.v_leak - v) + p.gain * i)
+        case Kind.EXPONENTIAL:
+            after = p.decay * v + p.rate * (p.v_leak + p.gain * i)
+        case Kind.MEMORYLESS:
+            after = i
+    if p.delta:
+        after = after + x
+    after = _fit(contract, after)
+    active = state.refractory == 0
+    v = np.where(active, after, v)
+    state.refractory = np.where(active, state.refractory, state.refractory - 1)
+    if contract.reset_when == "after_next_update":
+        v = np.where(state.fired, _reset(p, contract, v), v)
+    beyond = v > p.threshold if contract.compare == ">" else v >= p.threshold
+    spikes = beyond & active & p.fires
+    if contract.reset_when == "same_step":
+        v = np.where(spikes, _reset(p, contract, v), v)
+    state.v = v
+    state.refractory = np.where(spikes, p.refractory, state.refractory)
+    state.fired = spikes
+    return spikes
+
+
+def _reset(p: PopulationPlan, contract: DynamicsContract, v: NDArray[Any]) -> NDArray[Any]:
+    if p.kind is Kind.MEMORYLESS:
+        return v
+    if contract.reset == "to_value":
+        return np.broadcast_to(p.v_reset, v.shape)
+    return _fit(contract, v - p.threshold)
+
+
+def _fit(contract: DynamicsContract, v: NDArray[Any]) -> NDArray[Any]:
+    """An integer potential within its width."""
+    if contract.arithmetic != "integer":
+        return v
+    low, high = state_range(contract)
+    if contract.overflow == "saturate":
+        return np.clip(v, low, high)
+    return (v - low) % (high - low + 1) + low
+
+
+def simulate_dynamics(
+    network: DynamicNetwork,
+    x: Any = None,
+    *,
+    n_steps: int | None = None,
+    currents: Mapping[str, Any] | None = None,
+    record: Collection[str] | None = None,
+    potentials: Collection[str] = (),
+) -> DynamicRecording:
+    """Step a batch from the initial state.
+
+    Args:
+        x, n_steps, currents: see `spikeport.backends.dynamics.drive`.
+        record: populations whose spikes are kept; None keeps all.
+        potentials: populations whose membrane potentials are kept.
+
+    Raises:
+        GraphError: the network's synapses do not fit.
+        DataError: input that does not fit.
+        OptionError: a name that is not in the network.
+    """
+    plan = make_plan(network)
+    kept = chosen(network, record, potentials)
+    entering = drive(plan, x, n_steps=n_steps, currents=currents)
+    stepper = DynamicStepper(plan, entering.batch)
+    found: dict[str, list[NDArray[np.bool_]]] = {p.name: [] for p in plan.populations}
+    membranes: dict[str, list[NDArray[Any]]] = {name: [] for name in potentials}
+    for step in range(entering.n_steps):
+        fed = {name: values[min(step, len(values) - 1)] for name, values in entering.currents.items()}
+        spikes = stepper.step(_inputs(plan, entering, step), fed)
+        for name, values in spikes.items():
+            found[name].append(values)
+        for name in membranes:
+            membranes[name].append(stepper.state[name].v)
+    spiking = [p for p in plan.populations if p.fires]
+    rasters = {p.name: np.array(found[p.name]).transpose(1, 0, 2) for p in spiking}
+    shapes = {p.name: network[p.name].shape for p in plan.populations}
+    batch = entering.batch
+    return DynamicRecording(
+        n_steps=entering.n_steps,
+        counts={name: r.sum(axis=1, dtype=np.int64).reshape(batch, *shapes[name]) for name, r in rasters.items()},
+        spikes={name: _events(rasters[name], shapes[name], network.contract.dt) for name in kept},
+        potentials={
+            name: np.array(values).reshape(entering.n_steps, batch, *shapes[name]) for name, values in membranes.items()
+        },
+    )
+
+
+def _events(raster: NDArray[np.bool_], shape: tuple[int, ...], dt: float) -> SpikeEvents:
+    """Spikes of a raster (batch, time, neuron)."""
+    samples, steps, neurons = np.nonzero(raster)
+    return SpikeEvents(samples, steps, neurons, shape, raster.shape[1], raster.shape[0], dt)
+
+
+def _inputs(plan: Plan, entering: Drive, step: int) -> dict[int, NDArray[Any]]:
+    values = {}
+    for number, (size, events) in enumerate(zip(plan.input_sizes, entering.events, strict=True)):
+        values[number] = np.zeros((entering.batch, size), plan.dtype)
+        for sample in range(entering.batch):
+            part = slice(events.offsets[sample, step], events.offsets[sample, step + 1])
+            values[number][sample, events.neurons[part]] = events.values[part]
+    return values
+
+
+def chosen(network: DynamicNetwork, record: Collection[str] | None, potentials: Collection[str]) -> tuple[str, ...]:
+    """Names of the populations whose spikes are kept.
+
+    Raises:
+        OptionError: names that are not in the network, or populations that never spike.
+    """
+    spiking = [p.name for p in network.populations if hasattr(p.neuron, "threshold")]
+    problems = [
+        Problem(n, "is not a population of this network")
+        for n in sorted({*(record or ()), *potentials} - set(network.by_name))
+    ]
+    silent = sorted((set(record or ()) & set(network.by_name)) - set(spiking))
+    problems += [Problem(n, "never spikes", "record its potential") for n in silent]
+    if problems:
+        raise OptionError(problems)
+    return tuple(spiking if record is None else dict.fromkeys(record))

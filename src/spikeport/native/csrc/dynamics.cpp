@@ -1,0 +1,474 @@
+// Sessions of networks with dynamics: state, synapses by source, and the order of a step.
+//
+// Who computes what: with as many samples as threads each sample is one piece of work; with fewer, each population is cut into parts
+// of neighbouring neurons, and a piece is a part: it adds what arrives at its own neurons and steps them. A neuron's sum is therefore
+// always made by one thread, in the order of DynamicsContract, and no result depends on the number of threads.
+//
+// Spikes wait in the list of their source and are delivered when a target is about to step: those of the step before from
+// populations that come later, then input, then those of this step from populations that came earlier. That is the order of sending.
+// Populations that no delay of zero joins are one stage and step together, so that a loop costs one hand-over of work a step.
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "abi.h"
+#include "kernels/dynamics.h"
+#include "parallel.h"
+
+namespace {
+
+using sp::NeuronFlags;
+
+enum Arithmetic : int32_t { FLOAT64 = 0, FLOAT32 = 1, INTEGER = 2 };
+enum Weights : int32_t { EACH = 0, ONE_A_SOURCE = 1, ONE = 2 };
+constexpr int64_t ALONE = 1024;  // neurons below which parts cost more than they save
+
+}  // namespace
+
+// What Python hands over; native/dynamics.py has the same structures.
+struct SpPopulation {
+    int64_t size, slots;
+    NeuronFlags flags;
+    const void *bias, *gain, *rate, *decay, *v_leak, *threshold, *v_reset, *current_rate, *current_decay, *w_in, *refractory,
+        *initial;
+    int64_t n_constants;
+    const int64_t* constant_steps;
+    const void* constants;  // (n_constants, size)
+};
+
+struct SpInput {
+    const int64_t* offsets;  // (batch, steps + 1)
+    const uint32_t* neurons;
+    const void* values;
+    int64_t stride;
+};
+
+struct SpCurrent {
+    const void* values;  // null: none
+    int64_t step_stride, sample_stride;
+};
+
+namespace {
+
+class Session {
+public:
+    virtual ~Session() = default;
+    virtual void population(const SpPopulation& given) = 0;
+    virtual void projection(int32_t source, int32_t target, int64_t delay, int64_t pre, const int64_t* offsets,
+                            const uint32_t* targets, const void* weights, int32_t mode) = 0;
+    virtual void finish() = 0;
+    virtual void reset() = 0;
+    virtual void run(int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed, void* const* potentials,
+                     const int32_t* record) = 0;
+
+    struct Log {
+        std::vector<uint32_t> steps, neurons;
+    };
+    std::vector<std::vector<Log>> logs;               // [population][sample]
+    std::vector<std::vector<std::vector<int64_t>>> counts;  // [population][sample][neuron]
+};
+
+template <typename T> int64_t update(const sp::Neurons<T>& n, T* a, const T* c, const T* f, T* p, uint32_t* s, int64_t b, int64_t e);
+template <> int64_t update(const sp::Neurons<double>& n, double* a, const double* c, const double* f, double* p, uint32_t* s, int64_t b, int64_t e) {
+    return SP_DISPATCH(update_f64, n, a, c, f, p, s, b, e);
+}
+template <> int64_t update(const sp::Neurons<float>& n, float* a, const float* c, const float* f, float* p, uint32_t* s, int64_t b, int64_t e) {
+    return SP_DISPATCH(update_f32, n, a, c, f, p, s, b, e);
+}
+template <> int64_t update(const sp::Neurons<int64_t>& n, int64_t* a, const int64_t* c, const int64_t* f, int64_t* p, uint32_t* s, int64_t b, int64_t e) {
+    return SP_DISPATCH(update_i64, n, a, c, f, p, s, b, e);
+}
+void scatter(const sp::Row& row, double value, double* slot) { SP_DISPATCH(scatter_f64, row, value, slot); }
+void scatter(const sp::Row& row, float value, float* slot) { SP_DISPATCH(scatter_f32, row, value, slot); }
+void scatter(const sp::Row& row, int64_t value, int64_t* slot) { SP_DISPATCH(scatter_i64, row, value, slot); }
+
+using Bytes = std::vector<uint8_t>;
+
+template <typename To, typename From>
+void put(Bytes& bytes, int64_t index, From value) {
+    reinterpret_cast<To*>(bytes.data())[index] = static_cast<To>(value);
+}
+
+// Synapses of one projection that end in one part, by source.
+struct Part {
+    std::vector<int64_t> offsets;
+    Bytes targets, weights;
+};
+
+struct Projection {
+    int32_t source, target, mode, weight_type;
+    int64_t delay, weight_size;
+    bool wide_targets;
+    Bytes shared_weights;  // one a source, or one
+    std::vector<Part> parts;
+};
+
+template <typename T>
+class Typed final : public Session {
+public:
+    Typed(int32_t inputs, int32_t batch, int32_t threads, int64_t neurons)
+        : inputs_(inputs), batch_(batch), threads_(threads < 1 ? 1 : threads),
+          parts_(batch >= threads_ || neurons < ALONE ? 1 : threads_) {}
+
+    void population(const SpPopulation& given) override {
+        auto made = std::make_unique<Population>();
+        Population& p = *made;
+        p.size = given.size, p.slots = given.slots;
+        const void* const sources[] = {given.bias, given.gain, given.rate, given.decay, given.v_leak, given.threshold,
+                                       given.v_reset, given.current_rate, given.current_decay, given.w_in,
+                                       given.refractory, given.initial};
+        for (int k = 0; k < 12; ++k) {
+            const T* values = static_cast<const T*>(sources[k]);
+            p.numbers[k].assign(values, values + p.size);
+        }
+        for (int64_t k = 0; k < given.n_constants; ++k) {
+            const T* values = static_cast<const T*>(given.constants) + k * p.size;
+            p.constants.emplace_back(given.constant_steps[k], std::vector<T>(values, values + p.size));
+        }
+        sp::Neurons<T>& n = p.neurons;
+        n.flags = given.flags;
+        const T** const fields[] = {&n.bias, &n.gain, &n.rate, &n.decay, &n.v_leak, &n.threshold,
+                                    &n.v_reset, &n.current_rate, &n.current_decay, &n.w_in, &n.refractory};
+        for (int k = 0; k < 11; ++k) *fields[k] = p.numbers[k].data();
+        // parts begin at whole cache lines
+        for (int32_t k = 0; k <= parts_; ++k) p.bounds.push_back(k == parts_ ? p.size : p.size * k / parts_ / 64 * 64);
+        populations_.push_back(std::move(made));
+    }
+
+    void projection(int32_t source, int32_t target, int64_t delay, int64_t pre, const int64_t* offsets,
+                    const uint32_t* targets, const void* given, int32_t mode) override {
+        const T* weights = static_cast<const T*>(given);
+        Population& to = *populations_[target - inputs_];
+        Projection p;
+        p.source = source, p.target = target, p.delay = delay, p.mode = mode;
+        p.wide_targets = to.size > 65536;
+        const int64_t n_weights = mode == EACH ? offsets[pre] : mode == ONE_A_SOURCE ? pre : 1;
+        p.weight_type = narrowest(weights, n_weights);
+        p.weight_size = p.weight_type == sp::WEIGHT_I8 ? 1 : p.weight_type == sp::WEIGHT_F32 || p.weight_type == sp::WEIGHT_I32 ? 4 : 8;
+        if (mode != EACH) {
+            p.shared_weights.resize(static_cast<size_t>(n_weights * p.weight_size));
+            for (int64_t k = 0; k < n_weights; ++k) store(p, p.shared_weights, k, weights[k]);
+        }
+        p.parts.resize(static_cast<size_t>(parts_));
+        for (int32_t k = 0; k < parts_; ++k) fill(p, p.parts[k], pre, offsets, targets, weights, to.bounds[k], to.bounds[k + 1]);
+        projections_.push_back(std::move(p));
+    }
+
+    void finish() override {
+        const int32_t n = static_cast<int32_t>(populations_.size());
+        int32_t stage = 0, first = 0;
+        for (int32_t k = 0; k < n; ++k) {
+            for (const Projection& p : projections_) {
+                if (p.delay == 0 && p.target - inputs_ == k && p.source - inputs_ >= first) {
+                    ++stage, first = k;
+                    break;
+                }
+            }
+            populations_[k]->stage = stage;
+        }
+        stages_ = n ? stage + 1 : 0;
+        for (int32_t k = 0; k < n; ++k) {
+            Population& to = *populations_[k];
+            // by time of sending: populations that step at the same time or later sent a step ago
+            for (int late = 1; late >= 0; --late) {
+                for (const Projection& p : projections_) {
+                    if (p.target - inputs_ != k) continue;
+                    const bool waited = p.source >= inputs_ && populations_[p.source - inputs_]->stage >= to.stage;
+                    if (waited == (late == 1)) to.incoming.push_back({&p, late});
+                }
+            }
+        }
+        samples_.resize(static_cast<size_t>(batch_));
+        logs.assign(n, std::vector<Log>(batch_));
+        counts.resize(n);
+        for (int32_t k = 0; k < n; ++k) counts[k].assign(batch_, std::vector<int64_t>(populations_[k]->size));
+        for (auto& sample : samples_) {
+            for (auto& population : populations_) {
+                const size_t size = static_cast<size_t>(population->size);
+                State s;
+                s.v.resize(size), s.current.resize(size), s.deaf.resize(size), s.fired.resize(size);
+                s.ring.resize(size * population->slots);
+                for (auto& spikes : s.spikes) spikes.resize(size);
+                for (auto& found : s.found) found.resize(static_cast<size_t>(parts_));
+                sample.push_back(std::move(s));
+            }
+        }
+        reset();
+    }
+
+    void reset() override {
+        now_ = 0;
+        for (auto& sample : samples_) {
+            for (size_t k = 0; k < sample.size(); ++k) {
+                State& s = sample[k];
+                s.v = populations_[k]->numbers[11];
+                s.current.assign(s.current.size(), T(0)), s.deaf.assign(s.deaf.size(), T(0));
+                s.ring.assign(s.ring.size(), T(0)), s.fired.assign(s.fired.size(), 0);
+                for (auto& found : s.found) found.assign(found.size(), 0);
+            }
+        }
+        for (auto& population : counts) for (auto& sample : population) sample.assign(sample.size(), 0);
+        for (auto& population : logs) for (auto& sample : population) sample.steps.clear(), sample.neurons.clear();
+    }
+
+    void run(int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed, void* const* potentials,
+             const int32_t* record) override {
+        if (parts_ == 1) {
+            std::vector<uint8_t> failed(static_cast<size_t>(batch_));
+            sp::parallel_for(batch_, threads_, [&](int64_t sample, int32_t) {
+                try {
+                    for (int64_t t = 0; t < n_steps; ++t) {
+                        for (int32_t stage = 0; stage < stages_; ++stage) {
+                            step(stage, 0, sample, at + t, now_ + t, t, inputs, fed, potentials);
+                            log(stage, sample, now_ + t, record);
+                        }
+                    }
+                } catch (...) {
+                    failed[sample] = 1;
+                }
+            });
+            for (uint8_t bad : failed) if (bad) throw std::bad_alloc();
+        } else {
+            for (int64_t t = 0; t < n_steps; ++t) {
+                for (int32_t stage = 0; stage < stages_; ++stage) {
+                    sp::parallel_for(parts_, threads_, [&](int64_t part, int32_t) {
+                        for (int64_t sample = 0; sample < batch_; ++sample) {
+                            step(stage, part, sample, at + t, now_ + t, t, inputs, fed, potentials);
+                        }
+                    });
+                    for (int64_t sample = 0; sample < batch_; ++sample) log(stage, sample, now_ + t, record);
+                }
+            }
+        }
+        now_ += n_steps;
+    }
+
+private:
+    struct Incoming {
+        const Projection* projection;
+        int32_t late;
+    };
+
+    struct Population {
+        int64_t size = 0, slots = 1;
+        int32_t stage = 0;
+        sp::Neurons<T> neurons{};
+        std::vector<T> numbers[12];
+        std::vector<std::pair<int64_t, std::vector<T>>> constants;
+        std::vector<int64_t> bounds;
+        std::vector<Incoming> incoming;
+    };
+
+    struct State {
+        std::vector<T> v, current, deaf, ring;
+        Bytes fired;
+        std::vector<uint32_t> spikes[2];  // of even and of odd steps: one is read while the other is written
+        std::vector<int64_t> found[2];    // in each part; those of a part stand from its first neuron on
+    };
+
+    static int32_t narrowest(const T* weights, int64_t count) {
+        if constexpr (sizeof(T) == 4) {
+            return sp::WEIGHT_F32;
+        } else if constexpr (std::is_same<T, double>::value) {
+            for (int64_t k = 0; k < count; ++k) {
+                if (static_cast<double>(static_cast<float>(weights[k])) != weights[k]) return sp::WEIGHT_F64;
+            }
+            return sp::WEIGHT_F32;
+        } else {
+            int32_t type = sp::WEIGHT_I8;
+            for (int64_t k = 0; k < count; ++k) {
+                if (weights[k] != static_cast<int32_t>(weights[k])) return sp::WEIGHT_I64;
+                if (weights[k] != static_cast<int8_t>(weights[k])) type = sp::WEIGHT_I32;
+            }
+            return type;
+        }
+    }
+
+    static void store(const Projection& p, Bytes& bytes, int64_t index, T value) {
+        switch (p.weight_type) {
+            case sp::WEIGHT_F64: put<double>(bytes, index, value); break;
+            case sp::WEIGHT_F32: put<float>(bytes, index, value); break;
+            case sp::WEIGHT_I64: put<int64_t>(bytes, index, value); break;
+            case sp::WEIGHT_I32: put<int32_t>(bytes, index, value); break;
+            default: put<int8_t>(bytes, index, value);
+        }
+    }
+
+    void fill(const Projection& p, Part& part, int64_t pre, const int64_t* offsets, const uint32_t* targets,
+              const T* weights, int64_t begin, int64_t end) {
+        const int64_t total = offsets[pre];
+        int64_t inside = total;
+        if (parts_ > 1) {
+            inside = 0;
+            for (int64_t k = 0; k < total; ++k) inside += targets[k] >= begin && targets[k] < end;
+        }
+        part.offsets.resize(static_cast<size_t>(pre) + 1);
+        part.targets.resize(static_cast<size_t>(inside * (p.wide_targets ? 4 : 2)));
+        if (p.mode == EACH) part.weights.resize(static_cast<size_t>(inside * p.weight_size));
+        int64_t found = 0;
+        for (int64_t source = 0; source < pre; ++source) {
+            for (int64_t k = offsets[source]; k < offsets[source + 1]; ++k) {
+                if (targets[k] < begin || targets[k] >= end) continue;
+                if (p.wide_targets) put<uint32_t>(part.targets, found, targets[k]);
+                else put<uint16_t>(part.targets, found, targets[k]);
+                if (p.mode == EACH) store(p, part.weights, found, weights[k]);
+                ++found;
+            }
+            part.offsets[source + 1] = found;
+        }
+    }
+
+    static sp::Row row(const Projection& p, const Part& part, int64_t source) {
+        const int64_t begin = part.offsets[source];
+        sp::Row found;
+        found.count = part.offsets[source + 1] - begin;
+        found.targets = part.targets.data() + begin * (p.wide_targets ? 4 : 2);
+        found.weights = p.mode == EACH           ? part.weights.data() + begin * p.weight_size
+                        : p.mode == ONE_A_SOURCE ? p.shared_weights.data() + source * p.weight_size
+                                                 : p.shared_weights.data();
+        found.next = found.targets;
+        found.wide_targets = p.wide_targets, found.weight_type = p.weight_type, found.one_weight = p.mode != EACH;
+        return found;
+    }
+
+    // Adds what arrives, or will, at one part of a population; then steps it, for every population of a stage.
+    void step(int32_t stage, int64_t part, int64_t sample, int64_t at, int64_t now, int64_t t, const SpInput* inputs,
+              const SpCurrent* fed, void* const* potentials) {
+        std::vector<State>& states = samples_[sample];
+        for (size_t k = 0; k < populations_.size(); ++k) {
+            const Population& p = *populations_[k];
+            if (p.stage != stage) continue;
+            State& s = states[k];
+            for (const Incoming& in : p.incoming) {
+                T* slot = s.ring.data() + (now - in.late + in.projection->delay) % p.slots * p.size;
+                if (in.projection->source < inputs_) receive(*in.projection, part, inputs[in.projection->source], sample, at, slot);
+                else if (now >= in.late) deliver(*in.projection, part, states, now - in.late, slot);
+            }
+            sp::Neurons<T> neurons = p.neurons;
+            neurons.v = s.v.data(), neurons.current = s.current.data(), neurons.deaf = s.deaf.data();
+            neurons.fired = s.fired.data();
+            const T* constant = nullptr;
+            for (const auto& entry : p.constants) if (entry.first <= now) constant = entry.second.data();
+            const T* current = static_cast<const T*>(fed[k].values);
+            if (current != nullptr) current += at * fed[k].step_stride + sample * fed[k].sample_stride;
+            T* kept = static_cast<T*>(potentials[k]);
+            if (kept != nullptr) kept += (t * batch_ + sample) * p.size;
+            const int64_t begin = p.bounds[part], end = p.bounds[part + 1];
+            s.found[now & 1][part] = update<T>(neurons, s.ring.data() + now % p.slots * p.size, constant, current, kept,
+                                               s.spikes[now & 1].data() + begin, begin, end);
+        }
+    }
+
+    void receive(const Projection& p, int64_t part, const SpInput& input, int64_t sample, int64_t at, T* slot) const {
+        const int64_t* offsets = input.offsets + sample * input.stride + at;
+        const T* values = static_cast<const T*>(input.values);
+        for (int64_t k = offsets[0]; k < offsets[1]; ++k) {
+            scatter(row(p, p.parts[part], input.neurons[k]), values[k], slot);
+        }
+    }
+
+    void deliver(const Projection& p, int64_t part, const std::vector<State>& states, int64_t sent, T* slot) const {
+        const size_t source = static_cast<size_t>(p.source - inputs_);
+        const State& from = states[source];
+        const std::vector<int64_t>& bounds = populations_[source]->bounds;
+        const Part& rows = p.parts[part];
+        for (int32_t q = 0; q < parts_; ++q) {
+            const uint32_t* spikes = from.spikes[sent & 1].data() + bounds[q];
+            const int64_t count = from.found[sent & 1][q];
+            for (int64_t k = 0; k < count; ++k) {
+                sp::Row now = row(p, rows, spikes[k]);
+                if (now.count == 0) continue;
+                if (k + 1 < count) now.next = row(p, rows, spikes[k + 1]).targets;
+                scatter(now, T(1), slot);
+            }
+        }
+    }
+
+    void log(int32_t stage, int64_t sample, int64_t now, const int32_t* record) {
+        for (size_t k = 0; k < populations_.size(); ++k) {
+            const Population& p = *populations_[k];
+            if (p.stage != stage || !p.neurons.flags.fires) continue;
+            const State& s = samples_[sample][k];
+            int64_t* count = counts[k][sample].data();
+            Log& kept = logs[k][sample];
+            for (int32_t part = 0; part < parts_; ++part) {
+                const uint32_t* spikes = s.spikes[now & 1].data() + p.bounds[part];
+                const int64_t n = s.found[now & 1][part];
+                for (int64_t j = 0; j < n; ++j) ++count[spikes[j]];
+                if (!record[k]) continue;
+                kept.neurons.insert(kept.neurons.end(), spikes, spikes + n);
+                kept.steps.insert(kept.steps.end(), static_cast<size_t>(n), static_cast<uint32_t>(now));
+            }
+        }
+    }
+
+    int32_t inputs_, batch_, threads_, parts_, stages_ = 0;
+    int64_t now_ = 0;
+    std::vector<std::unique_ptr<Population>> populations_;
+    std::vector<Projection> projections_;
+    std::vector<std::vector<State>> samples_;  // [sample][population]
+};
+
+Session* cast(void* session) { return static_cast<Session*>(session); }
+
+}  // namespace
+
+SP_API int32_t sp_dynamics_open(int32_t arithmetic, int32_t inputs, int32_t batch, int32_t threads, int64_t neurons,
+                                void** session) {
+    return sp::guarded([&]() -> int32_t {
+        if (arithmetic == FLOAT64) *session = static_cast<Session*>(new Typed<double>(inputs, batch, threads, neurons));
+        else if (arithmetic == FLOAT32) *session = static_cast<Session*>(new Typed<float>(inputs, batch, threads, neurons));
+        else *session = static_cast<Session*>(new Typed<int64_t>(inputs, batch, threads, neurons));
+        return SP_OK;
+    });
+}
+
+SP_API int32_t sp_dynamics_population(void* session, const SpPopulation* given) {
+    return sp::guarded([&]() -> int32_t { cast(session)->population(*given); return SP_OK; });
+}
+
+SP_API int32_t sp_dynamics_projection(void* session, int32_t source, int32_t target, int64_t delay, int64_t pre,
+                                      const int64_t* offsets, const uint32_t* targets, const void* weights, int32_t mode) {
+    return sp::guarded([&]() -> int32_t {
+        cast(session)->projection(source, target, delay, pre, offsets, targets, weights, mode);
+        return SP_OK;
+    });
+}
+
+SP_API int32_t sp_dynamics_finish(void* session) {
+    return sp::guarded([&]() -> int32_t { cast(session)->finish(); return SP_OK; });
+}
+
+SP_API int32_t sp_dynamics_reset(void* session) {
+    return sp::guarded([&]() -> int32_t { cast(session)->reset(); return SP_OK; });
+}
+
+// Steps [at, at + n_steps) of the given inputs and currents; `potentials` has room for these steps alone.
+SP_API int32_t sp_dynamics_run(void* session, int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed,
+                               void* const* potentials, const int32_t* record) {
+    return sp::guarded([&]() -> int32_t {
+        cast(session)->run(at, n_steps, inputs, fed, potentials, record);
+        return SP_OK;
+    });
+}
+
+SP_API int64_t sp_dynamics_spikes(void* session, int32_t population, int32_t sample) {
+    return static_cast<int64_t>(cast(session)->logs[population][sample].steps.size());
+}
+
+// Copies the recorded spikes of one population and sample, and forgets them.
+SP_API void sp_dynamics_take(void* session, int32_t population, int32_t sample, uint32_t* steps, uint32_t* neurons) {
+    Session::Log& log = cast(session)->logs[population][sample];
+    for (size_t k = 0; k < log.steps.size(); ++k) steps[k] = log.steps[k], neurons[k] = log.neurons[k];
+    log.steps.clear(), log.neurons.clear();
+}
+
+SP_API void sp_dynamics_counts(void* session, int32_t population, int32_t sample, int64_t* counts) {
+    const std::vector<int64_t>& found = cast(session)->counts[population][sample];
+    for (size_t k = 0; k < found.size(); ++k) counts[k] = found[k];
+}
+
+SP_API void sp_dynamics_close(void* session) { delete cast(session); }

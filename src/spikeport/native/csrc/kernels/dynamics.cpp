@@ -1,0 +1,249 @@
+// A step of neurons and the effect of spikes, for float64, float32 and integers.
+//
+// The loops have no branches and are left to the compiler to vectorise: every operation is one IEEE operation in the order that
+// DynamicsContract states (no contraction, no reassociation: see CMakeLists.txt), so all instruction sets give the same bits.
+#include "kernels/dynamics.h"
+
+#include "abi.h"
+
+namespace sp {
+namespace SP_NAMESPACE {
+
+namespace {
+
+constexpr int64_t BLOCK = 256;  // temporaries of a block stay in the first cache
+
+template <typename T> struct IsInteger { static constexpr bool value = false; };
+template <> struct IsInteger<int64_t> { static constexpr bool value = true; };
+
+// An integer potential within its width; `low` and `high` are its range.
+template <typename T>
+struct Fit {
+    T low = 0, high = 0;
+    int32_t shift = 0;
+    bool wrap = false;
+
+    explicit Fit(const NeuronFlags& flags) {
+        if constexpr (IsInteger<T>::value) {
+            shift = 64 - flags.state_bits, wrap = flags.wrap != 0;
+            high = (int64_t{1} << (flags.state_bits - 1)) - 1, low = -high - 1;
+        }
+    }
+
+    T operator()(T v) const {
+        if constexpr (IsInteger<T>::value) {
+            const T wrapped = static_cast<int64_t>(static_cast<uint64_t>(v) << shift) >> shift;
+            const T clipped = v < low ? low : v > high ? high : v;
+            return wrap ? wrapped : clipped;
+        } else {
+            return v;
+        }
+    }
+};
+
+template <typename T>
+void currents(const Neurons<T>& n, const T* __restrict x, T* __restrict i, int64_t begin, int64_t count) {
+    T* __restrict s = n.current + begin;
+    const T* __restrict k = n.current_rate + begin;
+    const T* __restrict d = n.current_decay + begin;
+    const T* __restrict w = n.w_in + begin;
+    const bool old = n.flags.old_current != 0;
+#define SP_CURRENT(expression)                  \
+    for (int64_t j = 0; j < count; ++j) {       \
+        const T before = s[j];                  \
+        const T after = expression;             \
+        i[j] = i[j] + (old ? before : after);   \
+        s[j] = after;                           \
+    }                                           \
+    break;
+    switch (n.flags.current) {
+        case 1: SP_CURRENT(before + k[j] * (w[j] * x[j] - before))
+        case 2: SP_CURRENT((before - k[j] * before) + w[j] * x[j])
+        case 3: SP_CURRENT(d[j] * before + k[j] * (w[j] * x[j]))
+        case 4: SP_CURRENT(d[j] * before + w[j] * x[j])
+    }
+#undef SP_CURRENT
+}
+
+template <typename T>
+void integrate(const Neurons<T>& n, const T* __restrict i, T* __restrict v, int64_t begin, int64_t count) {
+    const T* __restrict gain = n.gain + begin;
+    const T* __restrict rate = n.rate + begin;
+    const T* __restrict decay = n.decay + begin;
+    const T* __restrict leak = n.v_leak + begin;
+    switch (n.flags.kind) {
+        case 0:
+            for (int64_t j = 0; j < count; ++j) v[j] = v[j] + gain[j] * i[j];
+            break;
+        case 1:
+            for (int64_t j = 0; j < count; ++j) v[j] = v[j] + rate[j] * ((leak[j] - v[j]) + gain[j] * i[j]);
+            break;
+        case 2:
+            for (int64_t j = 0; j < count; ++j) v[j] = decay[j] * v[j] + rate[j] * (leak[j] + gain[j] * i[j]);
+            break;
+        default:
+            for (int64_t j = 0; j < count; ++j) v[j] = i[j];
+    }
+}
+
+template <typename T>
+void reset(const Neurons<T>& n, const Fit<T>& fit, const uint8_t* __restrict who, T* __restrict v, int64_t begin,
+           int64_t count) {
+    if (n.flags.kind == 3) return;
+    const T* __restrict threshold = n.threshold + begin;
+    const T* __restrict value = n.v_reset + begin;
+    if (n.flags.subtract) {
+        for (int64_t j = 0; j < count; ++j) v[j] = who[j] ? fit(v[j] - threshold[j]) : v[j];
+    } else {
+        for (int64_t j = 0; j < count; ++j) v[j] = who[j] ? value[j] : v[j];
+    }
+}
+
+template <typename T, bool AT>
+void compare(const T* __restrict v, const T* __restrict threshold, uint8_t* __restrict fired, int64_t count) {
+    for (int64_t j = 0; j < count; ++j) fired[j] = AT ? v[j] >= threshold[j] : v[j] > threshold[j];
+}
+
+int64_t listed(const uint8_t* fired, int64_t begin, int64_t count, uint32_t* spikes) {
+    int64_t found = 0, j = 0;
+    for (; j + 8 <= count; j += 8) {
+        uint64_t eight;
+        __builtin_memcpy(&eight, fired + j, 8);
+        if (eight == 0) continue;
+        for (int64_t b = 0; b < 8; ++b) {
+            if (fired[j + b]) spikes[found++] = static_cast<uint32_t>(begin + j + b);
+        }
+    }
+    for (; j < count; ++j) {
+        if (fired[j]) spikes[found++] = static_cast<uint32_t>(begin + j);
+    }
+    return found;
+}
+
+template <typename T>
+int64_t update(const Neurons<T>& n, T* arrived, const T* constant, const T* fed, T* potentials, uint32_t* spikes,
+               int64_t first, int64_t end) {
+    const NeuronFlags& flags = n.flags;
+    const Fit<T> fit(flags);
+    int64_t found = 0;
+    T x[BLOCK], i[BLOCK], after[BLOCK];
+    for (int64_t begin = first; begin < end; begin += BLOCK) {
+        const int64_t count = end - begin < BLOCK ? end - begin : BLOCK;
+        T* __restrict v = n.v + begin;
+        T* __restrict deaf = n.deaf + begin;
+        uint8_t* fired = n.fired + begin;
+        {
+            T* __restrict in = arrived + begin;
+            const T* __restrict bias = n.bias + begin;
+            for (int64_t j = 0; j < count; ++j) x[j] = in[j], in[j] = 0, i[j] = bias[j];
+        }
+        if (constant != nullptr) {
+            for (int64_t j = 0; j < count; ++j) x[j] = x[j] + constant[begin + j];
+        }
+        if (fed != nullptr) {
+            for (int64_t j = 0; j < count; ++j) i[j] = i[j] + fed[begin + j];
+        }
+        if (flags.current != 0) {
+            currents(n, x, i, begin, count);
+        } else if (!flags.delta) {
+            for (int64_t j = 0; j < count; ++j) i[j] = i[j] + x[j];
+        }
+        if (flags.reset_when == 1) reset(n, fit, fired, v, begin, count);
+        for (int64_t j = 0; j < count; ++j) after[j] = v[j];
+        integrate(n, i, after, begin, count);
+        if (flags.delta) {
+            for (int64_t j = 0; j < count; ++j) after[j] = after[j] + x[j];
+        }
+        if constexpr (IsInteger<T>::value) {
+            for (int64_t j = 0; j < count; ++j) after[j] = fit(after[j]);
+        }
+        if (flags.refractory) {
+            for (int64_t j = 0; j < count; ++j) v[j] = deaf[j] == 0 ? after[j] : v[j];
+        } else {
+            for (int64_t j = 0; j < count; ++j) v[j] = after[j];
+        }
+        if (flags.reset_when == 2) reset(n, fit, fired, v, begin, count);
+        if (flags.fires) {
+            if (flags.at_threshold) compare<T, true>(v, n.threshold + begin, fired, count);
+            else compare<T, false>(v, n.threshold + begin, fired, count);
+            if (flags.refractory) {
+                const T* __restrict period = n.refractory + begin;
+                for (int64_t j = 0; j < count; ++j) fired[j] = fired[j] & static_cast<uint8_t>(deaf[j] == 0);
+                for (int64_t j = 0; j < count; ++j) deaf[j] = fired[j] ? period[j] : deaf[j] == 0 ? T(0) : deaf[j] - 1;
+            }
+            const int64_t now = listed(fired, begin, count, spikes + found);
+            if (now > 0 && flags.reset_when == 0) reset(n, fit, fired, v, begin, count);
+            found += now;
+        }
+        if (potentials != nullptr) {
+            for (int64_t j = 0; j < count; ++j) potentials[begin + j] = v[j];
+        }
+    }
+    return found;
+}
+
+// Weights are read in a type that holds them exactly and widened, which is exact too.
+template <typename T, typename W, typename I, bool ONE, bool UNIT>
+void scatter_rows(const Row& row, T value, T* __restrict slot) {
+    const I* __restrict targets = static_cast<const I*>(row.targets);
+    const W* __restrict weights = static_cast<const W*>(row.weights);
+    const int64_t count = row.count;
+    __builtin_prefetch(row.next);
+    __builtin_prefetch(static_cast<const char*>(row.next) + 64);
+    T one = 0;
+    if constexpr (ONE) one = UNIT ? static_cast<T>(weights[0]) : static_cast<T>(weights[0]) * value;
+#pragma GCC unroll 8
+    for (int64_t k = 0; k < count; ++k) {
+        if constexpr (ONE) slot[targets[k]] += one;
+        else if constexpr (UNIT) slot[targets[k]] += static_cast<T>(weights[k]);
+        else slot[targets[k]] += static_cast<T>(weights[k]) * value;
+    }
+}
+
+template <typename T, typename W>
+void scatter_typed(const Row& row, T value, T* slot) {
+    const bool unit = value == T(1);
+#define SP_ROWS(I)                                                               \
+    if (row.one_weight) scatter_rows<T, W, I, true, false>(row, value, slot);    \
+    else if (unit) scatter_rows<T, W, I, false, true>(row, value, slot);         \
+    else scatter_rows<T, W, I, false, false>(row, value, slot);
+    if (row.wide_targets) {
+        SP_ROWS(uint32_t)
+    } else {
+        SP_ROWS(uint16_t)
+    }
+#undef SP_ROWS
+}
+
+}  // namespace
+
+int64_t update_f64(const Neurons<double>& neurons, double* arrived, const double* constant, const double* fed,
+                   double* potentials, uint32_t* spikes, int64_t begin, int64_t end) {
+    return update(neurons, arrived, constant, fed, potentials, spikes, begin, end);
+}
+
+int64_t update_f32(const Neurons<float>& neurons, float* arrived, const float* constant, const float* fed,
+                   float* potentials, uint32_t* spikes, int64_t begin, int64_t end) {
+    return update(neurons, arrived, constant, fed, potentials, spikes, begin, end);
+}
+
+int64_t update_i64(const Neurons<int64_t>& neurons, int64_t* arrived, const int64_t* constant, const int64_t* fed,
+                   int64_t* potentials, uint32_t* spikes, int64_t begin, int64_t end) {
+    return update(neurons, arrived, constant, fed, potentials, spikes, begin, end);
+}
+
+void scatter_f64(const Row& row, double value, double* slot) {
+    if (row.weight_type == WEIGHT_F32) scatter_typed<double, float>(row, value, slot);
+    else scatter_typed<double, double>(row, value, slot);
+}
+
+void scatter_f32(const Row& row, float value, float* slot) { scatter_typed<float, float>(row, value, slot); }
+
+void scatter_i64(const Row& row, int64_t value, int64_t* slot) {
+    if (row.weight_type == WEIGHT_I8) scatter_typed<int64_t, int8_t>(row, value, slot);
+    else if (row.weight_type == WEIGHT_I32) scatter_typed<int64_t, int32_t>(row, value, slot);
+    else scatter_typed<int64_t, int64_t>(row, value, slot);
+}
+
+}  // namespace SP_NAMESPACE
+}  // namespace sp

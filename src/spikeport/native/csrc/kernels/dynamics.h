@@ -1,0 +1,59 @@
+// Kernels of networks with dynamics: a step of the neurons of one population, and what one spike does to its targets.
+#pragma once
+
+#include "dispatch.h"
+
+namespace sp {
+
+// The numbers of spikeport.backends.dynamics.plan, one value a neuron, and the state that a step changes.
+struct NeuronFlags {
+    int32_t kind;         // 0 accumulate, 1 forward Euler, 2 exponential, 3 memoryless
+    int32_t current;      // 0 none, 1 Euler, 2 Euler with jumps, 3 exponential, 4 exponential with jumps
+    int32_t delta;        // what arrives is a jump of the membrane
+    int32_t fires;
+    int32_t refractory;   // some unit has a refractory period
+    int32_t at_threshold; // fires where v >= threshold, not only where v > threshold
+    int32_t subtract;     // the reset subtracts the threshold
+    int32_t reset_when;   // 0 same step, 1 before the next step, 2 after the next update
+    int32_t old_current;  // the membrane takes the current before its update
+    int32_t state_bits;   // of integers, 0 for floats
+    int32_t wrap;
+};
+
+template <typename T>
+struct Neurons {
+    NeuronFlags flags;
+    const T *bias, *gain, *rate, *decay, *v_leak, *threshold, *v_reset, *current_rate, *current_decay, *w_in;
+    const T* refractory;  // steps, as T: exact, and as wide as its neighbours
+    T *v, *current, *deaf;
+    uint8_t* fired;
+};
+
+// Where the synapses of a spike are: targets as 2 or 4 bytes, weights as wide as they need to be (exactly), one or one each.
+enum WeightType : int32_t { WEIGHT_F64 = 0, WEIGHT_F32 = 1, WEIGHT_I64 = 2, WEIGHT_I32 = 3, WEIGHT_I8 = 4 };
+
+struct Row {
+    const void* targets;
+    const void* weights;
+    const void* next;      // what will be read after this, to be fetched early
+    int64_t count;
+    int32_t wide_targets;  // 4 bytes each, not 2
+    int32_t weight_type;
+    int32_t one_weight;    // `weights` is one value for all
+};
+
+}  // namespace sp
+
+// Steps units [begin, end). `arrived` is read and cleared; `constant` and `fed` may be null. Writes the flat indices of the units
+// that fire to `spikes`, rising, and returns their number. `potentials`, if not null, gets the membrane after the step.
+SP_DECLARE(int64_t, update_f64, (const Neurons<double>& neurons, double* arrived, const double* constant, const double* fed,
+                                 double* potentials, uint32_t* spikes, int64_t begin, int64_t end))
+SP_DECLARE(int64_t, update_f32, (const Neurons<float>& neurons, float* arrived, const float* constant, const float* fed,
+                                 float* potentials, uint32_t* spikes, int64_t begin, int64_t end))
+SP_DECLARE(int64_t, update_i64, (const Neurons<int64_t>& neurons, int64_t* arrived, const int64_t* constant,
+                                 const int64_t* fed, int64_t* potentials, uint32_t* spikes, int64_t begin, int64_t end))
+
+// slot[target] += weight * value for every synapse of the row, in its order.
+SP_DECLARE(void, scatter_f64, (const Row& row, double value, double* slot))
+SP_DECLARE(void, scatter_f32, (const Row& row, float value, float* slot))
+SP_DECLARE(void, scatter_i64, (const Row& row, int64_t value, int64_t* slot))

@@ -1,0 +1,225 @@
+"""Sessions of networks with dynamics, as the library keeps them: structures and calls of `csrc/dynamics.cpp`.
+
+The twin is `spikeport.backends.reference.DynamicStepper`, which gives the same spikes and potentials bit for bit.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.errors import NativeError, Problem
+from spikeport.native.loader import address, check, library, plain
+
+_Pointer, _Int, _Long = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
+
+FLAGS = (
+    "kind",
+    "current",
+    "delta",
+    "fires",
+    "refractory",
+    "at_threshold",
+    "subtract",
+    "reset_when",
+    "old_current",
+    "state_bits",
+    "wrap",
+)
+NUMBERS = (
+    "bias",
+    "gain",
+    "rate",
+    "decay",
+    "v_leak",
+    "threshold",
+    "v_reset",
+    "current_rate",
+    "current_decay",
+    "w_in",
+    "refractory",
+    "initial",
+)
+"""Arrays of a population, one value a neuron."""
+ARITHMETIC = {"float64": 0, "float32": 1, "integer": 2}
+
+
+class _Flags(ctypes.Structure):
+    _fields_ = [(name, _Int) for name in FLAGS]
+
+
+class _Population(ctypes.Structure):
+    _fields_ = [
+        ("size", _Long),
+        ("slots", _Long),
+        ("flags", _Flags),
+        *((name, _Pointer) for name in NUMBERS),
+        ("n_constants", _Long),
+        ("constant_steps", _Pointer),
+        ("constants", _Pointer),
+    ]
+
+
+class _Input(ctypes.Structure):
+    _fields_ = [("offsets", _Pointer), ("neurons", _Pointer), ("values", _Pointer), ("stride", _Long)]
+
+
+class _Current(ctypes.Structure):
+    _fields_ = [("values", _Pointer), ("step_stride", _Long), ("sample_stride", _Long)]
+
+
+@dataclass(slots=True)
+class DynamicsHandle:
+    """A session of the library. Whoever makes one closes it."""
+
+    arithmetic: str
+    inputs: int
+    batch: int
+    threads: int
+    neurons: int
+    sizes: list[int] = field(default_factory=list)
+    """Of the populations, in order."""
+    steps: int = 0
+    """Since the beginning or the last reset."""
+    pointer: ctypes.c_void_p = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.pointer = ctypes.c_void_p()
+        check(
+            library().sp_dynamics_open(
+                _Int(ARITHMETIC[self.arithmetic]),
+                _Int(self.inputs),
+                _Int(self.batch),
+                _Int(self.threads),
+                _Long(self.neurons),
+                ctypes.byref(self.pointer),
+            )
+        )
+
+    @property
+    def dtype(self) -> Any:
+        return {"float64": np.float64, "float32": np.float32, "integer": np.int64}[self.arithmetic]
+
+    def population(
+        self,
+        numbers: dict[str, NDArray[Any]],
+        flags: dict[str, int],
+        *,
+        slots: int,
+        constants: Sequence[tuple[int, NDArray[Any]]],
+    ) -> None:
+        """Add a population; the library copies all arrays."""
+        arrays = {name: plain(numbers[name], self.dtype) for name in NUMBERS}
+        size = len(arrays["initial"])
+        steps = np.array([step for step, _ in constants], dtype=np.int64)
+        added = plain(np.array([values for _, values in constants], dtype=self.dtype), self.dtype)
+        given = _Population(size, slots, _Flags(**flags), n_constants=len(steps))
+        for name, values in {**arrays, "constant_steps": steps, "constants": added}.items():
+            setattr(given, name, address(values).value)
+        check(library().sp_dynamics_population(self._open(), ctypes.byref(given)))
+        self.sizes.append(size)
+
+    def projection(
+        self,
+        source: int,
+        target: int,
+        *,
+        delay: int,
+        offsets: NDArray[np.int64],
+        targets: NDArray[np.uint32],
+        weights: NDArray[Any],
+    ) -> None:
+        """Add synapses by source; weights of shape (synapse,), (pre, 1) or (); the library keeps a copy of its own."""
+        offsets, targets, weights = plain(offsets, np.int64), plain(targets, np.uint32), plain(weights, self.dtype)
+        mode = {1: 0, 2: 1, 0: 2}[weights.ndim]
+        check(
+            library().sp_dynamics_projection(
+                self._open(),
+                _Int(source),
+                _Int(target),
+                _Long(delay),
+                _Long(len(offsets) - 1),
+                address(offsets),
+                address(targets),
+                address(weights),
+                _Int(mode),
+            )
+        )
+
+    def finish(self) -> None:
+        """All populations and projections are there: make the state."""
+        check(library().sp_dynamics_finish(self._open()))
+
+    def reset(self) -> None:
+        """Back to the state before the first step; counts and recorded spikes are forgotten."""
+        check(library().sp_dynamics_reset(self._open()))
+        self.steps = 0
+
+    def run(
+        self,
+        at: int,
+        n_steps: int,
+        *,
+        inputs: Sequence[tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[Any]]],
+        currents: Sequence[NDArray[Any] | None],
+        potentials: Sequence[NDArray[Any] | None],
+        record: Sequence[bool],
+    ) -> None:
+        """Step on.
+
+        Args:
+            at: where in the inputs and currents these steps begin.
+            inputs: offsets (batch, steps + 1), neurons and values of each input.
+            currents: for each population None or (time or 1, batch or 1, neuron).
+            potentials: for each population None or room for (n_steps, batch, neuron).
+            record: for each population whether its spikes are kept.
+        """
+        given = (_Input * max(1, len(inputs)))()
+        for entry, (offsets, neurons, values) in zip(given, inputs, strict=False):
+            assert offsets.shape[0] == self.batch
+            assert at + n_steps < offsets.shape[1]
+            entry.offsets, entry.stride = address(offsets).value, offsets.shape[1]
+            entry.neurons, entry.values = address(neurons).value, address(values).value
+        fed = (_Current * max(1, len(currents)))()
+        for current, array, size in zip(fed, currents, self.sizes, strict=False):
+            if array is None:
+                continue
+            assert array.dtype == self.dtype
+            assert array.shape[0] in (1, *range(at + n_steps, array.shape[0] + 1))
+            current.values = address(array).value
+            current.step_stride = size * array.shape[1] if array.shape[0] > 1 else 0
+            current.sample_stride = size if array.shape[1] > 1 else 0
+        room = (_Pointer * max(1, len(potentials)))(*(None if p is None else address(p).value for p in potentials))
+        kept = (_Int * max(1, len(record)))(*map(int, record))
+        check(library().sp_dynamics_run(self._open(), _Long(at), _Long(n_steps), given, fed, room, kept))
+        self.steps += n_steps
+
+    def take(self, population: int, sample: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        """Steps and neurons of the recorded spikes, which the session then forgets."""
+        count = library().sp_dynamics_spikes(self._open(), _Int(population), _Int(sample))
+        steps, neurons = np.empty(count, np.uint32), np.empty(count, np.uint32)
+        library().sp_dynamics_take(self._open(), _Int(population), _Int(sample), address(steps), address(neurons))
+        return steps, neurons
+
+    def counts(self, population: int) -> NDArray[np.int64]:
+        """Spikes of each neuron since the last reset, shape (batch, neuron)."""
+        found = np.empty((self.batch, self.sizes[population]), np.int64)
+        for sample in range(self.batch):
+            library().sp_dynamics_counts(self._open(), _Int(population), _Int(sample), address(found[sample]))
+        return found
+
+    def close(self) -> None:
+        """Give the memory back; again is no error."""
+        if self.pointer.value is not None:
+            library().sp_dynamics_close(self.pointer)
+            self.pointer = ctypes.c_void_p()
+
+    def _open(self) -> ctypes.c_void_p:
+        if self.pointer.value is None:
+            raise NativeError(Problem("session", "is closed", "open another one"))
+        return self.pointer

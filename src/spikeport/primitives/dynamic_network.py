@@ -1,0 +1,208 @@
+"""Networks written by hand: populations with dynamics, joined in any way, loops too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.errors import GraphError, Problem
+from spikeport.primitives.approximation import Ledger
+from spikeport.primitives.contract import DynamicsContract
+from spikeport.primitives.dynamic_neurons import IF, LI, LIF, CubaLI, CubaLIF, DynamicNeuron, Threshold
+from spikeport.primitives.frozen import freeze_fields
+from spikeport.primitives.sparse import Sparse
+from spikeport.primitives.synapses import Shape, Synapse
+
+MAX_DELAY = 2**16
+"""Steps; a population keeps what arrives later in a ring of this many slots at most."""
+WHOLE = 1e-6
+"""A duration is a whole number of steps if it is so close to one: seconds are decimal fractions, which floats round."""
+_POSITIVE = ("tau", "tau_syn", "tau_mem")
+
+
+@dataclass(frozen=True, slots=True)
+class SpikeInput:
+    """Where spikes enter from outside. A value other than 1 counts that many times; negative and fractional ones are allowed."""
+
+    name: str
+    shape: Shape
+
+    @property
+    def size(self) -> int:
+        """Number of lines."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicPopulation:
+    """Neurons of one kind, of shape (neuron,) or (channel, *space)."""
+
+    name: str
+    shape: Shape
+    neuron: DynamicNeuron
+
+    def __post_init__(self) -> None:
+        problems = tuple(_population_problems(self))
+        if problems:
+            raise GraphError(problems)
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """Spikes of `source` pass `synapses` in order and arrive at `target`, `delay` steps later than the contract's latency."""
+
+    source: str
+    target: str
+    synapses: tuple[Synapse | Sparse, ...]
+    delay: int = 0
+    bias: NDArray[Any] | None = None
+    """What arrives in every step besides, broadcastable to the target's shape: the bias of an affine layer."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        if (
+            isinstance(self.delay, bool)
+            or not isinstance(self.delay, int | np.integer)
+            or not 0 <= self.delay < MAX_DELAY
+        ):
+            problems.append(Problem(self.name, f"its delay is {self.delay!r}", f"0 to {MAX_DELAY - 1} steps"))
+        if self.bias is not None and not _finite(np.asarray(self.bias)):
+            problems.append(Problem(self.name, "its bias is not finite numbers"))
+        if problems:
+            raise GraphError(problems)
+        object.__setattr__(self, "delay", int(self.delay))
+        freeze_fields(self, "bias")
+
+    @property
+    def name(self) -> str:
+        return f"{self.source} -> {self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicNetwork:
+    """Inputs, populations in update order, and projections from any of them to any population, itself included.
+
+    A projection whose latency and delay are both 0 has to lead to a later population: what fires in a step cannot have an
+    effect on itself within it.
+    """
+
+    name: str
+    inputs: tuple[SpikeInput, ...]
+    populations: tuple[DynamicPopulation, ...]
+    projections: tuple[Projection, ...]
+    contract: DynamicsContract
+    ledger: Ledger = ()
+    by_name: Mapping[str, DynamicPopulation] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", {p.name: p for p in self.populations})
+        problems = tuple(_network_problems(self))
+        if problems:
+            raise GraphError(problems)
+
+    def __getitem__(self, name: str) -> DynamicPopulation:
+        return self.by_name[name]
+
+    @property
+    def neurons(self) -> int:
+        """Number of neurons in all populations."""
+        return sum(population.size for population in self.populations)
+
+
+def _finite(values: NDArray[Any]) -> bool:
+    return values.dtype.kind in "iufb" and bool(np.isfinite(values).all())
+
+
+def _shape_problems(name: str, shape: Any) -> Iterator[Problem]:
+    whole = isinstance(shape, tuple) and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in shape)
+    if not whole or not shape:
+        yield Problem(name, f"its shape is {shape!r}", "a tuple of positive integers, for example (100,)")
+
+
+def _population_problems(population: DynamicPopulation) -> Iterator[Problem]:
+    bad_shape = list(_shape_problems(population.name, population.shape))
+    yield from bad_shape
+    neuron: Any = population.neuron
+    if not isinstance(neuron, IF | LIF | CubaLIF | LI | CubaLI | Threshold):
+        yield Problem(population.name, f"{type(neuron).__name__} is not a neuron with dynamics")
+        return
+    for parameter in fields(neuron):
+        value = getattr(neuron, parameter.name)
+        if value is None:
+            continue
+        where, values = f"{population.name}.{parameter.name}", np.asarray(value)
+        if values.dtype.kind not in "iufb":
+            yield Problem(where, f"is of type {values.dtype}, not numbers")
+        elif not np.isfinite(values).all():
+            yield Problem(where, "is not finite everywhere")
+        elif parameter.name in _POSITIVE and not (values > 0).all():
+            yield Problem(where, f"must be positive, and its smallest value is {values.min()}", "give seconds")
+        elif parameter.name == "refractory" and not (values >= 0).all():
+            yield Problem(where, f"is negative: {values.min()}", "give seconds")
+        if not bad_shape and not _fits(values.shape, population.shape):
+            yield Problem(where, f"has shape {values.shape}, which does not broadcast to {population.shape}")
+
+
+def _fits(shape: Shape, target: Shape) -> bool:
+    try:
+        return np.broadcast_shapes(shape, target) == target
+    except ValueError:
+        return False
+
+
+def _network_problems(network: DynamicNetwork) -> Iterator[Problem]:
+    contract = network.contract
+    names = [*(i.name for i in network.inputs), *(p.name for p in network.populations)]
+    for name in dict.fromkeys(n for n in names if names.count(n) > 1):
+        yield Problem(name, "is the name of two inputs or populations")
+    for source in network.inputs:
+        yield from _shape_problems(source.name, source.shape)
+    position = {p.name: i for i, p in enumerate(network.populations)}
+    for population in network.populations:
+        yield from _contract_problems(population, contract)
+    for p in network.projections:
+        if p.source not in names:
+            yield Problem(p.name, f"{p.source} is no input and no population")
+        elif p.source in position and isinstance(network[p.source].neuron, LI | CubaLI):
+            yield Problem(p.name, f"{p.source} never spikes", "record its potential instead")
+        if p.target not in position:
+            yield Problem(p.name, f"{p.target} is no population")
+        elif (
+            p.source in position and position[p.source] >= position[p.target] and p.delay + contract.layer_latency == 0
+        ):
+            hint = "give it a delay of 1 step, or the contract a layer latency of 1, or list the populations in another order"
+            yield Problem(p.name, "would have an effect on its own step", hint)
+        if p.bias is not None and p.target in position and not _fits(p.bias.shape, network[p.target].shape):
+            yield Problem(p.name, f"its bias has shape {p.bias.shape}, and the target {network[p.target].shape}")
+
+
+def _contract_problems(population: DynamicPopulation, contract: DynamicsContract) -> Iterator[Problem]:
+    """What of a population its contract has no meaning for: nothing that was written is ignored."""
+    neuron, name = population.neuron, population.name
+    leaky = isinstance(neuron, LIF | CubaLIF | LI | CubaLI)
+    if leaky and contract.integrator == "accumulate":
+        hint = 'integrator="forward_euler" or "exponential", or an IF neuron'
+        yield Problem(name, f"{type(neuron).__name__} leaks, and accumulation has no leak", hint)
+    elif leaky and contract.arithmetic == "integer":
+        yield Problem(
+            name, f"{type(neuron).__name__} leaks, which integer arithmetic does not have", "float64 or float32"
+        )
+    elif contract.arithmetic == "integer" and contract.integrator != "accumulate" and isinstance(neuron, IF):
+        yield Problem(name, f'integer arithmetic knows no dt: "{contract.integrator}"', 'integrator="accumulate"')
+    if isinstance(neuron, Threshold | LI | CubaLI):
+        return
+    if contract.reset == "subtract" and np.any(np.asarray(neuron.v_reset) != 0):
+        yield Problem(f"{name}.v_reset", "has no meaning where the reset subtracts the threshold", "leave it at 0")
+    steps = np.asarray(neuron.refractory, dtype=np.float64) / contract.dt
+    if (np.abs(steps - np.rint(steps)) > WHOLE * np.maximum(1, steps)).any() or (steps >= 2**31).any():
+        yield Problem(f"{name}.refractory", f"is not a whole number of steps of {contract.dt:g} s")

@@ -1,0 +1,139 @@
+"""The native stepper of hand-made networks gives the reference's spikes and potentials, bit for bit."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from spikeport import native
+from spikeport.backends import reference
+from spikeport.backends.native import DynamicSession, simulate_dynamics
+from spikeport.errors import DataError, NativeError, OptionError
+from spikeport.primitives import (
+    IF,
+    LIF,
+    Dense,
+    DynamicNetwork,
+    DynamicPopulation,
+    DynamicRecording,
+    DynamicsContract,
+    Projection,
+    Sparse,
+    SpikeInput,
+)
+from tests.dynamic_networks import simulations
+
+pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_missing())
+
+
+def assert_equal(found: DynamicRecording, expected: DynamicRecording) -> None:
+    assert found.n_steps == expected.n_steps
+    for name, counts in expected.counts.items():
+        assert np.array_equal(found.counts[name], counts), name
+    for name, events in expected.spikes.items():
+        for field in ("samples", "steps", "neurons"):
+            assert np.array_equal(getattr(found.spikes[name], field), getattr(events, field)), (name, field)
+    for name, values in expected.potentials.items():
+        assert found.potentials[name].dtype == values.dtype
+        assert np.array_equal(found.potentials[name], values), name
+    assert found.counts.keys() == expected.counts.keys()
+
+
+@settings(max_examples=150, deadline=None)
+@given(simulations())
+def test_native_equals_the_reference_under_every_contract(case: tuple[DynamicNetwork, dict[str, Any]]) -> None:
+    network, given_ = case
+    everything = [p.name for p in network.populations]
+    expected = reference.simulate_dynamics(network, **given_, potentials=everything)
+    for level in native.levels():
+        with native.using(level):
+            assert_equal(simulate_dynamics(network, **given_, potentials=everything), expected)
+
+
+def recurrent(neurons: int = 3000, seed: int = 0, arithmetic: Any = "float64", **contract: Any) -> DynamicNetwork:
+    """Large enough to be cut into parts; weights without a short binary form, so that sums show their order."""
+    rng = np.random.default_rng(seed)
+    sources, targets = rng.integers(0, neurons, 40 * neurons), rng.integers(0, neurons, 40 * neurons)
+    weights = rng.integers(-3, 4, 40 * neurons) if arithmetic == "integer" else rng.normal(0.02, 0.3, 40 * neurons)
+    sparse = Sparse.from_pairs(sources, targets, weights, pre=neurons, post=neurons)
+    kind: Any = IF(threshold=20, bias=1) if arithmetic == "integer" else LIF(tau=0.01, bias=1.3, refractory=2e-3)
+    population = DynamicPopulation("n", (neurons,), kind)
+    settled = DynamicsContract(
+        dt=1e-3,
+        integrator="accumulate" if arithmetic == "integer" else "exponential",
+        synapse="delta",
+        arithmetic=arithmetic,
+        **contract,
+    )
+    return DynamicNetwork("loop", (), (population,), (Projection("n", "n", (sparse,), delay=3),), settled)
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "float32", "integer"])
+def test_the_number_of_threads_changes_nothing(arithmetic: str) -> None:
+    network = recurrent(arithmetic=arithmetic)
+    expected = reference.simulate_dynamics(network, n_steps=25, potentials=["n"])
+    assert expected.counts["n"].sum() > 1000
+    for threads in (1, 2, 3):
+        assert_equal(simulate_dynamics(network, n_steps=25, potentials=["n"], threads=threads), expected)
+
+
+def test_samples_are_independent_of_each_other_and_of_threads() -> None:
+    network = recurrent()
+    currents = {"n": np.random.default_rng(1).normal(0, 0.5, (5, 3000))}
+    expected = reference.simulate_dynamics(network, n_steps=12, currents=currents, potentials=["n"])
+    for threads in (1, 2, 7):
+        found = simulate_dynamics(network, n_steps=12, currents=currents, potentials=["n"], threads=threads)
+        assert_equal(found, expected)
+
+
+def test_a_session_goes_on_where_it_was_and_reset_brings_the_beginning_back() -> None:
+    network = recurrent()
+    whole = simulate_dynamics(network, n_steps=30, potentials=["n"])
+    with DynamicSession(network, threads=2) as session:
+        parts = [session.run(n_steps=n, potentials=["n"]) for n in (1, 13, 16)]
+        assert np.array_equal(np.concatenate([p.potentials["n"] for p in parts]), whole.potentials["n"])
+        steps = np.concatenate([p.spikes["n"].steps + at for p, at in zip(parts, (0, 1, 14), strict=True)])
+        assert np.array_equal(steps, whole.spikes["n"].steps)
+        assert np.array_equal(sum(p.counts["n"] for p in parts), whole.counts["n"])
+        session.reset()
+        assert_equal(session.run(n_steps=30, potentials=["n"]), whole)
+
+
+def test_a_session_refuses_what_it_was_not_opened_for() -> None:
+    population = DynamicPopulation("n", (3,), LIF(tau=0.01))
+    dense = Projection("in", "n", (Dense(np.ones((3, 2))),))
+    contract = DynamicsContract(dt=1e-3, integrator="exponential")
+    network = DynamicNetwork("small", (SpikeInput("in", (2,)),), (population,), (dense,), contract)
+    for wrong in ({"batch": 0}, {"threads": 0}, {"threads": 1.5}):
+        with pytest.raises(OptionError, match="whole number from 1 on"):
+            DynamicSession(network, **wrong)
+    session = DynamicSession(network, batch=2)
+    with pytest.raises(DataError, match="3 samples, and the session was opened for 2"):
+        session.run(np.zeros((4, 3, 2)))
+    assert session.run(np.zeros((4, 2, 2))).counts["n"].shape == (2, 3)
+    session.close()
+    session.close()
+    with pytest.raises(NativeError, match="is closed"):
+        session.run(np.zeros((4, 2, 2)))
+    with pytest.raises(NativeError, match="is closed"):
+        session.reset()
+
+
+def test_a_thousand_sessions_leave_no_memory_behind() -> None:
+    resource = pytest.importorskip("resource")
+    if sys.platform != "linux":
+        pytest.skip("counts memory in kilobytes, as Linux does")
+    network = recurrent(neurons=1100)
+
+    def opened(times: int) -> int:
+        for _ in range(times):
+            with DynamicSession(network, threads=2) as session:
+                session.run(n_steps=1)
+        return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+    warm = opened(50)
+    assert opened(1000) - warm < 50_000  # kilobytes; a session holds about 500

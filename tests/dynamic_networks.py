@@ -1,0 +1,132 @@
+"""Random networks with dynamics: loops, delays, all neurons, all contracts; drawn by Hypothesis as seeds and choices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from spikeport.primitives import (
+    IF,
+    LI,
+    LIF,
+    Conv,
+    CubaLI,
+    CubaLIF,
+    Dense,
+    DynamicNetwork,
+    DynamicPopulation,
+    DynamicsContract,
+    OneToOne,
+    Projection,
+    Reshape,
+    Sparse,
+    SpikeInput,
+    SumPool,
+    Threshold,
+)
+from spikeport.primitives.contract import CHOICES
+
+
+@st.composite
+def contracts(draw: Any) -> DynamicsContract:
+    chosen = {name: draw(st.sampled_from(values), label=name) for name, values in CHOICES.items()}
+    if chosen["arithmetic"] == "integer":
+        chosen["integrator"] = "accumulate"
+    return DynamicsContract(dt=1e-3, state_bits=draw(st.sampled_from([4, 8, 32])), **chosen)
+
+
+@st.composite
+def simulations(draw: Any) -> tuple[DynamicNetwork, dict[str, Any]]:
+    """A network, and what it is simulated with."""
+    contract = draw(contracts())
+    rng = np.random.default_rng(draw(st.integers(0, 2**32), label="seed"))
+    batch, n_steps = draw(st.integers(1, 3)), draw(st.integers(1, 12))
+    inputs = tuple(SpikeInput(f"in{i}", shape) for i, shape in enumerate([(5,), (2, 4)][: draw(st.integers(0, 2))]))
+    shapes = [(int(rng.integers(1, 70)),) if rng.random() < 0.7 else (2, 3) for _ in range(draw(st.integers(1, 4)))]
+    populations = tuple(DynamicPopulation(f"p{i}", s, neuron(rng, contract, s)) for i, s in enumerate(shapes))
+    places = [*inputs, *populations]
+    projections = []
+    for _ in range(draw(st.integers(1, 6))):
+        source, to = places[rng.integers(len(places))], int(rng.integers(len(populations)))
+        target = populations[to]
+        if isinstance(getattr(source, "neuron", None), LI | CubaLI):
+            continue
+        forward = source in inputs or populations.index(source) < to
+        delay = int(rng.integers(0 if forward or contract.layer_latency else 1, 5))
+        bias = numbers(rng, contract, target.shape) if rng.random() < 0.3 else None
+        chain = synapses(rng, contract, source.shape, target.shape)
+        projections.append(Projection(source.name, target.name, chain, delay, bias))
+    network = DynamicNetwork("random", inputs, populations, tuple(projections), contract)
+    x = {i.name: spikes(rng, contract, (n_steps, batch, *i.shape)) for i in inputs}
+    first = populations[0]
+    lead = [(), (batch,), (n_steps, batch)][rng.integers(3)]
+    fed = {first.name: numbers(rng, contract, (*lead, *first.shape))} if rng.random() < 0.5 else {}
+    return network, {"x": x or None, "n_steps": n_steps, "currents": fed}
+
+
+def numbers(rng: np.random.Generator, contract: DynamicsContract, shape: tuple[int, ...]) -> np.ndarray:
+    """Values around the thresholds: whole numbers half of the time, which hit them exactly."""
+    if contract.arithmetic == "integer" or rng.random() < 0.5:
+        return rng.integers(-4, 6, shape).astype(float)
+    return rng.normal(0.3, 1.5, shape)
+
+
+def spikes(rng: np.random.Generator, contract: DynamicsContract, shape: tuple[int, ...]) -> np.ndarray:
+    raster = (rng.random(shape) < 0.4).astype(float)
+    return raster * rng.integers(-2, 4, shape) if rng.random() < 0.3 else raster
+
+
+def neuron(rng: np.random.Generator, contract: DynamicsContract, shape: tuple[int, ...]) -> Any:
+    def values() -> Any:
+        return numbers(rng, contract, shape if rng.random() < 0.5 else ())
+
+    threshold, to_value = np.abs(values()) + 1, contract.reset == "to_value"
+    common: dict[str, Any] = {"bias": values()}
+    if rng.random() < 0.5:
+        common["initial"] = values()
+    if contract.arithmetic != "integer":
+        common["r"] = values()
+    spiking = {"threshold": threshold, "v_reset": values() if to_value and rng.random() < 0.5 else 0.0}
+    spiking["refractory"] = rng.integers(0, 4, shape) * contract.dt if rng.random() < 0.5 else 0.0
+    taus = rng.uniform(1e-3, 2e-2, shape)
+    kinds = (
+        ["IF", "Threshold"]
+        if contract.integrator == "accumulate"
+        else ["IF", "LIF", "LI", "CubaLIF", "CubaLI", "Threshold"]
+    )
+    match kinds[rng.integers(len(kinds))]:
+        case "IF":
+            return IF(**common, **spiking)
+        case "Threshold":
+            return Threshold(threshold=threshold, bias=values())
+        case "LIF":
+            return LIF(tau=taus, v_leak=values(), **common, **spiking)
+        case "LI":
+            return LI(tau=taus, v_leak=values(), **common)
+        case "CubaLIF":
+            return CubaLIF(tau_syn=taus, tau_mem=0.01, v_leak=values(), w_in=values(), **common, **spiking)
+        case _:
+            return CubaLI(tau_syn=0.005, tau_mem=taus, v_leak=values(), w_in=values(), **common)
+
+
+def synapses(
+    rng: np.random.Generator, contract: DynamicsContract, source: tuple[int, ...], target: tuple[int, ...]
+) -> tuple[Any, ...]:
+    pre, post = int(np.prod(source)), int(np.prod(target))
+    if source == target and rng.random() < 0.5:
+        return (OneToOne(numbers(rng, contract, source)),) if rng.random() < 0.5 else ()
+    if source == (2, 4) and target == (2, 3) and rng.random() < 0.7:
+        conv = Conv(numbers(rng, contract, (2, 2, 3)), (1,), ((1, 0),), (1,))
+        return (conv,)
+    if source == (2, 4) and rng.random() < 0.3:
+        dense = Dense(numbers(rng, contract, (post, 4)))
+        return (SumPool((2,), (2,), ((0, 0),)), Reshape((4,)), dense, Reshape(target))
+    if rng.random() < 0.3:
+        return (Reshape((pre,)), Dense(numbers(rng, contract, (post, pre))), Reshape(target))
+    count = int(rng.integers(0, 4 * max(pre, post)))
+    shape = [(count,), (pre, 1), ()][rng.integers(3)]
+    pairs = np.sort(rng.integers(0, pre, count)), rng.integers(0, post, count)
+    offsets = np.concatenate(([0], np.cumsum(np.bincount(pairs[0], minlength=pre))))
+    return (Sparse(offsets, pairs[1], numbers(rng, contract, shape), post),)
