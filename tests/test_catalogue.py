@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 import spikeport as sp  # noqa: E402
-from spikeport import codes  # noqa: E402
+from spikeport import codes, native  # noqa: E402
 from spikeport.backends import reference  # noqa: E402
 from spikeport.backends.torch import simulate  # noqa: E402
 from spikeport.quantize import QuantizeOptions, quantize  # noqa: E402
@@ -91,12 +91,17 @@ def test_the_codes_of_one_sign_carry_the_same_integers(name: str, code: str) -> 
 
 @pytest.mark.parametrize("name", SUPPORTED)
 def test_tensors_are_stepped_as_arrays_are(name: str) -> None:
-    """The torch backend's recording under every code is the reference's; convolutions computed in the way of each device."""
+    """The other backends' recordings under every code are the reference's; convolutions computed in the way of each device."""
     snn, x = converted(name)
     for index, code in enumerate(sorted(codes.CODES)):
         spiking = codes.encode(snn.integer, code)
         found = simulate(spiking, x[:3], record=None, explicit=index % 2 == 0)
-        assert_equal_recordings(found, reference.simulate(spiking, x[:3], record=None))
+        expected = reference.simulate(spiking, x[:3], record=None)
+        assert_equal_recordings(found, expected)
+        if native.available():
+            from spikeport.backends.native import simulate as simulate_native
+
+            assert_equal_recordings(simulate_native(spiking, x[:3], record=None), expected)
 
 
 @pytest.mark.parametrize("name", SUPPORTED)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +80,19 @@ class NirError(SpikeportError, ValueError):
 
 class NativeError(SpikeportError, RuntimeError):
     """The native kernels are missing, or refuse an argument or an instruction set."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a long run: what was finished by then is kept.
+
+    It is a `KeyboardInterrupt`, so that whoever does not ask for the finished part sees what Ctrl-C always does.
+    """
+
+    def __init__(self, finished: Any, done: int, wanted: int) -> None:
+        super().__init__(f"interrupted after {done:,} of {wanted:,} samples")
+        self.finished = finished
+        """The `Recording` of the first `done` samples; None if there are none."""
+        self.done, self._wanted = done, wanted
+
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[Any, int, int]]:
+        return type(self), (self.finished, self.done, self._wanted)

@@ -155,7 +155,7 @@ class Stepper:
             case UnitBank(units=units) | StaircaseBank(units=units):
                 return units
             case MaxUnit():
-                return sum(_reach(c, self._largest_payload(c.source)) for c in self.network.incoming(name))
+                return sum(reach(c, self._largest_payload(c.source)) for c in self.network.incoming(name))
             case Accumulator():
                 raise AssertionError("the read-out sends nothing")
 
@@ -252,7 +252,7 @@ class _Exact:
 
     @cached_property
     def dtype(self) -> type[np.number[Any]]:
-        bound = _reach(self.connection, self.largest_payload)
+        bound = reach(self.connection, self.largest_payload)
         return np.float32 if bound < FLOAT32_EXACT else np.float64 if bound < FLOAT64_EXACT else np.int64
 
     @cached_property
@@ -267,7 +267,7 @@ def _in_exact_dtype(connection: Connection, largest_payload: int) -> _Exact:
     return _Exact(connection, largest_payload)
 
 
-def _reach(connection: Connection, payload: int) -> int:
+def reach(connection: Connection, payload: int) -> int:
     """Largest sum that payloads up to a bound can deliver through a connection in one step."""
     for synapse in connection.synapses:
         payload *= _gain(synapse)

@@ -1,0 +1,534 @@
+// Event-driven stepping of one layer over a chunk of steps.
+//
+// For a target pixel and a step the bits of its source pixels become one list of weight rows; for a block of target channels the
+// rows are added with the accumulators in registers, int8 rows into int16 lanes that are flushed before they can overflow. Then
+// the neurons' rule is applied and only bits are written. Where nothing arrives and nothing can fire, a step costs nothing.
+#include "kernels/stepping.h"
+
+#if SP_LEVEL >= SP_AVX2
+#include <immintrin.h>
+#endif
+
+namespace sp {
+namespace SP_NAMESPACE {
+
+typedef int8_t Bytes __attribute__((vector_size(32), aligned(1)));
+typedef int16_t Shorts __attribute__((vector_size(64)));
+typedef int8_t Bytes16 __attribute__((vector_size(16), aligned(1)));
+typedef int32_t Ints __attribute__((vector_size(64)));
+
+constexpr int32_t FLUSH = 256;  // rows of int8 whose sum stays in int16: 256 * 128 = 2**15, and -2**15 is in it
+#if SP_LEVEL >= SP_AVX512
+constexpr int32_t BLOCK = 8;    // vectors of 32 channels in registers at once
+#else
+constexpr int32_t BLOCK = 4;
+#endif
+
+// ---- lists of rows
+
+static inline int32_t append(uint32_t* list, int32_t n, uint64_t word, uint32_t base, uint32_t stride) {
+#if SP_LEVEL >= SP_AVX512
+    const int32_t count = __builtin_popcountll(word);
+    if (count > 3) {
+        const __m512i iota = _mm512_set_epi8(63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42,
+                                             41, 40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20,
+                                             19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+        __m512i channels = _mm512_maskz_compress_epi8(word, iota);
+        const __m512i by = _mm512_set1_epi32(static_cast<int>(stride)), from = _mm512_set1_epi32(static_cast<int>(base));
+        for (int32_t i = 0; i < count; i += 16) {
+            const __m512i c = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(channels));
+            _mm512_storeu_si512(list + n + i, _mm512_add_epi32(from, _mm512_mullo_epi32(c, by)));
+            channels = _mm512_alignr_epi64(channels, channels, 2);
+        }
+        return n + count;
+    }
+#endif
+    while (word != 0) {
+        list[n++] = base + static_cast<uint32_t>(__builtin_ctzll(word)) * stride;
+        word &= word - 1;
+    }
+    return n;
+}
+
+// ---- sums of rows
+
+template <int N>
+static void add_block(const int8_t* rows, const uint32_t* plus, int32_t n_plus, const uint32_t* minus, int32_t n_minus,
+                      int32_t* acc, int32_t worth) {
+    int32_t i = 0, j = 0;
+    while (i < n_plus || j < n_minus) {
+        Shorts sum[N];
+        for (int k = 0; k < N; ++k) sum[k] = Shorts{};
+        const int32_t end = n_plus - i < FLUSH ? n_plus : i + FLUSH;
+        const int32_t left = FLUSH - 1 - (end - i);  // one less: subtracting -128 adds 128
+        for (; i < end; ++i) {
+            const int8_t* row = rows + plus[i];
+            for (int k = 0; k < N; ++k) sum[k] += __builtin_convertvector(*reinterpret_cast<const Bytes*>(row + 32 * k), Shorts);
+        }
+        const int32_t last = left <= 0 ? j : n_minus - j < left ? n_minus : j + left;
+        for (; j < last; ++j) {
+            const int8_t* row = rows + minus[j];
+            for (int k = 0; k < N; ++k) sum[k] -= __builtin_convertvector(*reinterpret_cast<const Bytes*>(row + 32 * k), Shorts);
+        }
+        alignas(64) int16_t out[32 * N];
+        for (int k = 0; k < N; ++k) *reinterpret_cast<Shorts*>(out + 32 * k) = sum[k];
+        if (worth == 1)
+            for (int k = 0; k < 32 * N; ++k) acc[k] += out[k];
+        else
+            for (int k = 0; k < 32 * N; ++k) acc[k] += out[k] * worth;
+    }
+}
+
+static void add_rows(const int8_t* rows, const uint32_t* plus, int32_t n_plus, const uint32_t* minus, int32_t n_minus,
+                     int32_t* acc, int32_t padded, int32_t worth) {
+    for (int32_t k = 0; k < padded;) {
+        const int32_t left = (padded - k) / LANES;
+#if SP_LEVEL >= SP_AVX512
+        if (left >= 8) add_block<8>(rows + k, plus, n_plus, minus, n_minus, acc + k, worth), k += 8 * LANES;
+        else
+#endif
+        if (left >= 4) add_block<4>(rows + k, plus, n_plus, minus, n_minus, acc + k, worth), k += 4 * LANES;
+        else if (left >= 2) add_block<2>(rows + k, plus, n_plus, minus, n_minus, acc + k, worth), k += 2 * LANES;
+        else add_block<1>(rows + k, plus, n_plus, minus, n_minus, acc + k, worth), k += LANES;
+    }
+}
+
+template <int N>
+static void pay_block(const int8_t* rows, const uint32_t* paid, const int32_t* payload, int32_t n, int32_t* acc) {
+    Ints sum[N];
+    for (int k = 0; k < N; ++k) sum[k] = *reinterpret_cast<const Ints*>(acc + 16 * k);
+    for (int32_t i = 0; i < n; ++i) {
+        const int8_t* row = rows + paid[i];
+        const int32_t value = payload[i];
+        for (int k = 0; k < N; ++k) sum[k] += value * __builtin_convertvector(*reinterpret_cast<const Bytes16*>(row + 16 * k), Ints);
+    }
+    for (int k = 0; k < N; ++k) *reinterpret_cast<Ints*>(acc + 16 * k) = sum[k];
+}
+
+static void pay_rows(const int8_t* rows, const uint32_t* paid, const int32_t* payload, int32_t n, int32_t* acc, int32_t padded) {
+    for (int32_t k = 0; k < padded;) {
+        const int32_t left = (padded - k) / LANES;
+        if (left >= 4) pay_block<8>(rows + k, paid, payload, n, acc + k), k += 4 * LANES;
+        else if (left >= 2) pay_block<4>(rows + k, paid, payload, n, acc + k), k += 2 * LANES;
+        else pay_block<2>(rows + k, paid, payload, n, acc + k), k += LANES;
+    }
+}
+
+// Rows of int8 are used with potentials of 32 bits only.
+static void add_rows(const int8_t*, const uint32_t*, int32_t, const uint32_t*, int32_t, int64_t*, int32_t, int32_t) {}
+static void pay_rows(const int8_t*, const uint32_t*, const int32_t*, int32_t, int64_t*, int32_t) {}
+
+// Where the payloads of a pixel in a step are; null where spikes have none.
+template <typename V>
+static inline V* values_at(const Signal& signal, int32_t pixel, int32_t step) {
+    if (signal.values == nullptr) return nullptr;
+    const int64_t one = signal.value_step != 0 ? static_cast<int64_t>(signal.steps) * signal.value_step : signal.padded;
+    return static_cast<V*>(signal.values) + pixel * one + step * signal.value_step;
+}
+
+// ---- what arrives at one pixel in one step
+
+template <typename V>
+static void gather(const Layer& layer, const Signal* signals, const Live* live, int32_t n_live, int32_t step, Scratch& scratch) {
+    V* acc = static_cast<V*>(scratch.acc);
+    const int32_t padded = layer.padded;
+    int32_t n_plus = 0, n_minus = 0, n_paid = 0;
+    int64_t worth = 1;
+    for (int32_t i = 0; i < n_live; ++i) {
+        if ((live[i].active >> step & 1) == 0) continue;
+        const Taps& taps = layer.taps[live[i].connection];
+        const Signal& source = signals[taps.source];
+        const int64_t at = (static_cast<int64_t>(live[i].pixel) * source.steps + step) * source.words;
+        const uint64_t *bits = source.bits + at, *signs = source.signs != nullptr ? source.signs + at : nullptr;
+        const int64_t each = source.worth[step];
+        const V* values = values_at<V>(source, live[i].pixel, step);
+        const int64_t first = static_cast<int64_t>(live[i].slab) * taps.channels;
+        if (taps.kind == TAPS_NARROW && values == nullptr) {
+            if (each != worth && n_plus + n_minus > 0) {
+                add_rows(layer.rows, scratch.plus, n_plus, scratch.minus, n_minus, acc, padded, static_cast<int32_t>(worth));
+                n_plus = n_minus = 0;
+            }
+            worth = each;
+            uint32_t base = static_cast<uint32_t>(taps.base + static_cast<uint64_t>(first) * padded);
+            const uint32_t stride = static_cast<uint32_t>(padded);
+            for (int32_t w = 0; w < source.words; ++w, base += 64 * stride) {
+                const uint64_t negative = signs != nullptr ? bits[w] & signs[w] : 0;
+                n_plus = append(scratch.plus, n_plus, bits[w] ^ negative, base, stride);
+                if (negative != 0) n_minus = append(scratch.minus, n_minus, negative, base, stride);
+            }
+            continue;
+        }
+        for (int32_t w = 0; w < source.words; ++w) {
+            for (uint64_t word = bits[w]; word != 0; word &= word - 1) {
+                const int32_t bit = __builtin_ctzll(word), c = 64 * w + bit;
+                V value = values != nullptr ? values[c] : static_cast<V>(each);
+                if (values == nullptr && signs != nullptr && (signs[w] >> bit & 1)) value = -value;
+                if (taps.kind == TAPS_DIAGONAL) {
+                    const int32_t k = taps.target[first + c];
+                    if (k >= 0) acc[k] += value * static_cast<const V*>(taps.factor)[first + c];
+                } else if (taps.kind == TAPS_NARROW) {
+                    scratch.paid[n_paid] = static_cast<uint32_t>(taps.base + static_cast<uint64_t>(first + c) * padded);
+                    scratch.payload[n_paid++] = static_cast<int32_t>(value);
+                } else {
+                    const V* row = static_cast<const V*>(taps.wide) + (first + c) * padded;
+                    for (int32_t k = 0; k < padded; ++k) acc[k] += value * row[k];
+                }
+            }
+        }
+    }
+    if (n_plus + n_minus > 0)
+        add_rows(layer.rows, scratch.plus, n_plus, scratch.minus, n_minus, acc, padded, static_cast<int32_t>(worth));
+    if (n_paid > 0) pay_rows(layer.rows, scratch.paid, scratch.payload, n_paid, acc, padded);
+}
+
+static int32_t find_live(const Layer& layer, const Signal* signals, int32_t pixel, Live* live, uint64_t* any) {
+    int32_t n = 0;
+    uint64_t all = 0;
+    for (int32_t c = 0; c < layer.n_taps; ++c) {
+        const Taps& taps = layer.taps[c];
+        const uint64_t* active = signals[taps.source].active;
+        for (int32_t i = taps.offsets[pixel]; i < taps.offsets[pixel + 1]; ++i) {
+            const uint64_t here = active[taps.pixel[i]];
+            all |= here;
+            live[n] = {here, taps.pixel[i], taps.slab[i], c};
+            n += here != 0;
+        }
+    }
+    *any = all;
+    return n;
+}
+
+// ---- neurons
+
+template <typename V>
+struct Rule {
+    const Layer& layer;
+    const V *threshold, *release, *table;
+    V *v, *sent;
+    const V* acc;
+};
+
+template <typename V>
+static inline V floored(V a, V b) {
+    const V q = a / b;
+    return q - (a % b < 0);
+}
+
+// What a neuron with a table of thresholds sends.
+template <typename V>
+static inline V climb(const Rule<V>& rule, int32_t k, int32_t phase) {
+    const Layer& layer = rule.layer;
+    const V v = rule.v[k], low = static_cast<V>(layer.low), size = layer.table_size;
+    const V* table = rule.table + k;
+    const int64_t next = layer.table_step;
+    switch (layer.kind) {
+        case NEURON_STAIRCASE: {
+            const V climbed = rule.sent[k] - low;
+            if (climbed < size && v >= table[climbed * next]) return 1;
+            return climbed > 0 && v < table[(climbed - 1) * next] ? -1 : 0;
+        }
+        case NEURON_THERMOMETER: return v >= table[phase * next];
+        case NEURON_DIGITS: {
+            const V worth = static_cast<V>(1) << (layer.bits - 1 - phase), digit = rule.sent[k] + worth;
+            return digit <= size && v >= table[(digit - 1) * next] ? worth : 0;
+        }
+        default: {
+            V count = low;
+            for (int32_t i = 0; i < layer.table_size; ++i) count += v >= table[i * next];
+            return count;
+        }
+    }
+}
+
+// Applies the rule of the neurons of one pixel in one step and writes what they send; true if anything was sent.
+// Channels beyond the last have a potential of 0 and a threshold that is never reached.
+template <typename V>
+static bool fire(const Rule<V>& rule, int32_t step, int32_t padded, uint64_t* bits, uint64_t* signs, V* values, Scratch& scratch) {
+    const Layer& layer = rule.layer;
+    V *v = rule.v, *sent = rule.sent;
+    const V *acc = rule.acc, *threshold = rule.threshold;
+    uint64_t any = 0;
+    int64_t events = 0, charges = 0;
+    for (int32_t w = 0; w < layer.words; ++w) {
+        uint64_t sends = 0, negative = 0;
+        const int32_t end = padded - 64 * w < 64 ? padded - 64 * w : 64;
+        for (int32_t from = 0; from < end; from += LANES) {
+            const int32_t at = 64 * w + from;
+            alignas(64) uint8_t up[LANES], down[LANES];
+            for (int32_t i = 0; i < LANES; ++i) down[i] = 0;
+            switch (layer.kind) {
+                case NEURON_SIGNED: {
+                    const V low = static_cast<V>(layer.low), high = static_cast<V>(layer.high);
+                    for (int32_t i = 0; i < LANES; ++i) {
+                        const V now = v[at + i] + acc[at + i], th = threshold[at + i], s = sent[at + i];
+                        const V spike = static_cast<V>((now >= th) & (s < high)) - static_cast<V>((now < 0) & (s > low));
+                        v[at + i] = now - spike * th;
+                        sent[at + i] = s + spike;
+                        up[i] = spike > 0;
+                        down[i] = spike < 0;
+                    }
+                    break;
+                }
+                case NEURON_PLAIN:
+                case NEURON_PHASED: {
+                    const V sign = static_cast<V>((step == layer.opens_at) - (step == layer.closes_at));
+                    const bool plain = layer.kind == NEURON_PLAIN || sign == 0;
+                    for (int32_t i = 0; i < LANES; ++i) {
+                        const V now = v[at + i] + acc[at + i] + (plain ? 0 : sign * rule.release[at + i]), th = threshold[at + i];
+                        const V spike = now >= th;
+                        v[at + i] = now - spike * th;
+                        sent[at + i] += spike;
+                        up[i] = static_cast<uint8_t>(spike);
+                    }
+                    break;
+                }
+                case NEURON_RADIX: {
+                    if (step < layer.opens_at || step >= layer.opens_at + layer.bits) {
+                        for (int32_t i = 0; i < LANES; ++i) v[at + i] += acc[at + i], up[i] = 0;
+                        break;
+                    }
+                    const V worth = static_cast<V>(1) << (layer.bits - 1 - (step - layer.opens_at));
+                    for (int32_t i = 0; i < LANES; ++i) {
+                        const V now = v[at + i] + acc[at + i], th = threshold[at + i] * worth;
+                        const V spike = now >= th;
+                        v[at + i] = now - spike * th;
+                        sent[at + i] += spike * worth;
+                        up[i] = static_cast<uint8_t>(spike);
+                    }
+                    break;
+                }
+                case NEURON_GRADED:
+                case NEURON_BANK: {
+                    if (step != layer.opens_at) {
+                        for (int32_t i = 0; i < LANES; ++i) v[at + i] += acc[at + i], up[i] = 0;
+                        break;
+                    }
+                    const V low = static_cast<V>(layer.low), high = static_cast<V>(layer.high);
+                    for (int32_t i = 0; i < LANES; ++i) {
+                        const V now = v[at + i] + acc[at + i], th = threshold[at + i];
+                        V count = floored(now, th);
+                        count = count < low ? low : count > high ? high : count;
+                        v[at + i] = layer.kind == NEURON_GRADED ? now - count * th : now;  // a bank has no memory to reset
+                        sent[at + i] += count;
+                        up[i] = count != 0;
+                        if (count != 0) values[at + i] = count, charges += count;
+                    }
+                    break;
+                }
+                case NEURON_STAIRCASE:
+                case NEURON_THERMOMETER:
+                case NEURON_DIGITS:
+                case NEURON_LEVELS: {
+                    const int32_t phase = step - layer.opens_at;
+                    const bool silent = layer.kind != NEURON_STAIRCASE && (phase < 0 || phase >= layer.bits);
+                    for (int32_t i = 0; i < LANES; ++i) {
+                        v[at + i] += acc[at + i], up[i] = 0;
+                        if (silent || at + i >= layer.channels) continue;
+                        const V count = climb(rule, at + i, phase);
+                        sent[at + i] += count;
+                        up[i] = count > 0, down[i] = count < 0;
+                        if (values != nullptr && count != 0) values[at + i] = count, charges += count;
+                    }
+                    break;
+                }
+                default:
+                    for (int32_t i = 0; i < LANES; ++i) v[at + i] += acc[at + i], up[i] = 0;
+            }
+#if SP_LEVEL >= SP_AVX2
+            const __m256i zero = _mm256_setzero_si256();
+            const uint32_t plus = ~static_cast<uint32_t>(
+                _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_load_si256(reinterpret_cast<const __m256i*>(up)), zero)));
+            const uint32_t minus = ~static_cast<uint32_t>(
+                _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_load_si256(reinterpret_cast<const __m256i*>(down)), zero)));
+#else
+            uint32_t plus = 0, minus = 0;
+            for (int32_t i = 0; i < LANES; ++i) plus |= static_cast<uint32_t>(up[i]) << i, minus |= static_cast<uint32_t>(down[i]) << i;
+#endif
+            sends |= static_cast<uint64_t>(plus | minus) << from;
+            negative |= static_cast<uint64_t>(minus) << from;
+        }
+        bits[w] = sends;
+        if (signs != nullptr) signs[w] = negative;
+        any |= sends;
+        events += __builtin_popcountll(sends);
+    }
+    scratch.events += events;
+    scratch.charges += charges;
+    return any != 0;
+}
+
+// Steps in which a neuron does something although nothing arrives.
+static uint64_t scheduled(const Layer& layer, const Chunk& chunk) {
+    uint64_t due = 0;
+    for (int32_t i = 0; i < chunk.steps; ++i) {
+        const int32_t step = chunk.first + i;
+        bool now = false;
+        switch (layer.kind) {
+            case NEURON_PHASED: now = step == layer.opens_at || step == layer.closes_at; break;
+            case NEURON_THERMOMETER:
+            case NEURON_DIGITS:
+            case NEURON_LEVELS:
+            case NEURON_RADIX: now = step >= layer.opens_at && step < layer.opens_at + layer.bits; break;
+            case NEURON_GRADED:
+            case NEURON_BANK: now = step == layer.opens_at; break;
+            default: break;
+        }
+        due |= static_cast<uint64_t>(now) << i;
+    }
+    return due;
+}
+
+template <typename V>
+static void step_units(const Layer& layer, const State& state, const Signal* signals, Signal* out, const Chunk& chunk,
+                       int32_t begin, int32_t end, Scratch& scratch) {
+    const int32_t padded = layer.padded, steps = chunk.steps;
+    const uint64_t every = steps == 64 ? ~static_cast<uint64_t>(0) : (static_cast<uint64_t>(1) << steps) - 1;
+    uint64_t due = scheduled(layer, chunk) | chunk.biased;
+    if (state.has_current)
+        for (int32_t i = 0; i < steps; ++i)
+            if (chunk.first + i < chunk.presentation) due |= static_cast<uint64_t>(1) << i;
+    if (chunk.keep_all) due = every;
+    V* acc = static_cast<V*>(scratch.acc);
+    for (int32_t pixel = begin; pixel < end; ++pixel) {
+        const int64_t offset = static_cast<int64_t>(pixel) * padded;
+        uint64_t arrives = 0, sent_in = 0;
+        const int32_t n_live = find_live(layer, signals, pixel, scratch.live, &arrives);
+        const Rule<V> rule = {layer,
+                              static_cast<const V*>(layer.threshold) + pixel * layer.threshold_stride,
+                              static_cast<const V*>(layer.release) + pixel * layer.release_stride,
+                              static_cast<const V*>(layer.table) + pixel * layer.table_stride,
+                              static_cast<V*>(state.v) + offset,
+                              static_cast<V*>(state.sent) + offset,
+                              acc};
+        V* trace = chunk.trace == nullptr ? nullptr : static_cast<V*>(chunk.trace) + offset * steps;
+        bool rests = state.rests[pixel] != 0;
+        uint64_t busy = rests ? arrives | due : every;
+        while (busy != 0) {
+            const int32_t i = __builtin_ctzll(busy), step = chunk.first + i;
+            for (int32_t k = 0; k < padded; ++k) acc[k] = 0;
+            if (arrives >> i & 1) gather<V>(layer, signals, scratch.live, n_live, i, scratch);
+            if (chunk.biased >> i & 1) {
+                const V* bias = static_cast<const V*>(chunk.bias) + i * chunk.bias_step + pixel * chunk.bias_stride;
+                for (int32_t k = 0; k < padded; ++k) acc[k] += bias[k];
+            }
+            if (state.has_current && step < chunk.presentation) {
+                const V *share = static_cast<const V*>(state.share) + offset, *rest = static_cast<const V*>(state.rest) + offset;
+                V* error = static_cast<V*>(state.error) + offset;
+                const V whole = static_cast<V>(chunk.presentation);
+                for (int32_t k = 0; k < padded; ++k) {
+                    const V e = error[k] + rest[k], one = e >= whole;
+                    acc[k] += share[k] + one;
+                    error[k] = e - one * whole;
+                }
+            }
+            bool fires = false;
+            if (out != nullptr) {
+                const int64_t at = (static_cast<int64_t>(pixel) * out->steps + i) * out->words;
+                fires = fire<V>(rule, step, padded, out->bits + at, out->signs != nullptr ? out->signs + at : nullptr,
+                                values_at<V>(*out, pixel, i), scratch);
+                sent_in |= static_cast<uint64_t>(fires) << i;
+            } else {
+                for (int32_t k = 0; k < padded; ++k) rule.v[k] += acc[k];
+                sent_in |= static_cast<uint64_t>(arrives >> i & 1) << i;
+            }
+            if (trace != nullptr)
+                for (int32_t k = 0; k < padded; ++k) trace[static_cast<int64_t>(i) * padded + k] = rule.v[k];
+            rests = !fires;
+            const uint64_t after = i == 63 ? 0 : every & (~static_cast<uint64_t>(0) << (i + 1));
+            busy = after & (rests ? arrives | due : every);
+        }
+        state.rests[pixel] = rests;
+        if (out != nullptr) {
+            out->active[pixel] = sent_in;
+            scratch.fired |= sent_in;
+        }
+    }
+}
+
+// Maxima over windows of counts that the layer before sums up: each unit sends the change of its maximum.
+template <typename V>
+static void step_maxima(const Layer& layer, const State& state, Signal* out, const Chunk& chunk, int32_t begin, int32_t end,
+                        Scratch& scratch) {
+    const int32_t padded = layer.padded, steps = chunk.steps;
+    const uint64_t every = steps == 64 ? ~static_cast<uint64_t>(0) : (static_cast<uint64_t>(1) << steps) - 1;
+    const V* counts = static_cast<const V*>(layer.trace_of);
+    V* best = static_cast<V*>(scratch.acc);
+    for (int32_t pixel = begin; pixel < end; ++pixel) {
+        V* sent = static_cast<V*>(state.sent) + static_cast<int64_t>(pixel) * padded;
+        uint64_t sent_in = 0;
+        for (uint64_t busy = every; busy != 0; busy &= busy - 1) {
+            const int32_t i = __builtin_ctzll(busy);
+            if (layer.opens_at >= 0 && chunk.first + i != layer.opens_at) continue;
+            for (int32_t n = layer.window_offsets[pixel]; n < layer.window_offsets[pixel + 1]; ++n) {
+                const V* seen = counts + (static_cast<int64_t>(layer.window_pixel[n]) * steps + i) * padded;
+                if (n == layer.window_offsets[pixel])
+                    for (int32_t k = 0; k < padded; ++k) best[k] = seen[k];
+                else
+                    for (int32_t k = 0; k < padded; ++k) best[k] = best[k] < seen[k] ? seen[k] : best[k];
+            }
+            const int64_t at = (static_cast<int64_t>(pixel) * out->steps + i) * out->words;
+            V* values = values_at<V>(*out, pixel, i);
+            uint64_t any = 0;
+            for (int32_t w = 0; w < layer.words; ++w) {
+                uint64_t sends = 0, negative = 0;
+                for (int32_t k = 64 * w; k < 64 * w + 64 && k < padded; ++k) {
+                    const V change = best[k] - sent[k];
+                    if (change == 0) continue;
+                    sends |= static_cast<uint64_t>(1) << (k & 63);
+                    negative |= static_cast<uint64_t>(change < 0) << (k & 63);
+                    if (values != nullptr) values[k] = change;
+                    sent[k] = best[k];
+                    scratch.charges += change;
+                }
+                out->bits[at + w] = sends;
+                if (out->signs != nullptr) out->signs[at + w] = negative;
+                any |= sends;
+                scratch.events += __builtin_popcountll(sends);
+            }
+            sent_in |= static_cast<uint64_t>(any != 0) << i;
+        }
+        out->active[pixel] = sent_in;
+        scratch.fired |= sent_in;
+    }
+}
+
+template <typename V>
+static void step_layer(const Layer& layer, const State& state, const Signal* signals, Signal* out, const Chunk& chunk, int32_t begin,
+                       int32_t end, Scratch& scratch) {
+    if (layer.kind == NEURON_MAXIMUM) step_maxima<V>(layer, state, out, chunk, begin, end, scratch);
+    else step_units<V>(layer, state, signals, out, chunk, begin, end, scratch);
+}
+
+template <typename V>
+static void sum_once(const Layer& layer, const Signal* signals, void* total, int32_t begin, int32_t end, Scratch& scratch) {
+    V* acc = static_cast<V*>(scratch.acc);
+    for (int32_t pixel = begin; pixel < end; ++pixel) {
+        uint64_t arrives = 0;
+        const int32_t n_live = find_live(layer, signals, pixel, scratch.live, &arrives);
+        for (int32_t k = 0; k < layer.padded; ++k) acc[k] = 0;
+        if (arrives & 1) gather<V>(layer, signals, scratch.live, n_live, 0, scratch);
+        V* to = static_cast<V*>(total) + static_cast<int64_t>(pixel) * layer.padded;
+        for (int32_t k = 0; k < layer.padded; ++k) to[k] = acc[k];
+    }
+}
+
+void step_layer32(const Layer& layer, const State& state, const Signal* signals, Signal* out, const Chunk& chunk, int32_t begin,
+                  int32_t end, Scratch& scratch) {
+    step_layer<int32_t>(layer, state, signals, out, chunk, begin, end, scratch);
+}
+
+void step_layer64(const Layer& layer, const State& state, const Signal* signals, Signal* out, const Chunk& chunk, int32_t begin,
+                  int32_t end, Scratch& scratch) {
+    step_layer<int64_t>(layer, state, signals, out, chunk, begin, end, scratch);
+}
+
+void sum_once32(const Layer& layer, const Signal* signals, void* total, int32_t begin, int32_t end, Scratch& scratch) {
+    sum_once<int32_t>(layer, signals, total, begin, end, scratch);
+}
+
+void sum_once64(const Layer& layer, const Signal* signals, void* total, int32_t begin, int32_t end, Scratch& scratch) {
+    sum_once<int64_t>(layer, signals, total, begin, end, scratch);
+}
+
+}  // namespace SP_NAMESPACE
+}  // namespace sp

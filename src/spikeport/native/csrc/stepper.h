@@ -1,0 +1,94 @@
+// A network laid out for stepping, and the state of a group of samples that are stepped through it.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "kernels/stepping.h"
+
+namespace sp {
+
+// Memory of its own, aligned to whole vectors, not initialised.
+class Buffer {
+public:
+    Buffer() = default;
+    explicit Buffer(size_t bytes) {
+        if (bytes == 0) return;
+        data_.reset(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
+        if (!data_) throw std::bad_alloc();
+        size_ = bytes;
+    }
+    Buffer(const void* from, size_t bytes) : Buffer(bytes) {
+        if (bytes != 0) std::memcpy(data_.get(), from, bytes);
+    }
+    void* get() const { return data_.get(); }
+    size_t size() const { return size_; }
+    void clear() {
+        if (size_ != 0) std::memset(data_.get(), 0, size_);
+    }
+
+private:
+    struct Free {
+        void operator()(void* p) const { std::free(p); }
+    };
+    std::unique_ptr<void, Free> data_;
+    size_t size_ = 0;
+};
+
+enum class Payload : int32_t { None = 0, Once = 1, Always = 2 };
+
+struct PlannedLayer {
+    Layer layer{};
+    bool is_source = false;  // values that enter from outside
+    bool has_signs = false;
+    bool host = false;       // constant: presented once, split over the presentation
+    Payload payload = Payload::None;
+    int32_t trace_of = -1;   // the layer whose potentials a maximum reads
+    Buffer threshold, release, initial, bias, table;
+    int64_t initial_stride = 0, bias_rows = 0;
+    std::vector<Taps> taps, host_taps;
+    std::vector<Buffer> owned;
+    std::vector<int8_t> rows;
+    std::vector<int8_t> host_rows;
+    Layer host_layer{};
+    size_t most_live = 0, most_rows = 0;
+};
+
+struct Plan {
+    int32_t presentation, wide;
+    std::vector<PlannedLayer> layers;
+    size_t item() const { return wide ? 8 : 4; }
+};
+
+struct SampleState {
+    std::vector<Buffer> v, sent, rests, share, rest, error;
+    std::vector<int32_t> totals;  // events so far in each place of the input
+};
+
+// Room for what crosses layers in one chunk of one sample.
+struct Lane {
+    std::vector<Signal> signals;
+    std::vector<Buffer> memory, traces;
+};
+
+struct Worker {
+    Scratch scratch{};
+    std::vector<Buffer> memory;
+};
+
+struct Run {
+    const Plan* plan;
+    int32_t samples, steps, threads;
+    bool traced;
+    std::vector<SampleState> states;
+    std::vector<Lane> lanes;
+    std::vector<Worker> workers;
+    std::vector<Buffer> bias;
+    std::vector<uint64_t> biased;
+};
+
+}  // namespace sp

@@ -1,0 +1,192 @@
+"""The native stepper against the reference: every field of a recording, under every code and instruction set."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from spikeport import codes, native
+from spikeport.backends import reference
+from spikeport.errors import DataError, OptionError
+from spikeport.primitives import SpikingNetwork
+from tests.backends.test_reference import MUTANTS
+from tests.integer_networks import random_input, random_network
+from tests.recordings import assert_equal_recordings as assert_equal
+
+if not native.available():
+    pytest.skip(native.why_missing(), allow_module_level=True)
+
+from spikeport.backends.native import plan, simulate
+
+
+def spiking(seed: int, code: str, *, kind: str = "static", **options: object) -> SpikingNetwork | None:
+    """A random network under a code; None where the code refuses it."""
+    try:
+        return codes.encode(random_network(seed, kind=kind, digits=True), code, **options)
+    except OptionError:
+        return None
+
+
+@pytest.mark.parametrize("kind", ["static", "events"])
+@pytest.mark.parametrize("code", sorted(codes.CODES))
+def test_every_field_equals_the_reference(code: str, kind: str) -> None:
+    seen = 0
+    for seed in range(9):
+        network = spiking(seed, code, kind=kind)
+        if network is None:
+            continue
+        x = random_input(random_network(seed, kind=kind, digits=True), seed, samples=5)
+        record = None if seed % 2 else ()
+        expected = reference.simulate(network, x, record=record)
+        for level in native.levels():
+            with native.using(level):
+                for threads in (1, 2, 3):
+                    assert_equal(simulate(network, x, record=record, threads=threads), expected)
+        seen += 1
+    assert seen
+
+
+@pytest.mark.parametrize("code", ["phased", "radix", "signed", "staircase"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "int64", "float16", "float32", "float64"])
+def test_bins_of_events_equal_the_reference(code: str, dtype: str) -> None:
+    for seed in (4, 5, 6):
+        network = spiking(seed, code, kind="events", steps=40)  # more than one chunk of steps
+        if network is None:
+            continue
+        rng = np.random.default_rng(seed)
+        bins = (rng.random((40, 3, *network.input.shape)) < 0.1).astype(dtype)
+        bins[3] *= 2  # two events in one place and step
+        expected = reference.simulate(network, bins, record=None)
+        assert_equal(simulate(network, bins, record=None), expected)
+        strided = np.repeat(np.repeat(bins, 2, axis=-1), 2, axis=0)[::2, ..., ::2]
+        assert_equal(simulate(network, strided, record=None), expected)
+        raw = np.zeros(bins.nbytes + 1, dtype=np.uint8)
+        misaligned = raw[1:].view(dtype).reshape(bins.shape)
+        misaligned[...] = bins
+        assert_equal(simulate(network, misaligned, record=None), expected)
+
+
+def test_a_run_that_is_cut_short_equals_the_reference() -> None:
+    network = spiking(11, "signed")
+    assert network is not None
+    x = random_input(random_network(11, digits=True), 11)
+    for max_steps in range(1, network.contract.max_steps + 2):
+        assert_equal(simulate(network, x, max_steps=max_steps), reference.simulate(network, x, max_steps=max_steps))
+
+
+def test_groups_and_chunks_do_not_change_a_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = inspect.getmodule(simulate)
+    assert module is not None
+    for seed, kind in ((2, "static"), (4, "events")):
+        network = spiking(seed, "signed", kind=kind)
+        assert network is not None
+        x = random_input(random_network(seed, kind=kind, digits=True), seed, samples=7)
+        expected = reference.simulate(network, x, record=None)
+        for chunk in (1, 3, 7):
+            monkeypatch.setattr(module, "CHUNK", chunk)
+            monkeypatch.setattr(module, "GROUP_WORK", 2 * chunk * network.neurons)
+            assert_equal(simulate(network, x, record=None), expected)
+
+
+def test_wide_potentials_and_weights_equal_the_reference() -> None:
+    """Thresholds and weights beyond int8 and int32 take other kernels."""
+    for seed, factor in ((0, 300), (1, 300), (0, 2**40), (1, 2**40)):
+        base = random_network(seed, digits=True)
+        layers = tuple(
+            replace(
+                layer, **{n: getattr(layer, n) * factor for n in ("threshold", "bias", "offset") if hasattr(layer, n)}
+            )
+            for layer in base.layers
+        )
+        connections = tuple(
+            replace(
+                c,
+                synapses=tuple(replace(s, weight=s.weight * factor) if hasattr(s, "weight") else s for s in c.synapses),
+            )
+            for c in base.connections
+        )
+        network = codes.encode(replace(base, layers=layers, connections=connections, state_bits=60), "signed")
+        assert plan(network).plan.wide == (factor == 2**40)
+        x = random_input(base, seed, samples=4)
+        assert_equal(simulate(network, x, record=None), reference.simulate(network, x, record=None))
+
+
+def test_no_samples_give_an_empty_recording() -> None:
+    for kind in ("static", "events"):
+        network = spiking(3, "signed", kind=kind)
+        assert network is not None
+        x = np.zeros((0, *network.input.shape))
+        assert_equal(simulate(network, x, record=None), reference.simulate(network, x, record=None))
+
+
+def test_event_input_that_does_not_fit_is_refused_as_by_the_reference() -> None:
+    network = spiking(4, "signed", kind="events", steps=2)
+    assert network is not None
+    x = random_input(random_network(4, kind="events", digits=True), 4)
+    for wrong in (
+        np.stack([x, x, x]),
+        np.stack([x, x]),
+        x - 0.5,
+        np.stack([x, -x]),
+        np.stack([x * np.nan, x]),
+        x[..., :-1],
+    ):
+        with pytest.raises(DataError) as mine:
+            simulate(network, wrong)
+        with pytest.raises(DataError) as theirs:
+            reference.simulate(network, wrong)
+        assert str(mine.value) == str(theirs.value)
+
+
+def test_wrong_options_are_refused_as_by_the_reference() -> None:
+    network = spiking(4, "signed")
+    assert network is not None
+    x = np.zeros((1, *network.input.shape))
+    with pytest.raises(OptionError, match="nobody: is not a population"):
+        simulate(network, x, record=["nobody"])
+    with pytest.raises(OptionError, match="at least one step"):
+        simulate(network, x, max_steps=0)
+
+
+def test_stepping_never_calls_the_one_pass_evaluator(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*args: object, **kwargs: object) -> None:
+        raise AssertionError("the stepper called the one-pass evaluator")
+
+    import spikeport.quantize as quantize
+    import spikeport.quantize.integer as integer
+
+    network = random_network(1, everything=False, digits=True)
+    x = random_input(network, 1)
+    expected = quantize.evaluate(network, x)
+    for name in ("evaluate", "drive", "respond"):
+        for module in (quantize, integer):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, forbidden)
+    for code in codes.CODES:
+        assert np.array_equal(simulate(codes.encode(network, code), x).readout[-1], expected)
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_rule_that_differs_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were a kernel's rule another one, as these changes of the reference are, the comparison would fail."""
+    old, new = MUTANTS[name]
+    from spikeport.backends.reference import stepper
+
+    module = ModuleType("mutant")
+    monkeypatch.setitem(__import__("sys").modules, "mutant", module)
+    exec(compile(inspect.getsource(stepper).replace(old, new), "mutant", "exec"), module.__dict__)
+    monkeypatch.setattr(inspect.getmodule(reference.simulate), "Stepper", module.Stepper)
+    for seed in range(12):
+        network = random_network(seed)
+        x = random_input(network, seed)
+        for code in ("signed", "graded"):
+            other = reference.simulate(codes.encode(network, code), x, record=None, max_steps=60)
+            try:
+                assert_equal(simulate(codes.encode(network, code), x, record=None, max_steps=60), other)
+            except AssertionError:
+                return
+    pytest.fail("no comparison saw it")
