@@ -62,6 +62,61 @@ class ResNet20(nn.Module):
         return out
 
 
+class WideBlock(nn.Module):
+    """Basic residual block with a 1x1 convolution as shortcut where the shape changes."""
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, out, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.conv2 = nn.Conv2d(out, out, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or channels != out:
+            self.shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride=stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+
+
+class ResNet18(nn.Module):
+    """ResNet-18 for CIFAR-10, 0.556 GMAC: 3x3 stem, 4 stages of 2 blocks at 64, 128, 256 and 512 channels, mean, linear."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        widths = (64, 64, 128, 256, 512)
+        self.layers = nn.Sequential(
+            *(
+                nn.Sequential(WideBlock(before, out, stride), WideBlock(out, out, 1))
+                for before, out, stride in zip(widths, widths[1:], (1, 2, 2, 2), strict=False)
+            )
+        )
+        self.linear = nn.Linear(512, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layers(F.relu(self.bn1(self.conv1(x))))
+        out: Tensor = self.linear(F.avg_pool2d(x, 4).flatten(1))
+        return out
+
+
+def random_resnet18(seed: int = 0, samples: int = 32) -> nn.Module:
+    """ResNet-18 with seeded random weights and the batch norm statistics of random images: for questions of speed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = ResNet18()
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.normal_(module.bias, std=0.2)
+                module.momentum = None  # statistics are plain averages
+        with torch.no_grad():
+            model(torch.randn(samples, 3, 32, 32))
+    return model.eval()
+
+
 def cnn_a_mix() -> nn.Module:
     """Two strided convolutions and two linear layers for CIFAR-10."""
     return nn.Sequential(

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport import certify, codes
+from spikeport import certify, codes, native
 from spikeport.backends import reference
+from spikeport.backends.native import ExactEvaluator as NativeEvaluator
 from spikeport.errors import ArchiveError, DataError, Problem
 from spikeport.graph import Graph, apply
 from spikeport.model import archive, codec
@@ -75,7 +76,11 @@ class SpikingModel:
         return value.to(x.dtype if x.is_floating_point() else torch.float32).to(x.device)
 
     def readout(self, x: Any, *, visit: Callable[[Layer, Any], None] | None = None) -> Any:
-        """Integer read-out, of the same kind as `x`; `visit` sees the counts of every layer."""
+        """Integer read-out, of the same kind as `x`; `visit` sees the counts of every layer, of a large batch part by part.
+
+        On a processor by the native kernels, with as many threads as torch uses for a tensor; without them by torch, or
+        for an array by numpy. All give the same integers.
+        """
         encoder = self.integer.input
         if not hasattr(x, "shape"):
             why = f"is a {type(x).__name__}, not a tensor or array"
@@ -83,13 +88,31 @@ class SpikingModel:
         if len(x.shape) == len(encoder.shape) + 2 and encoder.kind == "events":
             x = self._summed(x)
         if isinstance(x, np.ndarray):
-            return evaluate(self.integer, x, visit=visit)
+            if not native.available():
+                return evaluate(self.integer, x, visit=visit)
+            return self._native(x, visit)
+        import torch
+
         from spikeport.backends.torch import ExactEvaluator
 
         device = str(x.device)
+        if x.device.type == "cpu" and native.available():
+
+            def visit_tensor(layer: Layer, count: NDArray[np.int64]) -> None:
+                assert visit is not None
+                visit(layer, torch.from_numpy(count))
+
+            array = (x.detach() if x.dtype in (torch.float32, torch.float64) else _widened(x)).numpy()
+            total = self._native(array, visit_tensor if visit else None, threads=torch.get_num_threads())
+            return torch.from_numpy(total)
         if device not in self._evaluators:
             self._evaluators[device] = ExactEvaluator(self.integer, device=device)
         return self._evaluators[device](x, visit=visit)
+
+    def _native(self, x: NDArray[Any], visit: Callable[[Layer, Any], None] | None, threads: int | None = None) -> Any:
+        if "native" not in self._evaluators:
+            self._evaluators["native"] = NativeEvaluator(self.integer)
+        return self._evaluators["native"](x, visit, threads=threads)
 
     def _summed(self, x: Any) -> Any:
         """Time bins as the frame that they sum to; the same bins are refused as by `simulate`."""
@@ -190,6 +213,11 @@ class SpikingModel:
     def with_report(self, report: Report) -> SpikingModel:
         """The same model with a newer report."""
         return replace(self, report=report)
+
+
+def _widened(x: torch.Tensor) -> torch.Tensor:
+    """A tensor of a type that numpy lacks, in float64; the others as they are."""
+    return x.detach().double() if x.is_floating_point() else x.detach()
 
 
 def load(path: str | Path) -> SpikingModel:

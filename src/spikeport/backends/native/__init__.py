@@ -1,7 +1,8 @@
 """Compiled kernels as a backend: what the reference computes, many times faster."""
 
 from spikeport.backends.native.dynamics import DynamicSession, simulate_dynamics
+from spikeport.backends.native.exact import ExactEvaluator
 from spikeport.backends.native.plan import NetworkPlan, plan
 from spikeport.backends.native.simulate import simulate
 
-__all__ = ["DynamicSession", "NetworkPlan", "plan", "simulate", "simulate_dynamics"]
+__all__ = ["DynamicSession", "ExactEvaluator", "NetworkPlan", "plan", "simulate", "simulate_dynamics"]
