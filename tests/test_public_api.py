@@ -15,6 +15,7 @@ NAMES = [
     "FileError",
     "GraphError",
     "IntegerNetwork",
+    "NativeError",
     "NirError",
     "OptionError",
     "Problem",
