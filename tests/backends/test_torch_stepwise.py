@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +19,7 @@ torch = pytest.importorskip("torch")
 
 from spikeport import codes  # noqa: E402
 from spikeport.backends import reference  # noqa: E402
-from spikeport.backends.torch import Chunks, layers, scan, simulate, stepwise  # noqa: E402
+from spikeport.backends.torch import Chunks, fused, layers, scan, simulate, stepwise  # noqa: E402
 from spikeport.backends.torch.bounds import Bounds  # noqa: E402
 from spikeport.errors import DataError, OptionError, QuantizeError  # noqa: E402
 from spikeport.primitives import (  # noqa: E402
@@ -56,7 +57,7 @@ def encoded(network: IntegerNetwork, code: str, steps: int | None = 3) -> Spikin
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(seed=SEEDS, kind=KINDS, code=CODES, explicit=st.booleans(), values=st.integers(1, 2000), steps=st.integers(1, 9))
 def test_every_field_is_that_of_the_reference(
     device: str, seed: int, kind: str, code: str, explicit: bool, values: int, steps: int
@@ -67,9 +68,12 @@ def test_every_field_is_that_of_the_reference(
         return
     x = random_input(network, seed, samples=4)
     expected = reference.simulate(spiking, x, record=None)
-    for chunks in (Chunks(), STEP_BY_STEP, Chunks(values, steps, steps)):
-        found = simulate(spiking, x, record=None, device=device, explicit=explicit, chunks=chunks)
-        assert_equal_recordings(found, expected)
+    for scan_over_time in (None, fused.by_torch):
+        for chunks in (Chunks(), STEP_BY_STEP, Chunks(values, steps, steps)):
+            found = simulate(
+                spiking, x, record=None, device=device, explicit=explicit, chunks=chunks, scan=scan_over_time
+            )
+            assert_equal_recordings(found, expected)
 
 
 @given(SEEDS, KINDS, CODES, st.integers(1, 12))
@@ -296,8 +300,8 @@ MUTANTS: dict[str, tuple[ModuleType, str, str]] = {
     "floor towards zero": (scan, 'rounding_mode="floor").clamp_', 'rounding_mode="trunc").clamp_'),
     "payload beyond the levels": (scan, ".clamp_(low, high)", ".clamp_(low, high + 1)"),
     "table entry not reached when equal": (scan, "up = (v >= _entry", "up = (v > _entry"),
-    "table descended too late": (scan, "_entry(steps, climbed - 1)", "_entry(steps, climbed - 2)"),
-    "thermometer read from its top": (scan, "v >= rule.steps[k]", "v >= rule.steps[-1 - k]"),
+    "table descended too late": (scan, "_entry(rows, column, climbed - 1)", "_entry(rows, column, climbed - 2)"),
+    "thermometer read from its top": (scan, "v >= rows[k]", "v >= rows[-1 - k]"),
     "payload from zero": (scan, "torch.full_like(v, rule.low)", "torch.zeros_like(v)"),
     "a clock that is not looked at": (layers, "and not due:", "and not (due and start < 2):"),
     "silent samples mixed up": (layers, "total[chosen] = part", "total[: len(part)] = part"),
@@ -318,12 +322,15 @@ def test_a_mutant_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mutant", mutant)  # dataclasses look their module up
     exec(compile(source.replace(old, new), Path(str(module.__file__)).name, "exec"), mutant.__dict__)
     if module is scan:
-        for function in ("scan", "rule_of", "on_clock"):
+        for function in ("rule_of", "on_clock"):
             monkeypatch.setattr(layers, function, getattr(mutant, function))
+        monkeypatch.setattr(fused, "scan", mutant.scan)
     elif module is layers:
         for function in ("Stepped", "host_currents", "plan", "Spikes"):
             monkeypatch.setattr(stepwise, function, getattr(mutant, function))
     step = mutant.simulate if module is stepwise else simulate
+    if module is scan:
+        step = partial(simulate, scan=fused.by_torch)
     assert any(differs(step, seed) for seed in range(12))
 
 

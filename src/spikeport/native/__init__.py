@@ -15,10 +15,12 @@ from spikeport.native.loader import (
     using,
     why_missing,
 )
+from spikeport.native.scanning import ScanRule, scan
 
 __all__ = [
     "LEVELS",
     "DynamicsHandle",
+    "ScanRule",
     "address",
     "available",
     "check",
@@ -28,6 +30,7 @@ __all__ = [
     "levels",
     "library",
     "plain",
+    "scan",
     "using",
     "why_missing",
 ]

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from spikeport.backends.reference import split
 from spikeport.backends.torch.bounds import Bounds, reach
+from spikeport.backends.torch.fused import Scan, active
 from spikeport.backends.torch.operations import TorchOperations
 from spikeport.backends.torch.precision import exact_dtype
-from spikeport.backends.torch.scan import Rule, on_clock, rule_of, scan
+from spikeport.backends.torch.scan import Rule, on_clock, rule_of
 from spikeport.errors import Problem, QuantizeError
 from spikeport.graph import output_shape
 from spikeport.primitives import (
@@ -147,10 +148,17 @@ class Stepped:
     """The state of one population for one batch of samples."""
 
     def __init__(
-        self, layer: Layer, batch: int, current: Tensor | None, presentation: int, device: torch.device
+        self,
+        layer: Layer,
+        batch: int,
+        current: Tensor | None,
+        presentation: int,
+        device: torch.device,
+        scan: Scan,
     ) -> None:
         """`current` is the total that the host sends it, shape (batch, *population)."""
         self.layer = layer
+        self._scan = scan
         self.batch = batch
         self.device = device
         self.presentation = presentation
@@ -178,7 +186,8 @@ class Stepped:
             shape = (stop - start, *self.v.shape)
             arriving = torch.zeros(shape, dtype=self.layer.arriving, device=self.device)
         if isinstance(neuron, MaxUnit):
-            return self._spikes(self._maxima(neuron, arriving, start), payload), None
+            changes = self._maxima(neuron, arriving, start)
+            return self._spikes(changes, active(changes), payload), None
         if isinstance(neuron, Accumulator):
             sums = self.v + arriving.to(self.layer.state).cumsum(0, dtype=self.layer.state)
             self.v = sums[-1].clone()
@@ -186,14 +195,14 @@ class Stepped:
             return Spikes(None, silent, silent if payload else None), sums
         assert self.layer.rule is not None
         potentials = torch.empty(arriving.shape, dtype=self.layer.state, device=self.device) if record else None
-        scan(self.layer.rule, self.v, self.sent, arriving, start, potentials)
-        return self._spikes(arriving, payload), potentials
+        events = self._scan(self.layer.rule, self.v, self.sent, arriving, start, potentials)
+        return self._spikes(arriving, events, payload), potentials
 
-    def _spikes(self, values: Tensor, payload: bool) -> Spikes:
-        flat = values.flatten(2)
-        events = flat.count_nonzero(dim=2).cpu().numpy()
+    def _spikes(self, values: Tensor, events: NDArray[np.int64], payload: bool) -> Spikes:
         self._at_rest = not events[-1].any()
-        total = flat.sum(dim=2, dtype=torch.float64).cpu().numpy().astype(np.int64) if payload else None
+        total = None
+        if payload:
+            total = values.flatten(2).sum(dim=2, dtype=torch.float64).numpy(force=True).astype(np.int64)
         return Spikes(values if events.any() else None, events, total)
 
     def _maxima(self, unit: MaxUnit, arriving: Tensor, start: int) -> Tensor:
@@ -245,7 +254,7 @@ class Stepped:
             for share in shares:
                 share = share.to(self.layer.arriving)
                 total = share.expand(steps, *self.v.shape).clone() if total is None else total.add_(share)
-        return total
+        return None if total is None else total.contiguous()  # a scan may read the memory as it lies
 
 
 def host_currents(network: SpikingNetwork, layers: Sequence[Layer], encoded: Tensor) -> dict[str, Tensor]:

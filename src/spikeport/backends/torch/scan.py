@@ -86,8 +86,10 @@ class Quotient:
 class Climb:
     """A counter that climbs and descends a table, one entry a step; membranes are not reset."""
 
-    steps: Tensor
-    """Shape (levels, *population), a view where neurons share their entries."""
+    rows: Tensor
+    """Entries, shape (levels, column)."""
+    column: Tensor
+    """Which column is each neuron's, shape (neuron,)."""
     low: int
 
 
@@ -95,7 +97,8 @@ class Climb:
 class Table:
     """Comparison with a table by the clock; membranes are not reset."""
 
-    steps: Tensor
+    rows: Tensor
+    column: Tensor
     low: int
     sends: Literal["payload", "thermometer", "digits"]
     opens_at: int
@@ -115,10 +118,11 @@ def rule_of(population: Population, *, reach: int, dtype: torch.dtype, device: t
     def load(array: NDArray[Any]) -> Tensor:
         return torch.tensor(np.broadcast_to(array, population.shape), dtype=dtype, device=device)
 
-    def table(steps: NDArray[Any]) -> Tensor:
-        aligned = steps.reshape(len(steps), *(1,) * (len(population.shape) - steps.ndim + 1), *steps.shape[1:])
-        loaded = torch.tensor(aligned.clip(-reach, reach), dtype=dtype, device=device)
-        return loaded.expand(len(steps), *population.shape)
+    def table(steps: NDArray[Any]) -> tuple[Tensor, Tensor]:
+        rows = steps.reshape(len(steps), -1)
+        column = np.broadcast_to(np.arange(rows.shape[1]).reshape(steps.shape[1:]), population.shape)
+        loaded = torch.tensor(rows.clip(-reach, reach), dtype=dtype, device=device)
+        return loaded, torch.tensor(column.ravel(), device=device)
 
     match population.neuron:
         case SignedIF(threshold, _, _, low, high):
@@ -132,11 +136,11 @@ def rule_of(population: Population, *, reach: int, dtype: torch.dtype, device: t
         case UnitBank(threshold, _, _, units, _, fires_at):
             return Quotient(load(threshold), 0, units, fires_at, subtract=False)
         case StaircaseIF(steps, _, _, low):
-            return Climb(table(steps), low)
+            return Climb(*table(steps), low)
         case StaircaseUnit(steps, _, _, low, sends, opens_at) as unit:
-            return Table(table(steps), low, sends, opens_at, unit.duration)
+            return Table(*table(steps), low, sends, opens_at, unit.duration)
         case StaircaseBank(steps, _, _, _, fires_at):
-            return Table(table(steps), 0, "payload", fires_at, 1)
+            return Table(*table(steps), 0, "payload", fires_at, 1)
     return None
 
 
@@ -186,10 +190,10 @@ def scan(rule: Rule, v: Tensor, sent: Tensor, arriving: Tensor, start: int, pote
                         v.addcmul_(spikes, threshold, value=-1)
                     sent += spikes
                     now.copy_(spikes)
-            case Climb(steps, low):
+            case Climb(rows, column, low):
                 climbed = sent - low
-                up = (v >= _entry(steps, climbed)).logical_and_(climbed < len(steps))
-                down = (v < _entry(steps, climbed - 1)).logical_and_(climbed > 0)
+                up = (v >= _entry(rows, column, climbed)).logical_and_(climbed < len(rows))
+                down = (v < _entry(rows, column, climbed - 1)).logical_and_(climbed > 0)
                 spikes = up.to(v.dtype).sub_(down.to(v.dtype))
                 sent += spikes
                 now.copy_(spikes)
@@ -218,21 +222,21 @@ def _look_up(rule: Table, v: Tensor, sent: Tensor, now: Tensor, step: int) -> No
     if not 0 <= k < rule.duration:
         now.zero_()
         return
+    rows, column = rule.rows, rule.column
     if rule.sends == "payload":
         spikes = torch.full_like(v, rule.low)
-        for row in rule.steps:
-            spikes += v >= row
+        for row in rows:
+            spikes += v >= row[column].view(v.shape[1:])
     elif rule.sends == "thermometer":
-        spikes = (v >= rule.steps[k]).to(v.dtype)
+        spikes = (v >= rows[k][column].view(v.shape[1:])).to(v.dtype)
     else:
         worth = 2 ** (rule.duration - 1 - k)
         digit = sent + worth
-        spikes = (v >= _entry(rule.steps, digit - 1)).logical_and_(digit <= len(rule.steps)).to(v.dtype) * worth
+        spikes = (v >= _entry(rows, column, digit - 1)).logical_and_(digit <= len(rows)).to(v.dtype) * worth
     sent += spikes
     now.copy_(spikes)
 
 
-def _entry(steps: Tensor, index: Tensor) -> Tensor:
-    """Entry of each neuron's table, shape (batch, *population); the nearest one where there is none of that index."""
-    rows = steps.expand(len(index), *steps.shape)
-    return rows.gather(1, index.clamp(0, len(steps) - 1).to(torch.int64)[:, None])[:, 0]
+def _entry(rows: Tensor, column: Tensor, index: Tensor) -> Tensor:
+    """Entry of each neuron's table, shape of `index`; the nearest one where there is none of that index."""
+    return rows[index.clamp(0, len(rows) - 1).to(torch.int64), column.view(index.shape[1:])]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spikeport.backends.reference import as_array, checked_request, encode_steps, last_scheduled_step
+from spikeport.backends.torch.fused import Scan, fastest
 from spikeport.backends.torch.layers import Layer, Spikes, Stepped, host_currents, plan
 from spikeport.backends.torch.precision import exact_arithmetic
 from spikeport.primitives import Accumulator, MaxUnit, Recording, SpikeTrain, SpikingNetwork
@@ -46,6 +47,7 @@ def simulate(
     device: torch.device | str | None = None,
     explicit: bool | None = None,
     chunks: Chunks = Chunks(),
+    scan: Scan | None = None,
 ) -> Recording:
     """Step a batch until no sample fires any more; what `spikeport.backends.reference.simulate` gives, in every field.
 
@@ -54,6 +56,7 @@ def simulate(
         device: where to compute; None takes the device of `x`.
         explicit: whether convolutions are products of matrices; None: on every device but a CPU.
         chunks: how much is held at once.
+        scan: how neurons go through time; None: the fastest one for the device.
 
     Raises:
         DataError: input that does not fit.
@@ -64,7 +67,8 @@ def simulate(
     place = torch.device(device if device is not None else getattr(x, "device", "cpu"))
     encoded = encode_steps(network, as_array(x))
     with exact_arithmetic():
-        run = _Run(network, known, record, limit, plan(network, limit, place, explicit), place, chunks)
+        scan = fastest(place.type, torch.get_num_threads()) if scan is None else scan
+        run = _Run(network, known, record, limit, plan(network, limit, place, explicit), place, chunks, scan)
         events = network.input.kind == "events"
         batch = encoded.shape[1] if events else len(encoded)
         each = max(1, chunks.values // (run.widest * min(chunks.steps, limit)))
@@ -94,6 +98,7 @@ class _Run:
     layers: tuple[Layer, ...]
     device: torch.device
     chunks: Chunks
+    scan: Scan
 
     @property
     def widest(self) -> int:
@@ -109,7 +114,7 @@ class _Run:
             currents = host_currents(network, self.layers, torch.tensor(encoded, device=self.device))
         presentation = network.contract.presentation
         stepped = [
-            Stepped(layer, batch, currents.get(layer.name), presentation, self.device)
+            Stepped(layer, batch, currents.get(layer.name), presentation, self.device, self.scan)
             for layer in self.layers
             if layer.name in self.known
         ]
