@@ -15,6 +15,7 @@ NAMES = [
     "FileError",
     "GraphError",
     "IntegerNetwork",
+    "Interrupted",
     "NativeError",
     "NirError",
     "OptionError",
@@ -44,7 +45,7 @@ SIGNATURES = {
     "validate": "(snn: 'SpikingModel', data: 'Iterable[Any]', *, model: 'Any' = None, "
     "tolerance: 'float | None' = None, stepped: 'int | None' = None, progress: 'bool' = True) -> 'Report'",
     "simulate": "(network: 'SpikingNetwork', x: 'Any', *, record: 'Collection[str] | None' = (), "
-    "max_steps: 'int | None' = None) -> 'Recording'",
+    "max_steps: 'int | None' = None, on: 'On | None' = None) -> 'Recording'",
     "load": "(path: 'str | Path') -> 'SpikingModel'",
     "to_nir": "(model: 'SpikingModel | SpikingNetwork', path: 'str | Path') -> 'Ledger'",
     "from_nir": "(path: 'str | Path') -> 'SpikingNetwork'",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spikeport.backends.reference import simulate
+from spikeport.backends.stepping import simulate
 from spikeport.convert import convert
 from spikeport.errors import (
     ArchiveError,
@@ -20,6 +20,7 @@ from spikeport.errors import (
     DataError,
     FileError,
     GraphError,
+    Interrupted,
     NativeError,
     NirError,
     OptionError,
@@ -44,6 +45,7 @@ __all__ = [
     "FileError",
     "GraphError",
     "IntegerNetwork",
+    "Interrupted",
     "NativeError",
     "NirError",
     "OptionError",

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeport import codes
-from spikeport.backends import reference
 from spikeport.backends.reference import Stepper, encode_steps, simulate, split, stepper
 from spikeport.errors import DataError, OptionError
 from spikeport.quantize import evaluate
@@ -151,12 +150,6 @@ def test_a_mutated_stepper_is_caught(name: str, monkeypatch: pytest.MonkeyPatch)
                 run.step()
             found += not np.array_equal(run.state["output"].v, evaluate(network, x))
     assert found
-
-
-def test_the_public_simulate_is_the_reference() -> None:
-    import spikeport
-
-    assert spikeport.simulate is reference.simulate
 
 
 def test_shares_of_totals_near_the_ends_of_int64_do_not_wrap() -> None:

@@ -281,6 +281,14 @@ class TestRun:
             assert text.startswith(f"sample {i}: class {recording.output[i].argmax()}, label ")
             assert text.endswith(f"quiet after {recording.quiet_after[i]} steps, {spikes} spikes")
 
+    def test_every_backend_prints_the_same(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        said = []
+        for on in ([], ["--on", "reference"], ["--on", "torch"]):
+            assert main(["run", "mlp.spk", "data.npz", "--limit", "9", *on]) == 0
+            said.append(capsys.readouterr().out)
+        assert said[0] == said[1] == said[2]
+        assert main(["run", "mlp.spk", "data.npz", "--on", "paper"]) == 2
+
     def test_json_holds_the_outputs(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["run", "mlp.spk", "tiny.nets:batches", "--json"]) == 0
         found = document(capsys)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport import certify
-from spikeport.backends.reference import simulate
+from spikeport.backends.stepping import STEPPERS, On, simulate
 from spikeport.cli.console import Console
 from spikeport.cli.loading import check_outputs, load_data, load_model
 from spikeport.codes import CODES
@@ -186,8 +186,13 @@ def export_command(console: Console, file: str, output: str) -> None:
 @click.argument("file", metavar="MODEL.spk|MODEL.nir")
 @click.argument("data")
 @click.option("--limit", type=click.IntRange(min=1), help="Most samples to run.  [default: all]")
-def run_command(console: Console, file: str, data: str, limit: int | None) -> None:
-    """Step samples on the reference backend.
+@click.option(
+    "--on",
+    type=click.Choice(list(STEPPERS)),
+    help="Backend; all give the same spikes.  [default: the fastest there is]",
+)
+def run_command(console: Console, file: str, data: str, limit: int | None, on: On | None) -> None:
+    """Step samples.
 
     Prints prediction, steps until quiet, and number of spikes of each sample.
     DATA is an .npz file with inputs x and perhaps labels y; or package.module:name of batches or of a function that
@@ -199,7 +204,7 @@ def run_command(console: Console, file: str, data: str, limit: int | None) -> No
     """
     network = _network(_existing(file, (".spk", ".nir")))
     kept = []
-    for row in rows(network, load_data(data), limit):
+    for row in rows(network, load_data(data), limit, on):
         console.say(line(row))
         if console.json:
             kept.append(row)
@@ -275,12 +280,12 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def rows(network: SpikingNetwork, data: Any, limit: int | None) -> Iterator[Row]:
+def rows(network: SpikingNetwork, data: Any, limit: int | None, on: On | None = None) -> Iterator[Row]:
     """What stepping gives for each sample."""
     sample = 0
     for x, y in parts(data, limit):
         _check_shape(network, x)
-        recording = simulate(network, x)
+        recording = simulate(network, x, on=on)
         spikes = sum(recording.n_spikes.values(), np.zeros(len(recording.output), dtype=np.int64))
         for i, output in enumerate(recording.output):
             row: Row = {"sample": sample, "output": output.tolist()}

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport import certify, codes, native
-from spikeport.backends import reference
+from spikeport.backends import reference, stepping
 from spikeport.backends.native import ExactEvaluator as NativeEvaluator
 from spikeport.errors import ArchiveError, DataError, Problem
 from spikeport.graph import Graph, apply
@@ -132,15 +132,23 @@ class SpikingModel:
             value = apply(op, [value])
         return value
 
-    def simulate(self, x: Any, *, record: Collection[str] | None = None, max_steps: int | None = None) -> Recording:
-        """Step a batch on the reference backend until it is quiet.
+    def simulate(
+        self,
+        x: Any,
+        *,
+        record: Collection[str] | None = None,
+        max_steps: int | None = None,
+        on: stepping.On | None = None,
+    ) -> Recording:
+        """Step a batch until it is quiet.
 
         Args:
             x: as for a call.
             record: populations whose spike trains and potentials are kept; None keeps all of them.
             max_steps: stop earlier than the proved bound.
+            on: "native", "reference" or "torch", as for `spikeport.simulate`; the recording is the same on all of them.
         """
-        return reference.simulate(self.network, x, record=record, max_steps=max_steps)
+        return stepping.simulate(self.network, x, record=record, max_steps=max_steps, on=on)
 
     def with_code(self, code: Code, *, steps: int | None = None) -> SpikingModel:
         """The same integers carried by another code; the report then waits for `validate`."""

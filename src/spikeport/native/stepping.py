@@ -102,7 +102,7 @@ class _Taps(ctypes.Structure):
 
 class _Events(ctypes.Structure):
     _fields_: ClassVar[Sequence[Any]] = [("data", ctypes.c_void_p), ("item", ctypes.c_int32)] + [
-        (n, ctypes.c_int64) for n in ("bins", "step", "sample", "high")
+        (n, ctypes.c_int64) for n in ("first", "bins", "step", "sample", "high")
     ]
 
 
@@ -243,6 +243,7 @@ class Run:
         readout: NDArray[np.int64],
         *,
         events: NDArray[Any] | None = None,
+        first_bin: int = 0,
         high: int = 0,
         trains: Mapping[int, NDArray[np.int32]] | None = None,
         potentials: Mapping[int, NDArray[np.int64]] | None = None,
@@ -250,7 +251,7 @@ class Run:
         """Step the wanted samples; returns the steps in which each one fired as bits, None where event counts are none.
 
         Args:
-            events: bins of the whole presentation, (time, sample, *input), C-ordered from the third axis on.
+            events: bins from step `first_bin` on, (time, sample, *input), C-ordered from the third axis on.
             readout: filled with potentials of the last layer, (step, sample, *readout); `trains` and `potentials` likewise.
         """
         outputs = self._outputs
@@ -261,7 +262,7 @@ class Run:
         if events is not None:
             item = events.dtype.itemsize
             bins = _Events(
-                data=events.ctypes.data, item=ITEMS[events.dtype], bins=len(events), high=high,
+                data=events.ctypes.data, item=ITEMS[events.dtype], first=first_bin, bins=len(events), high=high,
                 step=events.strides[0] // item, sample=events.strides[1] // item,
             )  # fmt: skip
         self._fired[:] = 0

@@ -1,4 +1,4 @@
-"""Spiking against integer: every neuron's count and the read-out, compared on the reference backend."""
+"""Spiking against integer: every neuron's count and the read-out, compared on the fastest backend that steps the network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.backends import reference
+from spikeport.backends.stepping import STEPPERS, stepped_on
 from spikeport.codes import of_layer
 from spikeport.primitives import Recording, SpikingNetwork
 from spikeport.progress import track
@@ -30,6 +30,8 @@ class Stepped:
     """What stepping some samples showed; mappings are by layer name."""
 
     samples: int = 0
+    on: str = ""
+    """The backend that stepped them."""
     comparisons: dict[str, int] = field(default_factory=dict)
     mismatches: dict[str, int] = field(default_factory=dict)
     spikes: dict[str, int] = field(default_factory=dict)
@@ -65,7 +67,8 @@ def step_and_compare(
     progress: bool = False,
 ) -> Stepped:
     """Step every sample until quiet and compare all counts and the read-out with `counts_of`, exactly."""
-    stepped = Stepped()
+    stepped = Stepped(on=stepped_on(network))
+    simulate = STEPPERS[stepped.on]()
     names = [layer.name for layer in integer.layers if layer.name not in network.on_host()]
     size = max(1, BATCH_NEURONS // network.neurons)
     shown = _rows_to_show(network, names)
@@ -73,9 +76,9 @@ def step_and_compare(
     for part in track(parts, "step and compare", enabled=progress):
         first = stepped.samples == 0
         if first:
-            one = reference.simulate(network, part[:1], record=list(shown))
+            one = simulate(network, part[:1], record=list(shown))
             stepped.raster = _raster(one, shown)
-        found = reference.simulate(network, part)
+        found = simulate(network, part)
         expected = counts_of(part)
         for name in names:
             mine = found.readout[-1] if name == network.output else of_layer(found.counts, name)

@@ -240,7 +240,7 @@ def _arrows(
     capture = f"outputs differ by at most {proof.relative:.1e} of their scale on {proof.samples:,} real inputs"
     mismatches, comparisons = sum(stepped.mismatches.values()), sum(stepped.comparisons.values())
     lemma = f"by the lemma of the {network.contract.code} code; membranes fit {network.contract.state_bits} bits; "
-    shown = f"{mismatches:,} mismatches in {comparisons:,} counts of {stepped.samples:,} stepped samples"
+    shown = f"{mismatches:,} mismatches in {comparisons:,} counts of {stepped.samples:,} samples stepped by the {stepped.on} backend"
     if not stepped.samples:
         shown = "no sample was stepped"
     return (

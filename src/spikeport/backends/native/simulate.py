@@ -27,8 +27,8 @@ CHUNK_BYTES = 2**26
 """Memory of what crosses layers in a chunk, by which it is shortened."""
 GROUP_BYTES = 2**28
 """Memory of the state of a group of samples, at most."""
-GROUP_WORK = 2**23
-"""Neurons times steps of one call: some tens of milliseconds."""
+GROUP_WORK = 2**25
+"""Neurons times steps of a group: some tens of milliseconds, so that an interruption loses little."""
 
 
 def simulate(
@@ -55,8 +55,8 @@ def simulate(
     source = _Source(planned, as_array(x))
     threads = native.default_threads() if threads is None else max(1, threads)
     chunk = max(1, min(CHUNK, limit, CHUNK_BYTES // planned.step_bytes))
-    work = planned.network.neurons * chunk
-    group = max(1, min(source.batch, GROUP_BYTES // planned.once_bytes, max(threads, GROUP_WORK // work)))
+    work = network.neurons * min(limit, max(chunk, last_scheduled_step(network)))
+    group = max(1, min(source.batch, GROUP_BYTES // planned.once_bytes, max(2 * threads, GROUP_WORK // work)))
     group = max(group - group % threads, 1) if group < source.batch else group
     stepping = _Stepping(planned, source, record, limit, chunk)
     parts: list[_Part] = []

@@ -182,7 +182,7 @@ enum Item : int32_t { U8 = 0, I8 = 1, I16 = 2, U16 = 3, I32 = 4, I64 = 5, F32 = 
 struct Events {
     const void* data;
     int32_t item;
-    int64_t bins;         // steps that there are
+    int64_t first, bins;   // the step of the first one, and how many there are
     int64_t step, sample;  // distances in items
     int64_t high;
 };
@@ -194,8 +194,8 @@ bool pack(const T* data, const Events& events, int32_t first, int32_t steps, Sam
     const int64_t pixels = signal.pixels, size = pixels * signal.channels;
     bool ones = true;
     for (int64_t pixel = 0; pixel < pixels; ++pixel) signal.active[pixel] = 0;
-    for (int32_t i = 0; i < steps && first + i < events.bins; ++i) {
-        const T* bin = data + (first + i) * events.step;
+    for (int32_t i = 0; i < steps && first + i < events.first + events.bins; ++i) {
+        const T* bin = data + (first + i - events.first) * events.step;
         for (int64_t from = 0; from < size; from += BLOCK) {
             const int64_t end = from + BLOCK < size ? from + BLOCK : size;
             bool any = false;
