@@ -20,13 +20,14 @@ import networks
 import spikeport as sp
 import timing
 from networks import NETWORKS, Network
+from peers.protocol import PeerError
 from spikeport.version import __version__
 
 CALIBRATION = 512
 """Unlabelled training samples that a conversion reads."""
 STATIC = tuple(name for name, network in NETWORKS.items() if network.data != "nmnist")
 MISSED, UNUSABLE = 1, 2
-"""Exit statuses: a required figure was missed; data, weights or options cannot be used."""
+"""Exit statuses: a required figure was missed; data, weights, peers or options cannot be used."""
 
 Batches = list[tuple[Tensor, Tensor]]
 
@@ -70,7 +71,7 @@ def run(measure: Callable[[argparse.Namespace], Finding], options: argparse.Name
     torch.set_num_threads(options.threads)
     try:
         found = measure(options)
-    except (data.DataFileError, sp.SpikeportError) as error:
+    except (data.DataFileError, PeerError, sp.SpikeportError) as error:
         print(error, file=sys.stderr)
         return UNUSABLE
     facts = {"spikeport": __version__, **timing.machine()}
