@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from peers import plain
 from peers.case import INPUT, Case
 from peers.case import Layer as CaseLayer
-from spikeport import native, primitives
+from spikeport import native
 from spikeport.backends import reference
 from spikeport.backends.torch import ExactEvaluator as TorchEvaluator
 from spikeport.primitives import (
@@ -23,6 +23,7 @@ from spikeport.primitives import (
     ExecutionContract,
     InputEncoder,
     OneToOne,
+    PhasedIF,
     Population,
     Recording,
     Reshape,
@@ -42,10 +43,14 @@ def spiking_network(case: Case) -> SpikingNetwork:
         Population(
             layer.name,
             layer.shape,
-            primitives.PlainIF(
+            # a phase of all steps, with no charge to hold it before or after, is a plain unit
+            PhasedIF(
                 threshold=_channels(layer, layer.threshold),
                 initial=_channels(layer, layer.threshold // 2),
                 bias=_channels(layer, case.steps * layer.bias),
+                release=_channels(layer, 0),
+                opens_at=0,
+                closes_at=case.steps,
             ),
         )
         for layer in case.layers
@@ -57,7 +62,7 @@ def spiking_network(case: Case) -> SpikingNetwork:
         populations=(*populations, Population(READOUT, zeros.shape, Accumulator(zeros, 1.0))),
         connections=_connections(case),
         output=READOUT,
-        contract=ExecutionContract(code="rate", presentation=case.steps, max_steps=case.steps, state_bits=STATE_BITS),
+        contract=ExecutionContract(code="phased", presentation=case.steps, max_steps=case.steps, state_bits=STATE_BITS),
     )
 
 
