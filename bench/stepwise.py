@@ -52,6 +52,7 @@ def measure(options: argparse.Namespace) -> Finding:
     misses: list[str] = []
     for name in options.questions:
         found = _answer(options, name, QUESTIONS[name])
+        common.say("\n".join(found.lines))
         lines += (*found.lines, "")
         values[name] = found.values
         misses += (f"{name}: {miss}" for miss in found.misses)
