@@ -31,8 +31,11 @@ def model_of(network: IntegerNetwork, code: str = "signed", *, samples: int = 3,
     return SpikingModel(graph, network, spiking, report, kept)
 
 
-def random_model(seed: int, code: str = "signed", *, kind: str = "static", layers: int = 4) -> SpikingModel:
-    return model_of(random_network(seed, kind=kind, layers=layers), code, seed=seed)
+def random_model(
+    seed: int, code: str = "signed", *, kind: str = "static", layers: int = 4, curved: bool = False
+) -> SpikingModel:
+    network = random_network(seed, kind=kind, layers=layers, digits=code == "radix", curved=curved)
+    return model_of(network, code, seed=seed)
 
 
 @dataclass(frozen=True)

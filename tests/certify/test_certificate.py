@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from spikeport import certify
-from spikeport.certify.certificate import MEMBRANES, hashes_of, tensor_hash
+from spikeport.certify.certificate import hashes_of, tensor_hash
+from spikeport.certify.lemmas import LEMMAS
 from spikeport.errors import ArchiveError, FileError, OptionError
 from spikeport.model import load
 from spikeport.primitives import Connection, Dense, ExecutionContract, InputEncoder
@@ -179,6 +180,6 @@ def test_measurements_are_those_of_the_report():
 def test_a_code_without_a_certificate_is_refused_by_name():
     model = random_model(0)
     contract = ExecutionContract("telepathic", 1, 1, 24)  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match=r"telepathic.*no certificate"):
+    with pytest.raises(OptionError, match=r"telepathic.*no lemma"):
         replace(model, network=replace(model.network, contract=contract)).certificate
-    assert "telepathic" not in MEMBRANES
+    assert "telepathic" not in LEMMAS

@@ -23,6 +23,7 @@ from spikeport.primitives import (
     Reshape,
     SignedIF,
     SpikingNetwork,
+    StaircaseBank,
     UnitBank,
 )
 from spikeport.quantize import CountLayer, IntegerNetwork, MaxLayer, Readout, bits, evaluate, membrane, partial_sums
@@ -106,6 +107,24 @@ def test_held_down_membranes_stay_in_the_interval_that_is_checked(seed: int) -> 
         assert (found.potentials[name] <= sums[name].high).all()
 
 
+@given(SEEDS)
+def test_no_unit_of_a_population_could_fire_again_when_its_spike_subtracts_the_threshold(seed: int) -> None:
+    """Levels of a table may be negative, so a threshold above all sums alone is not enough."""
+    network = random_network(seed, curved=True)
+    spiking = split(network, "population")
+    sums = partial_sums(codes.split_signs(network, "population"))
+    for population in spiking.populations:
+        match population.neuron:
+            case StaircaseBank(steps=steps, common=common):
+                lowest = steps[0]
+            case UnitBank(threshold=lowest, common=common):
+                pass
+            case _:
+                continue
+        assert (sums[population.name].high - lowest < common).all()
+        assert sums[population.name].high.max() < common
+
+
 def test_the_unsigned_codes_refuse_what_they_cannot_carry() -> None:
     network = one_neuron(10, -3, 3)
     window = MaxPool((1,), (1,), ((0, 0),), (1,))
@@ -126,8 +145,9 @@ def test_the_unsigned_codes_refuse_what_they_cannot_carry() -> None:
         codes.encode(one_neuron(10, 0, 5), "radix")
     with pytest.raises(OptionError, match="one wave"):
         codes.encode(one_neuron(10, 0, 5), "population", steps=2)
-    with pytest.raises(OptionError, match="n: needs 12 bits of membrane"):
-        codes.encode(replace(one_neuron(10, 0, 5), state_bits=11), "phased")
+    for code in ("phased", "population"):
+        with pytest.raises(OptionError, match="n: needs 12 bits of membrane"):
+            codes.encode(replace(one_neuron(10, 0, 5), state_bits=11), code)
 
 
 @given(SEEDS, st.integers(1, 6))

@@ -3,7 +3,7 @@
     format, versions    who wrote it
     hashes              SHA-256 of every tensor of the integer network by its place, of its structure, and of the float graph
     execution           code, steps of presentation, membrane width, drain bound, and the boundary rules
-    layers              for each layer its lemma, and by channel the intervals of U at the end and at every moment and of the
+    layers              for each population its lemma, and by channel the intervals of U at the end and at every moment and of the
                         membrane under the code; whether they fit the membrane, and whether float32 holds them exactly
     lemmas              what the lemmas say, in words
     samples             encoded inputs, integer read-outs, and SHA-256 of each layer's counts; null if the model keeps no samples
@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -28,45 +28,18 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.certify.bounds import layer_claims
+from spikeport.certify.lemmas import LEMMAS
 from spikeport.errors import ArchiveError, DataError, FileError, OptionError, Problem
 from spikeport.files import write_whole
 from spikeport.graph import Graph
 from spikeport.primitives import SpikingNetwork
-from spikeport.quantize import (
-    CountLayer,
-    IntegerNetwork,
-    Interval,
-    Layer,
-    MaxLayer,
-    StaircaseLayer,
-    membrane,
-    partial_sums,
-)
+from spikeport.quantize import IntegerNetwork
 
 FORMAT = "spikeport.certificate/1"
 PARTS = frozenset(["execution", "format", "hashes", "layers", "lemmas", "measured", "samples", "sha256", "versions"])
 MAX_BYTES = 64 * 2**20
-FLOAT32_EXACT = 2**24
 _DAMAGED = "it is damaged or was altered; certify the model again"
-
-MEMBRANES: Mapping[str, Callable[[CountLayer, Interval], Interval]] = {
-    "graded": lambda layer, sums: sums,
-    "signed": lambda layer, sums: membrane(layer, sums),
-}
-"""Interval of the membrane under each code, from that of U at every moment."""
-LEMMAS: Mapping[str, Mapping[str, str]] = {
-    "graded": {
-        "neurons": "when its step comes, all input of the layer has arrived, so V = U and the payload is "
-        "clip(floor(U / th), low, high); what is left in V is discarded",
-        "max": "sends the changes of the maximum of the counts in its window, which sum to the maximum of the final counts",
-        "read-out": "adds up what arrives: V = U when all sources have sent",
-    },
-    "signed": {
-        "neurons": "V + th S = U is invariant; when quiet no rule applies, so S = clip(floor(U / th), low, high), whatever the order",
-        "max": "sends the changes of the maximum of the counts in its window, which sum to the maximum of the final counts",
-        "read-out": "adds up what arrives: V = U when all sources are quiet",
-    },
-}
 
 
 class Findings(Protocol):
@@ -109,6 +82,7 @@ class Findings(Protocol):
 def certificate(
     graph: Graph,
     integer: IntegerNetwork,
+    carried: IntegerNetwork,
     network: SpikingNetwork,
     report: Findings,
     samples: NDArray[np.int64] | None,
@@ -120,6 +94,7 @@ def certificate(
     Args:
         graph: the model as captured.
         integer: the integer network.
+        carried: the same with one layer for each population: two for one with counts of both signs where spikes have one.
         network: the same under a code.
         report: what was measured.
         samples: encoded inputs, shape (sample, *input); None if the model keeps none.
@@ -127,17 +102,13 @@ def certificate(
         counts: of every layer for the samples; the read-out may be among them.
 
     Raises:
-        OptionError: a code or a layer that has no certificate yet.
+        OptionError: a code that is not exact.
         DataError: a measurement that is not a number.
     """
     contract = network.contract
-    if contract.code not in MEMBRANES:
-        known = ", ".join(sorted(MEMBRANES))
-        raise OptionError(Problem("code", f"{contract.code!r} has no certificate yet", f"one of {known}"))
-    curved = [layer.name for layer in integer.layers if isinstance(layer, StaircaseLayer)]
-    if curved:
-        hint = "train with ReLU in its place"
-        raise OptionError([Problem(name, "a table of thresholds has no certificate yet", hint) for name in curved])
+    if contract.code not in LEMMAS:
+        why = f"{contract.code!r} has no lemma: its counts are not proved to be those of the integers, so nothing can be certified"
+        raise OptionError(Problem("code", why, f"carry the model by one of {', '.join(sorted(LEMMAS))}"))
     recorded = None
     if samples is not None and readout is not None:
         hashes = {layer.name: tensor_hash(counts[layer.name]) for layer in integer.layers[:-1]}
@@ -155,7 +126,7 @@ def certificate(
             "reset": contract.reset,
             "sample_boundary": "state restored",
         },
-        "layers": _layers(integer, contract.code, contract.state_bits),
+        "layers": layer_claims(integer, carried, network),
         "lemmas": {f"{contract.code}/{kind}": text for kind, text in LEMMAS[contract.code].items()},
         "samples": recorded,
         "measured": _measured(report),
@@ -243,48 +214,6 @@ def _name(value: Any, index: int) -> Any:
     """An entry's name where that is one of its fields, its index otherwise."""
     named = is_dataclass(value) and any(f.init and f.name == "name" for f in fields(value))
     return value.name if named else index
-
-
-def _layers(integer: IntegerNetwork, code: str, bits: int) -> dict[str, Any]:
-    sums = partial_sums(integer)
-    claims: dict[str, Any] = {}
-    for layer in integer.layers:
-        kind = "neurons" if isinstance(layer, CountLayer) else "max" if isinstance(layer, MaxLayer) else "read-out"
-        prefix = sums[layer.name]
-        held = MEMBRANES[code](layer, prefix) if isinstance(layer, CountLayer) else prefix
-        claims[layer.name] = {
-            "kind": kind,
-            "lemma": f"{code}/{kind}",
-            "final": _by_channel(_final(layer, prefix), bits),
-            "prefix": _by_channel(prefix, bits),
-            "membrane": _by_channel(held, bits),
-        }
-    return claims
-
-
-def _final(layer: Layer, prefix: Interval) -> Interval:
-    """Interval of U at the end, when the constants are there in full."""
-    low, high = prefix.low, prefix.high
-    offset = (layer.offset,) if isinstance(layer, CountLayer) else ()
-    constants = () if isinstance(layer, MaxLayer) else (layer.bias, *offset)
-    for constant in constants:
-        low, high = low + np.maximum(constant, 0), high + np.minimum(constant, 0)
-    return Interval(low, high)
-
-
-def _by_channel(interval: Interval, bits: int) -> dict[str, Any]:
-    low = interval.low.reshape(len(interval.low), -1).min(axis=1)
-    high = interval.high.reshape(len(interval.high), -1).max(axis=1)
-
-    def within(bound: int) -> bool:
-        return bool(-bound <= int(low.min()) and int(high.max()) < bound)
-
-    return {
-        "low": low.tolist(),
-        "high": high.tolist(),
-        "fits": within(2 ** (bits - 1)),
-        "float32_exact": within(FLOAT32_EXACT),
-    }
 
 
 def _measured(report: Findings) -> dict[str, Any]:

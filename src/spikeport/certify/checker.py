@@ -7,9 +7,7 @@ is recomputed from the integers of the `.spk` file. Products run in float64, bel
 """
 
 import json
-import struct
 import sys
-import zlib
 from collections.abc import Iterator
 from hashlib import sha256
 from io import BytesIO
@@ -17,16 +15,17 @@ from math import prod
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
 
 MAX_DOCUMENT, MAX_ARRAY, MAX_FILE, MAX_TOTAL = 2**26, 2**30, 2**31 - 1, 2**32  # bytes
-MAX_VALUES, MAX_STEPS, MAX_SUM, MAX_NUMBER, MAX_SHOWN = 2**27, 2**20, 2**42, 2**31, 20
-END, ENTRY, LOCAL = struct.Struct("<4s4H2LH"), struct.Struct("<4s4B4H3L5H2L"), struct.Struct("<4s2B4H3L2H")
+MAX_VALUES, MAX_LEVELS, MAX_STEPS, MAX_SUM, MAX_NUMBER, MAX_SHOWN = 2**27, 2**16, 2**20, 2**42, 2**31, 20
 PARTS = ["execution", "format", "hashes", "layers", "lemmas", "measured", "samples", "sha256", "versions"]
 RULES = {"compare": ">=", "reset": "subtract", "sample_boundary": "state restored"}
-KINDS = {"CountLayer": "neurons", "MaxLayer": "max", "Readout": "read-out"}
-NOTHING = {"threshold": np.array(1), "bias": np.array(0), "offset": np.array(0), "low": 0, "high": 0, "window": None}
+KINDS = {"CountLayer": "neurons", "StaircaseLayer": "staircase", "MaxLayer": "max", "Readout": "read-out"}
+NOTHING = {**dict.fromkeys(["threshold", "bias", "offset"], np.array(0)), "window": None, "low": 0, "high": 0}
+CODES, ONE_SIGN = ("graded", "phased", "population", "radix", "signed", "staircase"), ("phased", "population", "radix")
 
 
 def check(certificate_path: str | Path, model_path: str | Path) -> list[str]:
@@ -44,31 +43,24 @@ def check(certificate_path: str | Path, model_path: str | Path) -> list[str]:
 def findings(document: dict[str, Any], model: dict[str, Any]) -> Iterator[str]:
     code, steps, (graph, integer), tensors = model["code"], model["presentation"], model["content"], dict[str, str]()
     hashes = {"graph": digest(hashed(graph, "", {})), "structure": digest(hashed(integer, "", tensors))}
-    bits, (source, *layers) = integer["IntegerNetwork"]["state_bits"], network(integer["IntegerNetwork"])
-    need(code in CODES, f"cannot check code {code}")
-    rule, start, phase, membrane = CODES[code]
-    source.ready = steps + start
-    for layer in layers:
-        layer.ready = phase(layer) + max(origin.ready for origin, _ in layer.inputs)
-    bound = layers[-1].ready
-    need(type(steps) is int and 0 < steps <= bound <= MAX_STEPS and 0 < bits <= 64, f"cannot check {bound} steps")
+    need(code in CODES and type(steps) is int and steps > 0, f"cannot check code {code} of {steps} steps")
+    bits, (source, *layers) = integer["IntegerNetwork"]["state_bits"], network(integer["IntegerNetwork"], code, steps)
+    units, bound = [unit for layer in layers for unit in layer.units], layers[-1].ready
+    need(steps <= bound <= MAX_STEPS and 0 < bits <= 64 and (bound == 1 or code != "population"), "cannot be stepped")
     execution = {"code": code, "presentation": steps, "state_bits": bits, "drain_bound": bound, **RULES}
     expected: dict[str, Any] = {"hashes": {"tensors": tensors, **hashes}, "execution": execution, "layers": {}}
-    for layer in layers:
-        layer.held = membrane(layer, *layer.prefix) if layer.kind == "neurons" else layer.prefix
-        claims = {"final": layer.final, "prefix": layer.prefix, "membrane": layer.held}
-        intervals = {key: interval(bits, *ends) for key, ends in claims.items()}
-        expected["layers"][layer.name] = {"kind": layer.kind, "lemma": f"{code}/{layer.kind}", **intervals}
-        if layer.kind != "max" and not all(claim["fits"] for claim in intervals.values()):
-            yield f"layers/{layer.name}: does not fit a membrane of {bits} bits"
+    for unit in units:
+        intervals = {key: interval(bits, *vars(unit)[key]) for key in ("final", "prefix", "membrane")}
+        expected["layers"][unit.name] = {"kind": unit.kind, "lemma": f"{code}/{unit.kind}", **intervals}
+        if unit.kind != "max" and not all(claim["fits"] for claim in intervals.values()):
+            yield f"layers/{unit.name}: does not fit a membrane of {bits} bits"
+    need(len(expected["layers"]) == len(units), "uses a name twice")
     if document["samples"] is not None:
-        x = np.array(document["samples"]["inputs"], dtype=np.int64)
-        fits = x.shape[1:] == source.shape and len(x) > 0 and source.low <= x.min() and x.max() <= source.high
-        need(fits, f"samples/inputs: of shape {x.shape} are no inputs")
-        counts = {source.name: x}
-        yield from stepped(layers, counts, steps, bound, rule, steps if code == "signed" else bound)
-        recorded = {layer.name: digest(counts[layer.name]) for layer in layers[:-1]}
-        expected["samples"] = {"inputs": x.tolist(), "readout": counts[layers[-1].name].tolist(), "counts": recorded}
+        x = np.array(document["samples"]["inputs"], dtype=np.int64).reshape(-1, *source.shape)
+        need(source.low <= x.min() and x.max() <= source.high, "samples/inputs: are no inputs")
+        yield from stepped(code, source.name, layers, x, steps)
+        recorded = {layer.name: digest(layer.counts) for layer in layers[:-1]}
+        expected["samples"] = {"inputs": x.tolist(), "readout": layers[-1].counts.tolist(), "counts": recorded}
     yield from differences({part: document[part] for part in expected}, expected, "")
     if document["measured"]["mismatches"] or max([0, *(n for n, _ in document["measured"]["quiet_after"])]) > bound:
         yield "measured: tells of mismatches, or of samples that were not quiet within the drain bound"
@@ -102,11 +94,12 @@ def certificate(path: Path) -> dict[str, Any]:
 
 def digest(value: Any) -> str:
     """SHA-256 of an array: dtype, shape and little-endian numbers; of anything else: the one way to write it as JSON."""
-    if not isinstance(value, np.ndarray):
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
-        return sha256(text.encode()).hexdigest()
-    plain = np.asarray(value, dtype=value.dtype.newbyteorder("<"), order="C")
-    return sha256(f"{plain.dtype.str} {list(plain.shape)}\n".encode() + plain.tobytes()).hexdigest()
+    if isinstance(value, np.ndarray):
+        plain = np.asarray(value, dtype=value.dtype.newbyteorder("<"), order="C")
+        return sha256(f"{plain.dtype.str} {list(plain.shape)}\n".encode() + plain.tobytes()).hexdigest()
+    return sha256(
+        (json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n").encode()
+    ).hexdigest()
 
 
 def hashed(value: Any, place: str, into: dict[str, str]) -> Any:
@@ -117,8 +110,7 @@ def hashed(value: Any, place: str, into: dict[str, str]) -> Any:
         names = [next(iter(v.values())).get("name", i) if isinstance(v, dict) else i for i, v in enumerate(value)]
         return [hashed(v, f"{place}/{name}", into) for name, v in zip(names, value, strict=True)]
     if isinstance(value, np.ndarray):
-        into[place] = digest(value)
-        return {"array": into[place]}
+        return {"array": into.setdefault(place, digest(value))}
     if isinstance(value, int | float):
         real = place.startswith(("nodes", "ledger")) or place.endswith(("/scale", "/log"))
         need(real or (type(value) is int and abs(value) <= MAX_NUMBER), f"{place}: is {str(value)[:40]}")
@@ -126,59 +118,78 @@ def hashed(value: Any, place: str, into: dict[str, str]) -> Any:
 
 
 def archive(path: Path) -> dict[str, Any]:
-    """model.json of a `.spk` file, with arrays in their places, if every byte is where the one writer puts it."""
+    """model.json of a `.spk` file, with arrays in their places; the file ends with the hash of all bytes before it."""
     need(path.is_file() and path.stat().st_size <= MAX_FILE, "is not a file, or is too large")
-    data, members, front, back, total = path.read_bytes(), dict[str, bytes](), bytearray(), bytearray(), 0
-    count, _, start = END.unpack(data[-END.size :])[4:7]
-    for _ in range(count):
-        place, begin = start + len(back), len(front)
-        method, _, _, crc, packed, size, n = ENTRY.unpack_from(data, place)[6:13]
-        name = data[place + ENTRY.size : place + ENTRY.size + n]
-        known, total = (0, method, 0, 33, crc, packed, size, n, 0), total + size
-        back += ENTRY.pack(b"PK\1\2", 20, 3, 20, 0, *known, 0, 0, 0, 0o100644 << 16, begin) + name
-        front += LOCAL.pack(b"PK\3\4", 20, 0, *known) + name
-        front += (content := data[len(front) : len(front) + packed])
-        need(size <= (MAX_ARRAY if name.endswith(b".npy") else MAX_DOCUMENT) and total <= MAX_TOTAL, "is too large")
-        stream = zlib.decompressobj(-15)
-        content = stream.decompress(content, size + 1) if method else content
-        need(len(content) == size and (not method or (stream.eof and not stream.unused_data)), "is damaged")
-        members[name.decode("ascii")] = content
-    back += END.pack(b"PK\5\6", 0, 0, count, count, len(back), len(front), 0)
-    need(front + back == data, "is damaged or was altered")
-    manifest = json.loads(members.pop("manifest.json"))
-    listed = {name: {"sha256": sha256(part).hexdigest(), "size": len(part)} for name, part in members.items()}
-    need(manifest == {"format": "spikeport.archive/1", "members": listed}, "manifest.json: does not fit the members")
-    files = {name[7:-4]: BytesIO(part) for name, part in members.items() if "/" in name}
-    arrays = {name: np.lib.format.read_array(file, allow_pickle=False) for name, file in files.items()}
+    data = path.read_bytes()
+    need(data[-64:] == sha256(data[:-64]).hexdigest().encode(), "is damaged, altered, or old: save it again")
+    with ZipFile(BytesIO(data)) as file:
+        sizes = {i.filename: i.file_size for i in file.infolist() if i.compress_type in (ZIP_STORED, ZIP_DEFLATED)}
+        fits = all(size <= (MAX_ARRAY if name.endswith(".npy") else MAX_DOCUMENT) for name, size in sizes.items())
+        need(fits and sum(sizes.values()) <= MAX_TOTAL, "is too large")
+        members = {name: file.read(name) for name in sizes}
+    arrays = {name[7:-4]: np.load(BytesIO(part), allow_pickle=False) for name, part in members.items() if "/" in name}
     model = json.loads(members["model.json"], object_hook=lambda p: arrays[p["array"]] if "array" in p else p)
     need(model["format"] == "spikeport.model/1", "model.json: is of another format")
     return dict(model)
 
 
-def network(net: dict[str, Any]) -> tuple[Any, ...]:
-    """Input and layers, with bounds: each term of a sum lies in an interval around zero, so any part of the sum does."""
-    source = SimpleNamespace(**net["input"]["InputEncoder"])
-    source.shape, known = tuple(source.shape), {source.name: source}
+def network(net: dict[str, Any], code: str, steps: int) -> list[Any]:
+    """Input and layers, with units and bounds: each term of a sum is in an interval around zero, so any part of the sum is too."""
+    source = SimpleNamespace(**net["input"]["InputEncoder"], ready=steps - (code == "graded"), units=[])
+    source.shape, source.ends, known = tuple(source.shape), (source.low, source.high), {source.name: source}
     need(prod(source.shape) <= MAX_VALUES and source.low <= 0 <= source.high, "takes no such input")
-    source.sent = np.stack([np.full(source.shape, end) for end in (source.low, source.high)])
-    for described in net["layers"]:
-        ((kind, fields),) = described.items()
+    for ((kind, fields),) in map(dict.items, net["layers"]):
         layer = SimpleNamespace(**{**NOTHING, **fields, "kind": KINDS[kind], "shape": tuple(fields["shape"])})
-        connections = [c["Connection"] for c in net["connections"] if c["Connection"]["target"] == layer.name]
-        for p in (p for c in connections for op in c["synapses"] for p in op.values() if "weight" in p):
-            p["weight"] = whole(p["weight"]).astype(float)
-        layer.inputs = [(known[c["source"]], c["synapses"]) for c in connections]
-        low, high = total = sum(through(chain, origin.sent, ends=True) for origin, chain in layer.inputs)
-        arrays = [np.broadcast_to(whole(array), low.shape) for array in (layer.threshold, layer.bias, layer.offset)]
-        layer.th, layer.bias, layer.offset = arrays
-        layer.final = low + layer.bias + layer.offset, high + layer.bias + layer.offset
-        layer.prefix = low + sum(np.minimum(arrays[1:], 0)), high + sum(np.maximum(arrays[1:], 0))
-        need((through([layer.window], total) if layer.window else total).shape[1:] == layer.shape, "has another shape")
-        need(layer.low <= 0 <= layer.high and (layer.th > 0).all() and layer.name not in known, "has no such layer")
+        into = [c for (c,) in map(dict.values, net["connections"]) if c["target"] == layer.name]
+        layer.inputs = [(known[c["source"]], c["synapses"]) for c in into]
+        total = sum(through(chain, np.multiply.outer(o.ends, np.ones(o.shape)), ends=True) for o, chain in layer.inputs)
+        layer.window, layer.fires = [layer.window] * (kind == "MaxLayer"), kind in ("CountLayer", "StaircaseLayer")
+        need(through(layer.window, total).shape[1:] == layer.shape and layer.name not in known, "has no such layer")
         need((kind == "Readout") == (len(known) == len(net["layers"])), "has no read-out at its end")
-        ends = (low.min(), high.max()) if layer.window else (layer.low, layer.high)
-        layer.sent, known[layer.name] = np.stack([np.full(layer.shape, end) for end in ends]), layer
-    return tuple(known.values())
+        need(not layer.window or all(len(o.units) < 2 for o, _ in layer.inputs), "takes a maximum over both signs")
+        if kind == "CountLayer":
+            need(layer.high - layer.low <= MAX_LEVELS and (layer.threshold > 0).all(), "has no such neurons")
+            layer.steps = np.multiply.outer(np.arange(layer.low + 1, layer.high + 1), whole(layer.threshold))
+        if layer.fires:  # what U has to reach for each count
+            rows = np.moveaxis(whole(layer.steps), 0, -1)
+            layer.steps = np.moveaxis(np.broadcast_to(rows, (*layer.shape, rows.shape[-1])), -1, 0)
+            layer.high = layer.low + len(layer.steps)
+            need(layer.low <= 0 < layer.high and (np.diff(rows) >= 0).all(), "has no such neurons")
+        arrays = (whole(array) for array in (layer.threshold, layer.bias, layer.offset))
+        layer.th, layer.bias, layer.offset = (np.broadcast_to(array, total.shape[1:]) for array in arrays)
+        layer.ends = (total.min(), total.max()) if layer.window else (layer.low, layer.high)
+        signs = (1, -1) if code in ONE_SIGN and layer.low < 0 else (0,)
+        layer.units, known[layer.name] = [carrier(code, layer, total, sign, source) for sign in signs], layer
+        layer.ready = max(unit.ready for unit in layer.units)
+    return list(known.values())
+
+
+def carrier(code: str, layer: Any, total: Any, sign: int, source: Any) -> Any:
+    """Units of a layer, with the intervals of their U and V; where spikes have one sign, those of n+ or of n- in n = n+ - n-. The
+    latter get the negative of all that the former get, and stand at th - 1 - U, as -floor(U / th) = floor((th - 1 - U) / th), or on
+    a staircase at -U, as U < c is -U >= 1 - c."""
+    u, stand = SimpleNamespace(**vars(layer), layer=layer, sign=sign or 1), layer.th - (layer.th > 0)
+    if sign > 0:
+        u.kind, u.low, u.steps = "positive part", 0, u.steps[-u.low :]
+    if sign < 0:
+        u.name, u.kind, u.low, u.high = f"{u.name} (negative)", "negative part", 0, -u.low
+        u.offset, u.steps = stand - u.offset, stand + 1 - u.steps[: u.high][::-1]
+    u.bias, (low, high) = u.sign * u.bias, u.sign * total[:: u.sign]
+    u.final = low + u.bias + u.offset, high + u.bias + u.offset
+    low, high = (end + pick(u.bias, 0) + pick(u.offset, 0) for end, pick in ((low, np.minimum), (high, np.maximum)))
+    u.prefix, above, th = (low, high), np.maximum(high, 0) + 1, u.th * (code == "signed")
+    u.charge, u.membrane = 0, (low - th * u.high, high - th * u.low)  # V - U before the phase; interval of V
+    if code == "phased" and u.th.any():
+        u.charge, u.membrane = -above, (low - above, high)
+    if code == "population" and u.fires:
+        u.charge = (above - np.minimum(u.steps[0], 0)).max()  # so much that no unit reaches it twice
+        u.membrane = low - np.maximum(u.steps[-1], 0) + u.charge, high - np.minimum(u.steps[0], 0) + u.charge
+    ready = {origin.ready for origin, _ in u.inputs}
+    phase = {"graded": 1, "phased": u.high + (u.kind == "read-out"), "population": 0, "radix": u.high.bit_length()}
+    u.ready = max(ready) + phase.get(code, u.high - u.low)
+    digits = not (u.th.any() and u.high & (u.high + 1)) and (not u.window or len(ready - {source.ready}) < 2)
+    need(code != "radix" or digits, f"{u.name}: has levels that are not 2**K - 1, or sources out of phase")
+    return u
 
 
 def whole(array: Any) -> Any:
@@ -192,31 +203,29 @@ def interval(bits: int, low: Any, high: Any) -> dict[str, Any]:
     return {"low": lows.tolist(), "high": highs.tolist(), "fits": bool(fits[0]), "float32_exact": bool(fits[1])}
 
 
-def taps(x: Any, p: dict[str, Any], kernel: Any, fill: float = 0) -> Iterator[tuple[Any, Any]]:
+def windows(p: dict[str, Any], x: Any, kernel: Any, fill: float = 0) -> Any:
+    """All windows of the spatial axes, shape (batch, channel, place in the window, *output)."""
     stride, dilation = p["stride"], p.get("dilation", [1] * len(kernel))
-    x = np.pad(x, ((0, 0), (0, 0), *p["padding"]), constant_values=fill)
-    ends = [size - (k - 1) * d for size, k, d in zip(x.shape[2:], kernel, dilation, strict=True)]
-    need(min(*ends, *kernel, *stride, *dilation) > 0 and prod(kernel) <= 2**16, "a window does not fit")
-    for tap in np.ndindex(*kernel):
-        places = zip(tap, dilation, ends, stride, strict=True)
-        yield tap, x[(..., *(slice(i * d, i * d + end, s) for i, d, end, s in places))]
+    need(min(*kernel, *stride, *dilation) > 0, "has no windows")
+    spans = [(size - 1) * d + 1 for size, d, _ in zip(kernel, dilation, stride, strict=True)]
+    x, axes = np.pad(x, ((0, 0), (0, 0), *p["padding"]), constant_values=fill), range(2, x.ndim)
+    view: Any = np.lib.stride_tricks.sliding_window_view(x, spans, tuple(axes))
+    view = view[(..., *(slice(None, None, step) for step in (*stride, *dilation)))]
+    return np.moveaxis(view, [axis - x.ndim for axis in axes], axes).reshape(*x.shape[:2], -1, *view.shape[2 : x.ndim])
 
 
 def convolve(p: dict[str, Any], x: Any, weight: Any) -> Any:
-    groups, (post, pre, *kernel), total = p["groups"], weight.shape, 0
-    need(x.shape[1] == pre * groups, "a convolution has other channels")
-    for tap, part in taps(x, p, kernel):
-        matrix = weight[(..., *tap)].reshape(groups, post // groups, pre)
-        total = total + matrix @ part.reshape(len(x), groups, pre, -1)
-    return np.asarray(total).reshape(len(x), post, *part.shape[2:])
+    view, groups = windows(p, x, weight.shape[2:]), p["groups"]
+    sums = weight.reshape(groups, -1, weight[0].size) @ view.reshape(len(x), groups, weight[0].size, -1)
+    return sums.reshape(len(x), len(weight), *view.shape[3:])
 
 
 OPERATORS: dict[str, Any] = {
     "Dense": lambda p, x, w: x @ w.T,
     "Conv": convolve,
     "OneToOne": lambda p, x, w: x * np.broadcast_to(w, x.shape[1:]),
-    "SumPool": lambda p, x, w: sum(part for _, part in taps(x, p, p["kernel"])),
-    "MaxPool": lambda p, x, w: np.maximum.reduce([part for _, part in taps(x, p, p["kernel"], -np.inf)]),
+    "SumPool": lambda p, x, w: windows(p, x, p["kernel"]).sum(2),
+    "MaxPool": lambda p, x, w: windows(p, x, p["kernel"], -np.inf).max(2),
     "Reshape": lambda p, x, w: x.reshape(len(x), *p["shape"]),
     "Transpose": lambda p, x, w: x.transpose(0, *(axis + 1 for axis in p["axes"])),
     "Slice": lambda p, x, w: x[(slice(None), *map(slice, p["start"], p["stop"], p["step"]))],
@@ -227,9 +236,9 @@ OPERATORS: dict[str, Any] = {
 
 def through(chain: list[dict[str, Any]], x: Any, *, ends: bool = False) -> Any:
     """What operators make of integers of shape (batch, *shape); `ends`: of the two ends of an interval the two ends."""
-    for op in chain:
-        ((kind, p),) = op.items()
-        pairs, w = [*p.get("padding", []), *p.get("width", [])], p.get("weight")
+    for ((kind, p),) in map(dict.items, chain):
+        pairs = [*p.get("padding", []), *p.get("width", [])]
+        w: Any = whole(p["weight"]).astype(float) if "weight" in p else None
         sizes = prod(1 + sum(pair) / size for pair, size in zip(pairs, x.shape[x.ndim - len(pairs) :], strict=True))
         sizes *= prod(p.get("factor", [])) * (len(w) / x.shape[1] if np.ndim(w) > 1 else 1)
         need(x.size * sizes <= MAX_VALUES, "is too large to be computed")
@@ -239,60 +248,51 @@ def through(chain: list[dict[str, Any]], x: Any, *, ends: bool = False) -> Any:
     return x.astype(np.int64)
 
 
-def arriving(layer: Any, sent: dict[str, Any]) -> Any:
-    return sum(through(chain, sent[origin.name]) for origin, chain in layer.inputs if sent[origin.name].any())
-
-
-def share(total: Any, step: int, steps: int) -> Any:
-    return ((step + 1) * total // steps - step * total // steps) * (step < steps)
-
-
-def stepped(layers: Any, counts: dict[str, Any], steps: int, bound: int, fire: Any, due: int) -> Iterator[str]:
-    """Steps the samples, with spikes alone between layers; `counts` gets what they sent, held against the integer rule."""
-    (source, x), *_ = counts.items()
-    for layer in layers:
-        zeros = np.zeros((len(x), *layer.bias.shape), np.int64)
-        layer.v, layer.s = zeros + layer.offset, through([layer.window], zeros) if layer.window else zeros
+def stepped(code: str, source: str, layers: list[Any], x: Any, steps: int) -> Iterator[str]:
+    """Steps the samples, with spikes alone between layers: `u` is what units have received, `s` what they have sent."""
+    units, bound = [unit for layer in layers for unit in layer.units], layers[-1].ready
+    totals = {source: x, **{unit.name: unit.bias for unit in units}}
+    for unit in units:
+        unit.u = np.zeros((len(x), *unit.bias.shape), np.int64) + unit.offset
+        unit.s = through(unit.window, 0 * unit.u)
     for t in range(bound + 1):
-        sent, fired = {source: share(x, t, steps)}, False
-        for layer in layers:
-            layer.v = layer.v + share(layer.bias, t, steps) + arriving(layer, sent)
-            if (layer.v < layer.held[0]).any() or (layer.v > layer.held[1]).any():
-                yield f"layers/{layer.name}: leaves the interval of its membrane in step {t}"
-            if layer.kind != "read-out":
-                sent[layer.name] = through([layer.window], layer.v) - layer.s if layer.window else fire(layer, t)
-                layer.s, fired = layer.s + sent[layer.name], fired or bool(sent[layer.name].any())
-        if t + 1 >= due and not fired:
+        share = {name: ((t + 1) * n // steps - t * n // steps) * (t < steps) for name, n in totals.items()}
+        sent, fired = {source: share[source]}, False
+        for unit in units:
+            arriving = sum(through(chain, sent[o.name]) for o, chain in unit.inputs if sent[o.name].any())
+            unit.u = unit.u + share[unit.name] + unit.sign * arriving
+            spikes = fire(code, unit, unit.ready - t) if unit.fires else through(unit.window, unit.u) - unit.s
+            unit.s, fired = unit.s + spikes, fired or bool(spikes.any())
+            sent[unit.layer.name] = sent.get(unit.layer.name, 0) + unit.sign * spikes
+        if t + 1 >= (steps if code in ("signed", "staircase") else bound) and not fired:
             break
     else:
         yield "samples: fire beyond the drain bound"
     for layer in layers:
-        u = arriving(layer, counts) + layer.bias + layer.offset + 0 * layer.v
-        count = np.clip(u // layer.th, layer.low, layer.high) if layer.kind == "neurons" else u
-        counts[layer.name] = layer.v if layer.kind == "read-out" else layer.s
-        if not np.array_equal(counts[layer.name], through([layer.window], u) if layer.window else count):
+        u, layer.counts = layer.units[0].u, sum(unit.sign * unit.s for unit in layer.units)
+        rule = layer.low + sum(1 * (u >= row) for row in layer.steps) if layer.fires else through(layer.window, u)
+        if not np.array_equal(layer.counts, rule):
             yield f"samples: {layer.name} does not count as the integer rule does"
 
 
-def signed(layer: Any, t: int) -> Any:
-    """Ternary spikes and a counter of them."""
-    up, down = (layer.v >= layer.th) & (layer.s < layer.high), (layer.v < 0) & (layer.s > layer.low)
-    layer.v = layer.v - (up * layer.th - down * layer.th)
-    return up.astype(np.int64) - down
+def fire(code: str, u: Any, left: int) -> Any:
+    """What units send when all input of a step has arrived, `left` steps before the end of their phase; V = v - th S or v."""
+    v = u.u + u.charge * (code != "phased" or not 0 < left <= u.high)
+    held = v - u.th * u.s * (code in ("phased", "radix", "signed"))
+    need((u.membrane[0] <= held).all() and (held <= u.membrane[1]).all(), f"{u.name}: leaves its interval")
+    worth = 1 if code != "radix" else 2 ** (left - 1) if 0 < left <= u.high.bit_length() else 0
+    down, up = (np.take_along_axis(u.steps, np.clip(u.s + n - u.low, 1, len(u.steps)) - 1, 0) for n in (0, worth))
+    match code:
+        case "graded":  # one event with the whole count
+            return (left == 1) * (u.low + sum(1 * (v >= row) for row in u.steps))
+        case "phased":  # binary; outside of its phase, of a step a level, a charge holds V down, or the clock is silent
+            return (u.th.any() or 0 < left <= u.high) * (v >= up)
+        case "population":  # unit k at V - c[k]; all have one threshold, which their spike subtracts
+            return sum(1 * (v - row - u.charge * (k < u.s) >= u.charge) for k, row in enumerate(u.steps))
+        case "radix":  # binary digits, the most significant first, each worth its digit
+            return worth * ((v >= up) & (u.s + worth <= u.high))
+    return 1 * ((v >= up) & (u.s < u.high)) - ((v < down) & (u.s > u.low))  # ternary, with a counter
 
-
-def graded(layer: Any, t: int) -> Any:
-    """One event with the whole count, when all input has arrived; what is left in V is discarded."""
-    due = t == layer.ready - 1
-    spikes, layer.v = due * np.clip(layer.v // layer.th, layer.low, layer.high), layer.v * (not due)
-    return spikes
-
-
-# rule, step before the first phase, steps of a layer's phase, interval of V from that of all sums
-CODES: dict[str, Any] = {
-    "graded": (graded, -1, lambda u: 1, lambda u, low, high: (low, high)),
-    "signed": (signed, 0, lambda u: u.high - u.low, lambda u, low, high: (low - u.th * u.high, high - u.th * u.low)),
-}
 
 if __name__ == "__main__":
     false = check(*sys.argv[1:]) if len(sys.argv) == 3 else ["usage: checker.py certificate.json model.spk"]

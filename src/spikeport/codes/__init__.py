@@ -18,6 +18,9 @@ CODES: Mapping[str, Callable[..., SpikingNetwork]] = {
     "staircase": staircase.encode,
 }
 
+UNSIGNED = frozenset(["phased", "population", "radix"])
+"""Codes whose spikes have one sign."""
+
 
 def encode(network: IntegerNetwork, code: str, **options: Any) -> SpikingNetwork:
     """The integer network carried by the named code.
@@ -30,4 +33,9 @@ def encode(network: IntegerNetwork, code: str, **options: Any) -> SpikingNetwork
     return CODES[code](network, **options)
 
 
-__all__ = ["CODES", "encode", "of_layer", "split_signs"]
+def carried(network: IntegerNetwork, code: str) -> IntegerNetwork:
+    """The integer network with one layer for each population of a code: two for counts of both signs where spikes have one."""
+    return split_signs(network, code) if code in UNSIGNED else network
+
+
+__all__ = ["CODES", "carried", "encode", "of_layer", "split_signs"]

@@ -3,6 +3,10 @@
     arrays/<name>.npy   one array each, in the form `numpy.save` gives a C-ordered little-endian array
     <name>.json         documents
     manifest.json       format, and size and SHA-256 of every other member; stands last
+    comment             SHA-256 of all bytes of the file before it, in hexadecimal
+
+DEFLATE can say one content in many ways, and pads its last byte with bits that mean nothing; so hashes of contents do not see every
+changed bit of a file, and the hash at its end does. Files from before there was one have no comment.
 
 A reader believes nothing: the end record, the number of members, their names, places, methods and declared sizes are
 checked before the first byte is decompressed, and no member may decompress to more or less than it declared. Nothing is
@@ -54,6 +58,7 @@ _NPY_MAGIC = b"\x93NUMPY\x01\x00"
 _NPY_HEADER = re.compile(rb"\{'descr': '([<|][bifu][1248])', 'fortran_order': False, 'shape': \(([0-9, ]*)\), \} *\n")
 _NPY_SHAPE = re.compile(rb"|[0-9]{1,12},|[0-9]{1,12}(, [0-9]{1,12})+")
 _END = struct.Struct("<4s4H2LH")
+_SEAL = 64  # hexadecimal digits of the hash at the end
 _END_64_LOCATOR = 20  # bytes of the record that would stand before the end record
 _DIRECTORY_ENTRY = 46  # fixed bytes of a member's entry in the central directory
 _UNIX = 3  # the system whose file modes the attributes are
@@ -87,6 +92,9 @@ def write_archive(path: Path, documents: Mapping[str, bytes], arrays: Mapping[st
                 _add(archive, name, data)
             manifest = json.dumps({"format": FORMAT, "members": entries}, indent=1, sort_keys=True)
             _add(archive, MANIFEST, manifest.encode("ascii"))
+            archive.comment = b"0" * _SEAL
+            archive.close()
+            _seal(temporary)
     except zipfile.LargeZipFile as error:
         raise FileError(Problem(str(path), f"would be larger than {MAX_FILE_BYTES} bytes")) from error
     return Path(path)
@@ -148,6 +156,24 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     archive.writestr(info, data, zipfile.ZIP_DEFLATED if deflates else zipfile.ZIP_STORED, _LEVEL)
 
 
+def _seal(path: Path) -> None:
+    """Put the hash of everything before the comment into the comment."""
+    with open(path, "r+b") as file:
+        found = _hash(file, os.fstat(file.fileno()).st_size - _SEAL)
+        file.seek(-_SEAL, os.SEEK_END)
+        file.write(found)
+
+
+def _hash(file: BinaryIO, length: int) -> bytes:
+    """SHA-256 of the first bytes of a file, in hexadecimal."""
+    file.seek(0)
+    digest = sha256()
+    while length > 0 and (part := file.read(min(length, 2**20))):
+        digest.update(part)
+        length -= len(part)
+    return digest.hexdigest().encode("ascii")
+
+
 def _limit(name: str) -> int:
     return MAX_ARRAY_BYTES if name.startswith("arrays/") else MAX_DOCUMENT_BYTES
 
@@ -187,13 +213,15 @@ def _directory(path: Path, file: BinaryIO) -> dict[str, zipfile.ZipInfo]:
     size = os.fstat(file.fileno()).st_size
     if not _END.size <= size <= MAX_FILE_BYTES:
         raise ArchiveError(Problem(str(path), f"has {size} bytes, which no `.spk` file has", _DAMAGED))
+    seal = _sealed(path, file, size)
+    size -= len(seal)
     tail = min(size, _END.size + _END_64_LOCATOR)
     file.seek(size - tail)
     end = file.read(tail)
     if len(end) != tail:
         raise ArchiveError(Problem(str(path), "is truncated", _DAMAGED))
     signature, disk, first_disk, here, count, length, start, comment = _END.unpack(end[-_END.size :])
-    if signature != b"PK\x05\x06" or disk or first_disk or here != count or comment:
+    if signature != b"PK\x05\x06" or disk or first_disk or here != count or comment != len(seal):
         raise ArchiveError(Problem(str(path), "is truncated, or is not a `.spk` file", _DAMAGED))
     if count > MAX_MEMBERS or length > count * (_DIRECTORY_ENTRY + MAX_NAME):
         raise ArchiveError(
@@ -219,6 +247,17 @@ def _directory(path: Path, file: BinaryIO) -> dict[str, zipfile.ZipInfo]:
         raise ArchiveError(problems[:MAX_PROBLEMS])
     _check_places(path, infos, start)
     return members
+
+
+def _sealed(path: Path, file: BinaryIO, size: int) -> bytes:
+    """The hash at the end of the file, which must be right; empty for a file from before there was one."""
+    file.seek(max(0, size - _END.size - _SEAL))
+    end = file.read(_END.size + _SEAL)
+    if not end.startswith(b"PK\x05\x06") or len(end) != _END.size + _SEAL:
+        return b""
+    if _hash(file, size - _SEAL) != end[_END.size :]:
+        raise ArchiveError(Problem(str(path), "does not have the hash that stands at its end", _DAMAGED))
+    return end[_END.size :]
 
 
 def _member_problems(path: Path, info: zipfile.ZipInfo) -> Iterable[Problem]:

@@ -181,7 +181,7 @@ class SpikingModel:
         """All that is proved and was measured, as JSON values; `spikeport check-certificate` proves it again.
 
         Raises:
-            OptionError: a code that has no certificate yet.
+            OptionError: a code that is not exact.
         """
         counts: dict[str, NDArray[np.int64]] = {}
         readout = None
@@ -189,7 +189,10 @@ class SpikingModel:
             plain = replace(self.integer.input, scale=np.ones(()), gain=None, shift=None)  # they are encoded already
             integer = replace(self.integer, input=plain)
             readout = evaluate(integer, self.samples, visit=lambda layer, count: counts.update({layer.name: count}))
-        return certify.certificate(self.graph, self.integer, self.network, self.report, self.samples, readout, counts)
+        carried = codes.carried(self.integer, self.network.contract.code)
+        return certify.certificate(
+            self.graph, self.integer, carried, self.network, self.report, self.samples, readout, counts
+        )
 
     def summary(self) -> str:
         """Layers, levels, synapses, latency and spikes as a table."""
