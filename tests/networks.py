@@ -105,6 +105,21 @@ class Methods(nn.Module):
         return F.log_softmax(self.last(F.dropout(x, training=self.training)), dim=1)
 
 
+class CurvedResidual(nn.Module):
+    """Functions that fall and rise on a residual trunk, padded, pooled, concatenated and read by another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.conv = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.norm, self.head = nn.BatchNorm2d(4), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.silu(self.stem(x))
+        y = F.gelu(self.norm(self.conv(x)) + x)
+        z = F.mish(F.avg_pool2d(y, 2, 2) + 0.5)
+        return self.head(torch.cat([y.mean((2, 3)), z.mean((2, 3))], dim=1))
+
+
 def conv(*layers: nn.Module, flat: int = 4) -> nn.Module:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(flat, 4))
 
@@ -193,6 +208,52 @@ SUPPORTED = {
         lambda: nn.Sequential(nn.Linear(12, 8), nn.Identity(), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 4)),
         FLAT,
     ),
+    "rising curves": (
+        lambda: nn.Sequential(
+            nn.Linear(12, 10),
+            nn.Tanh(),
+            nn.Linear(10, 10),
+            nn.Sigmoid(),
+            nn.Linear(10, 10),
+            nn.ELU(0.5),
+            nn.Linear(10, 10),
+            nn.LeakyReLU(0.1),
+            nn.Linear(10, 10),
+            nn.Softplus(),
+            nn.Linear(10, 10),
+            nn.LogSigmoid(),
+            nn.Linear(10, 4),
+        ),
+        FLAT,
+    ),
+    "rising curves beside padding": (  # sigmoid(0) is not 0, but what lies beside the map is
+        lambda: conv(
+            nn.Conv2d(2, 4, 3, padding=1),
+            nn.Sigmoid(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(4, 4, 3, padding=2),
+            nn.Hardsigmoid(),
+            nn.ZeroPad2d(1),
+            nn.Conv2d(4, 4, 3, stride=2),
+            nn.Hardtanh(-0.5, 0.75),
+            flat=36,
+        ),
+        IMAGE,
+    ),
+    "curves that turn": (
+        lambda: conv(
+            nn.Conv2d(2, 4, 3, padding=1),
+            nn.Hardswish(),
+            nn.Conv2d(4, 4, 3, padding=1, groups=4),
+            nn.GELU("tanh"),
+            nn.AvgPool2d(2),
+            nn.Conv2d(4, 4, 3),
+            nn.SiLU(),
+            flat=16,
+        ),
+        IMAGE,
+    ),
+    "curved residual": (CurvedResidual, IMAGE),
     "neurons last": (lambda: nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 4), nn.ReLU()), FLAT),
 }
 """Name -> (factory, shape of one sample)."""
@@ -239,13 +300,13 @@ class OwnAttention(nn.Module):
         return (self.query(x) @ self.key(x).transpose(1, 2)).flatten(1)  # refused here
 
 
-class Sigmoid(nn.Module):
+class LayerNorm(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.layer = nn.Linear(12, 4)
+        self.layer, self.norm = nn.Linear(12, 4), nn.LayerNorm(4)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.sigmoid(self.layer(x))  # refused here
+        return self.norm(self.layer(x))  # refused here
 
 
 class SoftmaxInside(nn.Module):
@@ -282,7 +343,7 @@ REFUSED = {
     "lstm": (Lstm, SIGNAL, "lstm: LSTM"),
     "attention": (Attention, SIGNAL, "attention: MultiheadAttention"),
     "own attention": (OwnAttention, SIGNAL, "matmul"),
-    "sigmoid": (Sigmoid, FLAT, "sigmoid"),
+    "layer norm": (LayerNorm, FLAT, "norm: LayerNorm"),
     "softmax in the middle": (SoftmaxInside, FLAT, "softmax"),
     "data-dependent branch": (Branch, FLAT, "Branch"),
     "dict output": (DictOutput, FLAT, "DictOutput"),

@@ -579,7 +579,7 @@ def test_nothing_of_the_users_is_disturbed(job: str, unusual_process: None) -> N
 
 
 def test_nothing_is_disturbed_by_a_failure() -> None:
-    model = nn.Sequential(nn.Linear(6, 5), nn.Sigmoid())
+    model = nn.Sequential(nn.Linear(6, 5), nn.LayerNorm(5))
     own, around = fingerprint(model), process()
     with pytest.raises(sp.CaptureError):
         convert(model)

@@ -138,9 +138,9 @@ def test_operations_in_combination(name: str) -> None:
 def test_problems_behind_a_refused_operation_are_listed_too() -> None:
     model = nn.Sequential(
         nn.Conv2d(2, 4, 3, padding=1),
-        nn.Sigmoid(),
+        nn.InstanceNorm2d(4),
         nn.AvgPool2d(3, 2, 1, count_include_pad=False),
-        nn.Hardtanh(),
+        nn.Softshrink(),
         nn.AdaptiveAvgPool2d(3),
     )
     with pytest.raises(sp.CaptureError) as caught:

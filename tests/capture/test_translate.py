@@ -49,6 +49,25 @@ FUNCTIONS = {
     "relu6": F.relu6,
     "hardtanh": lambda x: F.hardtanh(x, 0, 2),
     "clamp": lambda x: x.clamp(0, 1.5),
+    "clamp below zero": lambda x: x.clamp(-1, 1),
+    "clamp above zero": lambda x: torch.clip(x, 0.25, 1),
+    "hardtanh of both signs": F.hardtanh,
+    "sigmoid": torch.sigmoid,
+    "tanh": lambda x: x.tanh() + torch.tanh(x),
+    "hardsigmoid": F.hardsigmoid,
+    "log sigmoid": F.logsigmoid,
+    "silu in place": lambda x: F.silu(x.clone(), inplace=True),
+    "gelu": F.gelu,
+    "gelu by tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "hardswish": F.hardswish,
+    "mish": F.mish,
+    "softplus": lambda x: F.softplus(x, 2),
+    "elu": lambda x: F.elu(x, 0.5),
+    "selu": F.selu,
+    "celu": lambda x: F.celu(x, 2.0),
+    "leaky relu": lambda x: F.leaky_relu(x, 0.3),
+    "leaky relu in place": lambda x: F.leaky_relu_(x.clone()),
+    "tanhshrink": F.tanhshrink,
     "clamp without ceiling": lambda x: x.clamp(min=0),
     "clamp_min": lambda x: torch.clamp_min(x, 0),
     "clip": lambda x: torch.clip(x, 0, 3),
@@ -154,16 +173,16 @@ def test_an_unsupported_model_is_refused_by_name_and_line(name: str) -> None:
 
 
 def test_all_unsupported_operations_are_listed_at_once() -> None:
-    model = nn.Sequential(nn.Linear(8, 8), nn.Sigmoid(), nn.Linear(8, 8), nn.Softmax(1), nn.Linear(8, 4), nn.GELU())
+    model = nn.Sequential(nn.Linear(8, 8), nn.LayerNorm(8), nn.Linear(8, 8), nn.Softmax(1), nn.Linear(8, 4), nn.PReLU())
     with pytest.raises(CaptureError) as caught:
         capture(FloatModel(model), torch.randn(2, 8))
-    assert [problem.where for problem in caught.value.problems] == ["1: Sigmoid", "3: softmax", "5: GELU"]
+    assert [problem.where for problem in caught.value.problems] == ["1: LayerNorm", "3: softmax", "5: PReLU"]
 
 
 REFUSED_FUNCTIONS = {
     "product of activations": (lambda x: x * x, "activations by activations"),
     "division by activations": (lambda x: 1 / x, "divides by activations"),
-    "square": (lambda x: x**2, "curved"),
+    "square": (lambda x: x**2, "no staircase"),
     "dropout that is always on": (lambda x: F.dropout(x, 0.5), "random"),
     "noise": (lambda x: x + torch.randn(8), "random"),
     "noise of the batch": (lambda x: x + torch.randn_like(x), "random"),
@@ -177,8 +196,10 @@ REFUSED_FUNCTIONS = {
     "bilinear": (lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"), "interpolates"),
     "reflection": (lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"), "zeros"),
     "constant padding": (lambda x: F.pad(x, (1, 1), value=1.0), "zeros"),
-    "clamp below zero": (lambda x: x.clamp(-1, 1), "clamps to"),
-    "leaky relu": (lambda x: F.leaky_relu(x), "curved"),
+    "clamp from below": (lambda x: x.clamp(min=-1), "clamps to"),
+    "clamp by activations": (lambda x: x.clamp(max=x.mean((2, 3), keepdim=True)), "no numbers"),
+    "leaky relu that falls": (lambda x: F.leaky_relu(x, -0.1), "does not rise everywhere"),
+    "softsign": (lambda x: F.softsign(x), "no staircase"),
     "argmax": (lambda x: x.argmax(1).float(), "chooses"),
     "integers": (lambda x: x.long().float(), "rounds"),
     "a constant": (lambda x: torch.zeros(x.shape), "does not reach"),

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as npst
 
 from spikeport import codes
 from spikeport.errors import ArchiveError
-from spikeport.graph import Add, Affine, Concat, Graph, Input, Node, Quantize, Relu, Softmax, build
+from spikeport.graph import Activation, Add, Affine, Concat, Graph, Input, Node, Quantize, Relu, Softmax, build
 from spikeport.model.archive import read_archive, write_archive
 from spikeport.model.codec import ARRAY, MAX_DEPTH, TYPES, decode, encode
 from spikeport.primitives import (
@@ -131,6 +131,7 @@ ONE_OF_EACH = (
     SumPool((2, 2), (2, 2), ((0, 0), (0, 0))),
     Transpose((1, 0)),
     Upsample((1, 2)),
+    Activation("elu", (1.0, 1.0, 1.0)),
     Add(),
     Affine(np.array([2.0]), None),
     Concat(0),

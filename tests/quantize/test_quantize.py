@@ -140,13 +140,13 @@ def test_the_mean_error_of_each_channel_goes_into_its_bias() -> None:
 def test_a_correction_is_made_only_where_the_membrane_still_fits() -> None:
     layer = CountLayer("a", (2,), np.array([10, 10]), np.zeros(2, np.int64), np.array([5, 5]), 0, 3, np.ones(2))
     total = Interval(np.array([-20, -20]), np.array([80, 80]))
-    assert needed(layer, total).tolist() == [86, 86]  # 80 and the offset above; -20 - 30 below
+    assert needed(layer, total, 24).tolist() == [86, 86]  # 80 and the offset above; -20 - 30 below
     assert with_correction(layer, np.array([42, 0]), total, 8).bias.tolist() == [42, 0]  # 127: the last that fits
     assert with_correction(layer, np.array([43, 7]), total, 8).bias.tolist() == [0, 7]  # each channel for itself
     assert with_correction(layer, np.array([43, 0]), total, 9).bias.tolist() == [43, 0]
     assert with_correction(layer, np.array([-78, 0]), total, 8).bias.tolist() == [-78, 0]  # -128: the last that fits
     assert with_correction(layer, np.array([7, -79]), total, 8).bias.tolist() == [7, -79]  # no deeper than silence
-    assert settled(replace(layer, bias=np.array([7, -79])), total).bias.tolist() == [7, -76]
+    assert settled(replace(layer, bias=np.array([7, -79])), total, 24).bias.tolist() == [7, -76]
     assert layer.bias.tolist() == [0, 0]
 
 
@@ -166,7 +166,7 @@ def test_a_bias_beyond_silence_or_saturation_is_cut_to_what_makes_a_difference()
             "a", (5,), np.full(5, 10), np.array([-(10**9), 10**9, -70, 200, 3]), np.full(5, 5), low, 3, np.ones(1)
         )
         total = Interval(np.full(5, -100), np.full(5, 100))
-        cut = replace(layer, bias=effective_bias(layer, total))
+        cut = replace(layer, bias=effective_bias(layer, total, 24))
         assert np.abs(cut.bias).max() < 300
         assert cut.bias[4] == 3
         arriving = np.concatenate([[np.full(5, -100), np.full(5, 100)], rng.integers(-100, 101, size=(500, 5))])

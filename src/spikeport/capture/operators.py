@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spikeport.capture.translation import Call, Handler, Traced, Translation, Unsupported, array
-from spikeport.graph import Add, Affine, Concat, Relu, Softmax, window_shape
+from spikeport.graph import Activation, Add, Affine, Concat, Relu, Softmax, window_shape
 from spikeport.primitives import Conv, Dense, MaxPool, Pad, Pairs, Reshape, Shape, Slice, SumPool, Transpose, Upsample
 
 HANDLERS: dict[str, Handler] = {}
@@ -142,10 +142,13 @@ def _clamp(t: Translation, call: Call) -> Traced:
     low = call.get("min_val", call.get("min"))
     high = call.get("max_val", call.get("max"))
     if any(isinstance(bound, Traced | Tensor) for bound in (low, high)):
-        raise Unsupported("clamps between values that are no numbers", "use clamp(0, c) with a number c")
-    if low is None or float(low) != 0.0 or (high is not None and not float(high) > 0):
-        raise Unsupported(f"clamps to [{low}, {high}]", "a neuron sends at least 0: use clamp(0, c) with a positive c")
-    return t.add(call, Relu(None if high is None or np.isinf(float(high)) else float(high)), call.traced("self"))
+        raise Unsupported("clamps between values that are no numbers", "use clamp with numbers")
+    bottom, top = -np.inf if low is None else float(low), np.inf if high is None else float(high)
+    if bottom == 0 and top > 0:
+        return t.add(call, Relu(None if np.isinf(top) else top), call.traced("self"))
+    if not -np.inf < bottom < top < np.inf:
+        raise Unsupported(f"clamps to [{low}, {high}]", "use clamp(0, c), or clamp(a, b) with two numbers a < b")
+    return t.add(call, Activation("clamp", (bottom, top)), call.traced("self"))
 
 
 @handles("threshold")

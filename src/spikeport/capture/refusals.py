@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_RELU = "train with ReLU, ReLU6 or clamp(0, c) instead"
-_CURVED = ("is a curved activation, which no integrate-and-fire neuron computes exactly", _RELU)
+_CURVED = (
+    "is a function that has no staircase here",
+    "train with one that has: ReLU, LeakyReLU, ELU, SiLU, GELU, Hardswish, Mish, Softplus, Sigmoid or Tanh",
+)
 _RECURRENT = ("is recurrent: one sample would take many passes", "train a feed-forward network, or a 1-d CNN over time")
 _ATTENTION = (
     "multiplies activations with each other; synapses have constant weights",
@@ -28,22 +30,14 @@ MODULES: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("LayerNorm", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "LocalResponseNorm", "RMSNorm"), _BATCH
     ),
-    **dict.fromkeys(
-        ("ELU", "CELU", "SELU", "GELU", "SiLU", "Mish", "Hardswish", "Hardsigmoid", "Softplus", "Softsign"), _CURVED
-    ),
-    **dict.fromkeys(("Sigmoid", "Tanh", "LeakyReLU", "PReLU", "RReLU", "GLU", "LogSigmoid", "Tanhshrink"), _CURVED),
+    **dict.fromkeys(("GLU", "Hardshrink", "PReLU", "RReLU", "Softshrink", "Softsign"), _CURVED),
     "Embedding": ("looks indices up", "convert the part of the model after the embedding"),
 }
 """Modules of `torch.nn` that are refused as a whole, rather than by each operator in them."""
 
 OPERATORS: Mapping[str, tuple[str, str]] = {
-    **dict.fromkeys(
-        ("sigmoid", "tanh", "gelu", "silu", "elu", "celu", "selu", "mish", "hardswish", "hardsigmoid", "softplus"),
-        _CURVED,
-    ),
-    **dict.fromkeys(
-        ("leaky_relu", "prelu", "_prelu_kernel", "rrelu", "exp", "log", "sqrt", "rsqrt", "sin", "cos", "erf"), _CURVED
-    ),
+    **dict.fromkeys(("prelu", "_prelu_kernel", "rrelu", "softshrink", "hardshrink", "glu"), _CURVED),
+    **dict.fromkeys(("exp", "log", "sqrt", "rsqrt", "sin", "cos", "erf"), _CURVED),
     **dict.fromkeys(("pow", "square", "abs"), _CURVED),
     **dict.fromkeys(
         ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), _RECURRENT
@@ -64,7 +58,7 @@ OPERATORS: Mapping[str, tuple[str, str]] = {
 }
 
 SUPPORTED = (
-    "spikeport converts Linear, Conv1d/2d, BatchNorm1d/2d, ReLU, ReLU6, clamp(0, c), max and average pooling, mean, views, "
+    "spikeport converts Linear, Conv1d/2d, BatchNorm1d/2d, ReLU and its curved relatives, Sigmoid, Tanh, clamp, max and average pooling, mean, views, "
     "slices, zero padding, sums, concatenation, constants and nearest upsampling"
 )
 

@@ -11,9 +11,9 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
+from spikeport.capture.curves import HANDLERS
 from spikeport.capture.export import export
 from spikeport.capture.float_model import FloatModel
-from spikeport.capture.operators import HANDLERS
 from spikeport.capture.refusals import MODULES, refusal
 from spikeport.capture.source import Origin, origin
 from spikeport.capture.translation import Call, Traced, Translation, Unknown, Unsupported

@@ -14,13 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.errors import OptionError, Problem
-from spikeport.graph import output_shape
-from spikeport.primitives import Connection, Conv, Dense, OneToOne, Shape, Synapse
-from spikeport.quantize import IntegerNetwork, Layer, MaxLayer, NeuronLayer, StaircaseLayer, source_shape
+from spikeport.primitives import Connection
+from spikeport.quantize import IntegerNetwork, Layer, MaxLayer, NeuronLayer, StaircaseLayer, negated, source_shape
 
 NEGATIVE = " (negative)"
 """Suffix of the population that carries the negative part of a layer."""
@@ -54,7 +52,7 @@ def split_signs(network: IntegerNetwork, code: str) -> IntegerNetwork:
             positive, negative = _halves(layer)
             layers += [positive, negative]
             connections += incoming
-            connections += [replace(_negated(network, c, signed), target=negative.name) for c in incoming]
+            connections += [replace(_opposite(network, c), target=negative.name) for c in incoming]
         else:
             layers.append(layer)
             connections += incoming
@@ -82,22 +80,9 @@ def of_layer(by_population: Mapping[str, NDArray[Any]], layer: str, *, sign: int
 def _from_both(network: IntegerNetwork, connection: Connection, signed: set[str]) -> Iterator[Connection]:
     yield connection
     if connection.source in signed:
-        yield replace(_negated(network, connection, signed), source=connection.source + NEGATIVE)
+        yield replace(_opposite(network, connection), source=connection.source + NEGATIVE)
 
 
-def _negated(network: IntegerNetwork, connection: Connection, signed: set[str]) -> Connection:
+def _opposite(network: IntegerNetwork, connection: Connection) -> Connection:
     """A connection that delivers the opposite."""
-    chain = list(connection.synapses)
-    for index, synapse in enumerate(chain):
-        if isinstance(synapse, Dense | Conv | OneToOne):
-            chain[index] = replace(synapse, weight=-synapse.weight)
-            return replace(connection, synapses=tuple(chain))
-    shape = _shape_after(source_shape(network, connection.source.removesuffix(NEGATIVE)), connection.synapses)
-    minus = OneToOne(-np.ones((1,) * len(shape), dtype=np.int64))
-    return replace(connection, synapses=(*chain, minus))
-
-
-def _shape_after(shape: Shape, chain: tuple[Synapse, ...]) -> Shape:
-    for synapse in chain:
-        shape = output_shape(synapse, [shape])
-    return shape
+    return negated(connection, source_shape(network, connection.source.removesuffix(NEGATIVE)))

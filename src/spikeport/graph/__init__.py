@@ -1,5 +1,6 @@
 """The float network before conversion: `Graph`, its operations and their meaning in numpy."""
 
+from spikeport.graph.activations import Activation, Curve
 from spikeport.graph.graph import Graph, Node, build, evaluate, parameters
 from spikeport.graph.ops import (
     Add,
@@ -29,9 +30,11 @@ from spikeport.graph.shapes import output_shape, window_shape
 from spikeport.graph.text import to_text
 
 __all__ = [
+    "Activation",
     "Add",
     "Affine",
     "Concat",
+    "Curve",
     "Graph",
     "Input",
     "Node",

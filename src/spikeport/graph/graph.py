@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.errors import GraphError, Problem
+from spikeport.graph.activations import Activation
 from spikeport.graph.ops import Affine, Input, NumpyOperations, Op, Operations, Relu, Softmax
 from spikeport.graph.shapes import output_shape
 from spikeport.primitives import Conv, Dense, OneToOne, Shape
@@ -156,6 +157,9 @@ def _problems(graph: Graph) -> Iterator[Problem]:
                 )
         if isinstance(node.op, Relu) and node.op.ceiling is not None and not 0 < node.op.ceiling < np.inf:
             yield Problem(where, f"its ceiling {node.op.ceiling} is not a positive number")
+        why = node.op.problem() if isinstance(node.op, Activation) else None
+        if why is not None:
+            yield Problem(where, why)
         if isinstance(node.op, Softmax) and node.name != graph.output:
             yield Problem(where, "softmax runs on the host, after the read-out only")
         seen[node.name] = node.shape

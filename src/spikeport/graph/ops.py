@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from spikeport.graph.activations import Activation
 from spikeport.primitives import (
     Conv,
     Dense,
@@ -83,7 +84,7 @@ class Softmax:
     log: bool = False
 
 
-Op = Input | Affine | Relu | Quantize | MaxPool | Add | Concat | Softmax | Synapse
+Op = Input | Affine | Relu | Activation | Quantize | MaxPool | Add | Concat | Softmax | Synapse
 
 
 class Operations(Protocol):
@@ -127,6 +128,8 @@ def apply(op: Op, inputs: Sequence[NDArray[Any]]) -> NDArray[Any]:
             return y if shift is None else y + shift.astype(x.dtype)
         case Relu(ceiling):
             return np.maximum(x, 0) if ceiling is None else np.clip(x, 0, ceiling)
+        case Activation():
+            return op(x)
         case Add():
             total = inputs[0]
             for other in inputs[1:]:

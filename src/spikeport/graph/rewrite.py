@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.graph.activations import Activation
 from spikeport.graph.graph import Graph, Node, build
 from spikeport.graph.ops import Add, Affine, Concat, Input, Quantize, Relu, Softmax, apply
 from spikeport.primitives import Conv, Dense, MaxPool, Pad, Reshape, Routing, Shape, Slice, SumPool, Transpose, Upsample
@@ -98,20 +99,32 @@ def fold_scales(graph: Graph) -> Graph:
 
 
 def neurons_first(graph: Graph) -> Graph:
-    """A rectifier moves before the routing and the maximum that it follows; both commute with it."""
+    """A neuron moves before the routing and the maximum that it follows, where they commute with its function.
+
+    Routing does, unless it pads with a zero that the function would change; a maximum does if the function rises.
+    """
     users = graph.consumers()
     for node in graph.nodes:
-        if not isinstance(node.op, Relu):
+        if not isinstance(node.op, Relu | Activation):
             continue
         below = graph[node.inputs[0]]
         if len(users[below.name]) != 1 or below.name == graph.output:
             continue
-        if isinstance(below.op, Routing | MaxPool):
+        rises = isinstance(node.op, Relu) or node.op.turn is None
+        silent = isinstance(node.op, Relu) or node.op.starts_at_zero
+        if (isinstance(below.op, Routing) and (silent or not isinstance(below.op, Pad))) or (
+            isinstance(below.op, MaxPool) and rises
+        ):
             above = graph[below.inputs[0]]
             moved = Node(node.name, node.op, below.inputs, above.shape, node.source)
             return _swap(graph, node, below, moved)
         pool = graph[below.inputs[0]] if below.inputs else below
-        if not isinstance(below.op, Affine) or not isinstance(pool.op, MaxPool) or not _rises(below.op, below.shape):
+        if (
+            not rises
+            or not isinstance(below.op, Affine)
+            or not isinstance(pool.op, MaxPool)
+            or not _rises(below.op, below.shape)
+        ):
             continue
         if len(users[pool.name]) != 1 or pool.name == graph.output:
             continue
@@ -260,7 +273,7 @@ def _nearest_scales(graph: Graph, name: str) -> Iterator[str]:
 
 def is_spiking(op: object) -> bool:
     """Whether a node's value is counts: an input or a neuron."""
-    return isinstance(op, Input | Relu | Quantize | MaxPool)
+    return isinstance(op, Input | Relu | Activation | Quantize | MaxPool)
 
 
 def is_current(graph: Graph, name: str) -> bool:
@@ -282,6 +295,9 @@ def nonnegative(graph: Graph) -> set[str]:
         match node.op:
             case Relu():
                 names.add(node.name)
+            case Activation():
+                if node.op.is_never_negative:
+                    names.add(node.name)
             case Affine(scale, shift):
                 if node.inputs[0] in names and all(a is None or a.min() >= 0 for a in (scale, shift)):
                     names.add(node.name)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import assert_never
 
+from spikeport.graph.activations import Activation
 from spikeport.graph.ops import Add, Affine, Concat, Input, Op, Quantize, Relu, Softmax
 from spikeport.primitives import (
     Conv,
@@ -59,7 +60,7 @@ def output_shape(op: Op, shapes: Sequence[Shape]) -> Shape:
             if _broadcast(x, weight.shape) != x:
                 raise ValueError(f"weight of shape {weight.shape} for values of shape {x}")
             return x
-        case Relu() | Quantize():
+        case Relu() | Activation() | Quantize():
             return x
         case Softmax(axis):
             if not 0 <= axis < len(x):

@@ -50,6 +50,7 @@ TYPES: Mapping[str, type[Any]] = {
         primitives.SumPool,
         primitives.Transpose,
         primitives.Upsample,
+        graph.Activation,
         graph.Add,
         graph.Affine,
         graph.Concat,

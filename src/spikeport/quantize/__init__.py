@@ -16,6 +16,7 @@ from spikeport.quantize.integer import (
 )
 from spikeport.quantize.quantize import QuantizeOptions, prepared, quantize
 from spikeport.quantize.size import source_shape, synapse_count, synapses_into, total_synapses
+from spikeport.quantize.staircases import negated
 
 __all__ = [
     "CountLayer",
@@ -33,6 +34,7 @@ __all__ = [
     "evaluate",
     "input_problems",
     "membrane",
+    "negated",
     "partial_sums",
     "prepared",
     "quantize",

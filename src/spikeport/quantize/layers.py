@@ -13,7 +13,7 @@ from spikeport.errors import Problem, QuantizeError
 from spikeport.graph import per_channel
 from spikeport.primitives import Connection, Conv, Dense, OneToOne, Shape
 from spikeport.quantize.bounds import Interval, combine, membrane, reach, with_constant
-from spikeport.quantize.integer import CountLayer, Readout
+from spikeport.quantize.integer import CountLayer, NeuronLayer, Readout, StaircaseLayer
 from spikeport.quantize.paths import Path, carried_scale, channel_source, compact, synapses
 
 Floats = NDArray[np.floating]
@@ -106,7 +106,7 @@ def count_layer(
     weighted = [t for t in terms if not t.is_identity]
     largest = np.zeros(shape[0])
     for t in weighted or terms:
-        largest = np.maximum(largest, _largest_per_channel(t, shape))
+        largest = np.maximum(largest, largest_per_channel(t, shape))
     limit = widest if weighted else widest * 2**IDENTITY_BITS
     # with a finer scale the threshold would be 0: such a channel is nearly silent, and is rounded more coarsely
     finest = largest / limit * (1 + 1e-9)
@@ -121,18 +121,24 @@ def count_layer(
             raise QuantizeError(_too_small(name, threshold, wished))
         layer, connections = _rounded(name, shape, terms, constant, scale, threshold, low, high)
         total = combine([reach(c.synapses, sources[c.source]) for c in connections])
-        excess = needed(layer, total).reshape(shape[0], -1).max(axis=1) / room
+        excess = needed(layer, total, state_bits).reshape(shape[0], -1).max(axis=1) / room
         if excess.max() <= 1:
             return layer, connections
         threshold = np.where(excess > 1, np.minimum(threshold - 1, threshold / excess * 0.999), threshold)
 
 
-def needed(layer: CountLayer | Readout, total: Interval) -> NDArray[np.int64]:
-    """Largest `-v` or `v + 1` that each membrane can reach under its effective bias; up to 2**(bits - 1) it fits."""
+def needed(layer: NeuronLayer | Readout, total: Interval, state_bits: int) -> NDArray[np.int64]:
+    """Largest `-v` or `v + 1` that each membrane can reach under its effective bias; up to 2**(bits - 1) it fits.
+
+    On a staircase `v + 2`: one value above all sums is left for steps that nothing climbs.
+    """
     if isinstance(layer, Readout):
         sums = with_constant(total, layer.bias)
         return np.maximum(-sums.low, sums.high + 1)
-    sums = with_constant(total, effective_bias(layer, total), layer.offset)
+    if isinstance(layer, StaircaseLayer):
+        sums = with_constant(total, effective_bias(layer, total, state_bits))
+        return np.maximum(-sums.low, sums.high + 2)
+    sums = with_constant(total, effective_bias(layer, total, state_bits), layer.offset)
     held = membrane(layer, sums)
     return np.maximum(np.maximum(-held.low, held.high + 1), np.maximum(-sums.low, sums.high + 1))
 
@@ -140,7 +146,7 @@ def needed(layer: CountLayer | Readout, total: Interval) -> NDArray[np.int64]:
 def with_correction(layer: Any, shift: NDArray[np.int64], total: Interval, state_bits: int) -> Any:
     """The layer with its bias shifted where the membranes still fit; elsewhere unchanged."""
     corrected = replace(layer, bias=layer.bias + shift)
-    good = needed(corrected, total) <= 2 ** (state_bits - 1)
+    good = needed(corrected, total, state_bits) <= 2 ** (state_bits - 1)
     if good.all():
         return corrected
     kept = _over_like(good, corrected.bias)
@@ -154,13 +160,18 @@ def _over_like(good: NDArray[np.bool_], like: NDArray[Any]) -> NDArray[np.bool_]
     return np.asarray(good.all(axis=shared, keepdims=True)).reshape(like.shape)
 
 
-def effective_bias(layer: CountLayer, total: Interval) -> NDArray[np.int64]:
+def effective_bias(layer: NeuronLayer, total: Interval, state_bits: int) -> NDArray[np.int64]:
     """The bias without what makes no difference: far below silence it is silence, far above the last level saturation.
 
-    U <= th * (low + 1) - 1 gives the lowest count, U >= th * high the highest, whatever arrives.
+    U <= th * (low + 1) - 1 gives the lowest count, U >= th * high the highest, whatever arrives; on a staircase the first and the
+    last step inside a membrane of that width stand for these two.
     """
-    deepest = layer.threshold * (layer.low + 1) - 1 - layer.offset - total.high
-    highest = layer.threshold * layer.high - layer.offset - total.low
+    if isinstance(layer, StaircaseLayer):
+        first, last = _steps_inside(layer.steps, 2 ** (state_bits - 1))
+        deepest, highest = first - 1 - total.high, last - total.low
+    else:
+        deepest = layer.threshold * (layer.low + 1) - 1 - layer.offset - total.high
+        highest = layer.threshold * layer.high - layer.offset - total.low
     padded = (1,) * (len(layer.shape) - layer.bias.ndim) + layer.bias.shape
     shared = tuple(axis for axis, size in enumerate(padded) if size == 1)
     low = deepest.min(axis=shared, keepdims=True).reshape(layer.bias.shape)
@@ -168,14 +179,23 @@ def effective_bias(layer: CountLayer, total: Interval) -> NDArray[np.int64]:
     return np.clip(layer.bias, low, high)
 
 
-def settled(layer: CountLayer | Readout, total: Interval) -> CountLayer | Readout:
+def _steps_inside(steps: NDArray[np.int64], end: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first and the last step of each table that stand at neither end of the membrane's range; 0 where none does."""
+    inside = (steps > -end) & (steps < end - 1)
+    first = np.where(inside, steps, end).min(axis=0)
+    last = np.where(inside, steps, -end).max(axis=0)
+    none = ~inside.any(axis=0)
+    return np.where(none, 0, first), np.where(none, 0, last)
+
+
+def settled(layer: Any, total: Interval, state_bits: int) -> Any:
     """The layer as it is kept, when its weights and bias are final: with its effective bias."""
-    return layer if isinstance(layer, Readout) else replace(layer, bias=effective_bias(layer, total))
+    return layer if isinstance(layer, Readout) else replace(layer, bias=effective_bias(layer, total, state_bits))
 
 
-def fits(layer: CountLayer | Readout, total: Interval, state_bits: int) -> bool:
+def fits(layer: NeuronLayer | Readout, total: Interval, state_bits: int) -> bool:
     """Whether no membrane can leave its width."""
-    return bool(needed(layer, total).max() <= 2 ** (state_bits - 1))
+    return bool(needed(layer, total, state_bits).max() <= 2 ** (state_bits - 1))
 
 
 def readout_layer(
@@ -198,11 +218,11 @@ def readout_layer(
     scale = max(scale, coarse)
     while True:
         connections = tuple(
-            Connection(t.path.source, name, synapses(t.path, _integer_weight(t, t.weight / scale))) for t in terms
+            Connection(t.path.source, name, synapses(t.path, integer_weight(t, t.weight / scale))) for t in terms
         )
-        layer = Readout(name, shape, _rint(compact(constant / scale)), scale)
+        layer = Readout(name, shape, rint(compact(constant / scale)), scale)
         total = combine([reach(c.synapses, sources[c.source]) for c in connections])
-        excess = float(needed(layer, total).max()) / 2 ** (state_bits - 1)
+        excess = float(needed(layer, total, state_bits).max()) / 2 ** (state_bits - 1)
         if excess <= 1:
             return layer, connections
         if scale >= largest > coarse:
@@ -224,10 +244,10 @@ def _rounded(
     spread = (-1, *(1,) * (len(shape) - 1))
     factor = threshold / scale
     connections = tuple(
-        Connection(t.path.source, name, synapses(t.path, _integer_weight(t, scaled_weight(t, factor)))) for t in terms
+        Connection(t.path.source, name, synapses(t.path, integer_weight(t, scaled_weight(t, factor)))) for t in terms
     )
-    whole = _rint(threshold).reshape(spread)
-    bias = _rint(compact(constant * factor.reshape(spread)))
+    whole = rint(threshold).reshape(spread)
+    bias = rint(compact(constant * factor.reshape(spread)))
     layer = CountLayer(name, shape, whole, bias, whole // 2, low, high, scale.reshape(spread).astype(np.float64))
     return layer, connections
 
@@ -244,15 +264,15 @@ def scaled_weight(t: Term, factor: Floats) -> Floats:
     return t.weight * rows.reshape(-1, *(1,) * (t.weight.ndim - 1))
 
 
-def _integer_weight(t: Term, scaled: Floats) -> Dense | Conv | OneToOne:
+def integer_weight(t: Term, scaled: Floats) -> Dense | Conv | OneToOne:
     match t.path.weight:
         case None:
-            return OneToOne(_rint(compact(scaled)))
+            return OneToOne(rint(compact(scaled)))
         case weight:
-            return replace(weight, weight=_rint(scaled))
+            return replace(weight, weight=rint(scaled))
 
 
-def _largest_per_channel(t: Term, shape: Shape) -> Floats:
+def largest_per_channel(t: Term, shape: Shape) -> Floats:
     """Largest absolute real weight into each channel of the layer."""
     if t.channel is None:
         return np.abs(np.broadcast_to(t.weight, shape)).reshape(shape[0], -1).max(axis=1)
@@ -260,7 +280,7 @@ def _largest_per_channel(t: Term, shape: Shape) -> Floats:
     return np.where(t.channel >= 0, rows[t.channel], 0.0)
 
 
-def _rint(array: Floats) -> NDArray[np.int64]:
+def rint(array: Floats) -> NDArray[np.int64]:
     return np.rint(np.clip(array, -BEYOND, BEYOND)).astype(np.int64)
 
 

@@ -5,6 +5,8 @@
     b_c  = round(bias_c th_c / s_out,c),  h_c = floor(th_c / 2)
     m_ck = round(s_skip,k th_c / s_out,c)                    identity connections
 
+Curved activations have tables of thresholds instead: `spikeport.quantize.staircases`.
+
 Each layer sees the counts that the layers before it really send; the mean error that remains goes into its bias.
 
 Cross-layer equalization (Nagel et al., ICCV 2019) divides the weights into a channel by a factor and multiplies the weights out
@@ -14,7 +16,8 @@ of it by the same. Here that changes nothing: s_out,c of that channel shrinks by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +26,7 @@ from numpy.typing import NDArray
 
 from spikeport.errors import OptionError, Problem, ProofError, QuantizeError
 from spikeport.graph import (
+    Activation,
     Affine,
     Graph,
     Input,
@@ -40,7 +44,7 @@ from spikeport.graph import (
 from spikeport.primitives import Approximation, Connection, InputKind, MaxPool
 from spikeport.progress import track
 from spikeport.quantize.bounds import Interval, combine, counts, reach
-from spikeport.quantize.integer import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout, encode_input, respond
+from spikeport.quantize.integer import IntegerNetwork, Layer, MaxLayer, NeuronLayer, Readout, encode_input, respond
 from spikeport.quantize.layers import (
     BEYOND,
     Term,
@@ -64,6 +68,7 @@ from spikeport.quantize.paths import (
 )
 from spikeport.quantize.rounding import MAX_COLUMNS, refine
 from spikeport.quantize.scales import best_scales
+from spikeport.quantize.staircases import Curved, curved_layer, curved_scales, read_both, trimmed
 
 Floats = NDArray[np.floating]
 CHUNK = 32
@@ -163,10 +168,11 @@ def quantize(
     for node in track(calibration.graph.nodes, "quantize", enabled=progress):
         calibration.visit(node)
     calibration.read_out()
+    layers, connections = read_both(calibration.layers, calibration.connections, calibration.pairs)
     return IntegerNetwork(
         input=calibration.encoder,
-        layers=tuple(calibration.layers),
-        connections=tuple(calibration.connections),
+        layers=layers,
+        connections=connections,
         weight_bits=options.weight_bits,
         state_bits=options.state_bits,
         host_tail=tail,
@@ -205,6 +211,8 @@ class _Calibration:
         self.layers: list[Layer] = []
         self.connections: list[Connection] = []
         self.ledger: list[Approximation] = []
+        self.pairs: dict[str, Curved] = {}
+        """Nodes that are the difference of two layers."""
         self._check_names()
 
     def _sources_of_one_scale(self) -> set[str]:
@@ -252,6 +260,8 @@ class _Calibration:
             self.seen[node.name] = self._apply(node, self.seen)
         elif isinstance(node.op, MaxPool):
             self._max_layer(node)
+        elif isinstance(node.op, Activation):
+            self._curved_layer(node, node.op)
         else:
             self._count_layer(node)
         for name in node.inputs:
@@ -278,12 +288,9 @@ class _Calibration:
         options, before = self.options, node.inputs[0]
         high = options.levels_of(node.name)
         low = 0 if isinstance(node.op, Relu) else -high
-        try:
+        with _named(node):
             terms = self._terms(self.paths[node.name], node.shape)
-            target, seen = channel_samples(
-                [self.operations.store(v) for v in self.model[node.name]],
-                [self.operations.store(v) for v in self.seen[before]],
-            )
+            target, seen = self._samples(node)
             scale = best_scales(target, seen, low=low, high=high, together=node.name in self.together)
             layer, connections = count_layer(
                 node.name,
@@ -298,10 +305,6 @@ class _Calibration:
                 sources=self.intervals,
                 together=node.name in self.together,
             )
-        except QuantizeError as error:
-            place = f"{node.name} ({node.source})" if node.source else node.name
-            named = [p if p.where == node.name else replace(p, where=f"{place}: {p.where}") for p in error.problems]
-            raise QuantizeError(named) from error
         unit = layer.scale / layer.threshold
         factor = np.broadcast_to((1 / unit).reshape(-1), layer.shape[:1])
         connections = self._refined(layer, connections, terms, factor)
@@ -310,7 +313,50 @@ class _Calibration:
         self._remember(node.name, layer, target, scale)
         self._add(layer, connections, [respond(layer, total) for total in totals])
 
-    def _remember(self, name: str, layer: CountLayer, target: Floats, wished: Floats) -> None:
+    def _curved_layer(self, node: Node, activation: Activation) -> None:
+        options, before = self.options, node.inputs[0]
+        levels, together = options.levels_of(node.name), node.name in self.together
+        with _named(node):
+            terms = self._terms(self.paths[node.name], node.shape)
+            target, seen = self._samples(node)
+            scale, depth = curved_scales(activation, target, seen, levels=levels, together=together)
+            curved, connections, factor = curved_layer(
+                node.name,
+                node.shape,
+                terms,
+                self.constants[before],
+                scale,
+                activation,
+                levels=levels,
+                depth=depth,
+                weight_bits=options.weight_bits,
+                state_bits=options.state_bits,
+                sources=self.intervals,
+            )
+        unit = 1 / factor.reshape(-1, *(1,) * (len(node.shape) - 1))
+        connections = self._refined(curved.layer, connections, terms, factor)
+        self._remember_weights(node.name, connections, terms, factor)
+        layer, totals = self._corrected(curved.layer, connections, self.model[before], unit)
+        total = combine([reach(c.synapses, self.intervals[c.source]) for c in connections])
+        curved = trimmed(replace(curved, layer=layer), total)
+        rising, *falling = curved.parts
+        self._remember(node.name, rising, target, scale)
+        counted = [respond(rising, t) - sum(respond(part, t) for part in falling) for t in totals]
+        self._add(rising, connections, counted)
+        self.intervals[node.name] = curved.interval
+        for part in falling:
+            self.layers.append(part)
+            self.connections += [replace(c, target=part.name) for c in connections]
+            self.pairs[node.name] = curved
+
+    def _samples(self, node: Node) -> tuple[Floats, Floats]:
+        """What a neuron's channels send in the model, and the sums that they will see."""
+        return channel_samples(
+            [self.operations.store(v) for v in self.model[node.name]],
+            [self.operations.store(v) for v in self.seen[node.inputs[0]]],
+        )
+
+    def _remember(self, name: str, layer: NeuronLayer, target: Floats, wished: Floats) -> None:
         """Ledger entries of a layer whose scale is not what the data asked for."""
         top = float((layer.scale * layer.high).max())
         what = f"activations rounded to {layer.high - layer.low + 1} levels, clipped above {top:.3g} at most"
@@ -326,7 +372,7 @@ class _Calibration:
 
     def _refined(
         self,
-        layer: CountLayer | Readout,
+        layer: NeuronLayer | Readout,
         connections: tuple[Connection, ...],
         terms: tuple[Term, ...],
         factor: Floats,
@@ -438,10 +484,10 @@ class _Calibration:
         shift = np.rint(np.clip(mean / unit, -BEYOND, BEYOND)).astype(np.int64)
         total = combine([reach(c.synapses, self.intervals[c.source]) for c in connections])
         corrected = with_correction(layer, shift, total, self.options.state_bits)
-        return settled(corrected, total), totals
+        return settled(corrected, total, self.options.state_bits), totals
 
     def _add(
-        self, layer: CountLayer | MaxLayer, connections: tuple[Connection, ...], values: list[NDArray[np.int64]]
+        self, layer: NeuronLayer | MaxLayer, connections: tuple[Connection, ...], values: list[NDArray[np.int64]]
     ) -> None:
         self.layers.append(layer)
         self.connections += connections
@@ -450,6 +496,17 @@ class _Calibration:
         self.seen[layer.name] = [self.operations.load((v * layer.scale).astype(np.float32)) for v in values]
         total = combine([reach(c.synapses, self.intervals[c.source]) for c in connections])
         self.intervals[layer.name] = counts(layer, total)
+
+
+@contextmanager
+def _named(node: Node) -> Iterator[None]:
+    """Gives the problems of a layer its name and place."""
+    try:
+        yield
+    except QuantizeError as error:
+        place = f"{node.name} ({node.source})" if node.source else node.name
+        named = [p if p.where == node.name else replace(p, where=f"{place}: {p.where}") for p in error.problems]
+        raise QuantizeError(named) from error
 
 
 def _is_layer(node: Node) -> bool:

@@ -6,7 +6,8 @@ for GPUs may choose Winograd or FFT, which compute with fractions and turn exact
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, assert_never
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spikeport.graph import Add, Affine, Concat, Input, Op, Quantize, Relu, Softmax
+from spikeport.graph import Activation, Add, Affine, Concat, Curve, Input, Op, Quantize, Relu, Softmax
 from spikeport.primitives import (
     Conv,
     Dense,
@@ -74,6 +75,8 @@ class TorchOperations:
                 return y if shift is None else y + self.constant(shift)
             case Relu(ceiling):
                 return x.clamp(0, ceiling)
+            case Activation(curve, parameters):
+                return ACTIVATIONS[curve](x, *parameters)
             case Add():
                 total = inputs[0]
                 for other in inputs[1:]:
@@ -147,6 +150,23 @@ def _window_products(op: Conv, weight: Tensor, x: Tensor, padding: list[int]) ->
         columns = F.unfold(part, kernel, op.dilation, (padding[0], padding[1]), op.stride)
         torch.matmul(matrix, columns.reshape(len(part), op.groups, matrix.shape[2], -1), out=out)
     return y.reshape(len(x), len(weight), *space)
+
+
+ACTIVATIONS: Mapping[Curve, Callable[..., Tensor]] = {
+    "clamp": torch.clamp,
+    "elu": torch.ops.aten.elu,
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+    "hardsigmoid": F.hardsigmoid,
+    "hardswish": F.hardswish,
+    "leaky_relu": F.leaky_relu,
+    "log_sigmoid": F.logsigmoid,
+    "mish": F.mish,
+    "sigmoid": torch.sigmoid,
+    "silu": F.silu,
+    "softplus": F.softplus,
+    "tanh": torch.tanh,
+}
 
 
 def _pad_space(x: Tensor, padding: Pairs, value: float) -> Tensor:
