@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from threading import Lock
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 from spikeport.native.loader import address, check, library, plain
 
-LANES = 32
+LANES = 16
 """Channels are padded to multiples of this."""
 MAX_CHUNK = 64
 """Most steps of one call."""
@@ -112,6 +114,10 @@ class _Outputs(ctypes.Structure):
     ]
 
 
+class _Memory:
+    """What the library holds for a plan; it is freed when the plan and all its runs are gone."""
+
+
 class Plan:
     """A network laid out for stepping. Layers come in order, sources first or where they are."""
 
@@ -121,9 +127,23 @@ class Plan:
         """Type of potentials and weights."""
         self.sources: dict[int, tuple[int, int]] = {}
         self.sizes: dict[int, tuple[int, int]] = {}
+        self._lock = Lock()
+        self._kept: tuple[Any, Run] | None = None
         self.handle = ctypes.c_void_p()
         check(library().sp_plan_new(layers, presentation, int(wide), ctypes.byref(self.handle)))
-        weakref.finalize(self, library().sp_plan_free, self.handle)
+        self.memory = _Memory()
+        weakref.finalize(self.memory, library().sp_plan_free, self.handle)
+
+    @contextmanager
+    def run(self, **options: Any) -> Iterator[Run]:
+        """A run with these options; the last one is kept, since its memory is worth as much as a small simulation."""
+        key = tuple(sorted(options.items()))
+        with self._lock:
+            kept, self._kept = self._kept, None
+        run = kept[1] if kept is not None and kept[0] == key else Run(self, **options)
+        yield run
+        with self._lock:  # not after an error: nobody knows what it left
+            self._kept = (key, run)
 
     def source(self, index: int, *, pixels: int, channels: int, host: bool) -> None:
         """Values that enter from outside: event bins, or (host) once for a whole presentation."""
@@ -213,7 +233,8 @@ class Run:
     """The state of a group of samples. It is used by one thread at a time."""
 
     def __init__(self, plan: Plan, *, samples: int, steps: int, threads: int, traced: bool) -> None:
-        self.plan, self.samples, self.steps = plan, samples, steps
+        self.samples, self.steps, self.layers, self.dtype = samples, steps, plan.layers, plan.dtype
+        self._sizes, self._memory = plan.sizes, plan.memory  # not the plan, which keeps its last run
         self.spikes = np.zeros((samples, plan.layers), dtype=np.int64)
         """Spikes so far, (sample, layer)."""
         self.charges = np.zeros_like(self.spikes)
@@ -227,8 +248,8 @@ class Run:
 
     def begin(self, samples: int, values: Mapping[int, NDArray[Any]]) -> None:
         """Restore the initial state; values of host sources by layer, (sample, *source)."""
-        kept = {index: plain(array, self.plan.dtype) for index, array in values.items()}
-        pointers = (ctypes.c_void_p * self.plan.layers)()
+        kept = {index: plain(array, self.dtype) for index, array in values.items()}
+        pointers = (ctypes.c_void_p * self.layers)()
         for index, array in kept.items():
             pointers[index] = address(array).value
         self.spikes[:] = 0
@@ -277,7 +298,7 @@ class Run:
 
     def counts(self, layer: int, samples: int) -> NDArray[np.int64]:
         """What the neurons of a layer have sent so far, (sample, channel, pixel)."""
-        pixels, channels = self.plan.sizes[layer]
+        pixels, channels = self._sizes[layer]
         found = np.empty((samples, channels, pixels), dtype=np.int64)
         check(library().sp_run_counts(self.handle, layer, samples, address(found)))
         return found
@@ -285,7 +306,7 @@ class Run:
     def _pointers(self, arrays: Mapping[int, NDArray[Any]] | None) -> Any:
         if not arrays:
             return self._nothing
-        pointers = (ctypes.c_void_p * self.plan.layers)()
+        pointers = (ctypes.c_void_p * self.layers)()
         for index, array in arrays.items():
             pointers[index] = address(array).value
         return pointers

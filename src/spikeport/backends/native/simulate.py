@@ -27,7 +27,7 @@ CHUNK_BYTES = 2**26
 """Memory of what crosses layers in a chunk, by which it is shortened."""
 GROUP_BYTES = 2**28
 """Memory of the state of a group of samples, at most."""
-GROUP_WORK = 2**25
+GROUP_WORK = 2**23
 """Neurons times steps of a group: some tens of milliseconds, so that an interruption loses little."""
 
 
@@ -61,11 +61,11 @@ def simulate(
     stepping = _Stepping(planned, source, record, limit, chunk)
     parts: list[_Part] = []
     try:
-        run = Run(planned.plan, samples=group, steps=chunk, threads=threads, traced=bool(record))
-        for first in range(0, source.batch, group):
-            parts.append(stepping.group(run, first, min(group, source.batch - first)))
-        if not parts:  # no samples: the clock runs all the same
-            parts.append(stepping.group(run, 0, 0))
+        with planned.plan.run(samples=group, steps=chunk, threads=threads, traced=bool(record)) as run:
+            for first in range(0, source.batch, group):
+                parts.append(stepping.group(run, first, min(group, source.batch - first)))
+            if not parts:  # no samples: the clock runs all the same
+                parts.append(stepping.group(run, 0, 0))
     except KeyboardInterrupt:
         done = sum(part.samples for part in parts)
         finished = _recording(planned, parts, known, record, limit) if parts else None

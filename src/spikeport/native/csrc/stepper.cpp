@@ -69,12 +69,14 @@ void make_worker(const Plan& plan, Worker& worker) {
         return worker.memory.back().get();
     };
     const size_t slack = 64;  // lists are written in whole vectors
-    worker.scratch.acc = take(padded * plan.item());
+    worker.scratch.acc = take((padded + 2 * slack) * plan.item());  // the last vector of rows may reach beyond it
     worker.scratch.plus = static_cast<uint32_t*>(take((rows + slack) * sizeof(uint32_t)));
     worker.scratch.minus = static_cast<uint32_t*>(take((rows + slack) * sizeof(uint32_t)));
     worker.scratch.paid = static_cast<uint32_t*>(take((rows + slack) * sizeof(uint32_t)));
     worker.scratch.payload = static_cast<int32_t*>(take((rows + slack) * sizeof(int32_t)));
     worker.scratch.live = static_cast<Live*>(take((live + 1) * sizeof(Live)));
+    worker.scratch.by_step = static_cast<uint16_t*>(take((live + 1) * MAX_CHUNK * sizeof(uint16_t)));
+    worker.scratch.most_live = static_cast<int32_t>(live + 1);
 }
 
 void make_state(const Plan& plan, SampleState& state) {
@@ -303,6 +305,7 @@ bool step_sample(Run& run, int32_t sample, Lane& lane, int32_t first, int32_t st
         if (planned.trace_of >= 0) layer.trace_of = lane.traces[planned.trace_of].get();
         if (layer.kind == NEURON_RADIX || layer.kind == NEURON_DIGITS)
             for (int32_t t = 0; t < steps; ++t) {
+                signal.weighted = true;
                 const int32_t digit = layer.bits - 1 - (first + t - layer.opens_at);
                 signal.worth[t] = digit >= 0 && digit < layer.bits ? static_cast<int64_t>(1) << digit : 1;
             }
@@ -494,6 +497,9 @@ SP_API int32_t sp_plan_layer(void* handle, int32_t index, const LayerArguments* 
     });
 }
 
+struct TapsArguments;
+static void keep_diagonal(PlannedLayer& planned, const Plan& plan, const Layer& source, const TapsArguments& a, Taps& taps);
+
 struct TapsArguments {
     int32_t kind, source, slabs, taps;
     const void* rows;         // narrow: int8 [slab][channel][padded]; wide: V
@@ -509,21 +515,20 @@ SP_API int32_t sp_plan_taps(void* handle, int32_t index, const TapsArguments* a)
         const Layer& layer = planned.layer;
         const size_t channels = source.layer.channels, entries = static_cast<size_t>(a->slabs) * channels;
         Taps taps{};
-        taps.kind = a->kind, taps.source = a->source, taps.channels = static_cast<int32_t>(channels);
+        taps.kind = a->kind, taps.source = a->source, taps.stride = static_cast<int32_t>(channels);
         taps.offsets = keep(planned, a->offsets, layer.pixels + 1);
         taps.pixel = keep(planned, a->pixel, a->taps);
         taps.slab = keep(planned, a->slab, a->taps);
         if (a->kind == TAPS_NARROW) {
             std::vector<int8_t>& pool = source.host ? planned.host_rows : planned.rows;
-            taps.base = pool.size();
+            taps.base = pool.size() / layer.padded;
             const int8_t* from = static_cast<const int8_t*>(a->rows);
             pool.insert(pool.end(), from, from + entries * layer.padded);
-            if (pool.size() >> 32 != 0) throw "a layer has more than 4 GiB of weights";
+            if (pool.size() / layer.padded >> 32 != 0) throw "a layer has more than 2**32 rows of weights";
         } else if (a->kind == TAPS_WIDE) {
             taps.wide = keep_bytes(planned, a->rows, entries * layer.padded * plan.item());
         } else {
-            taps.target = keep(planned, a->target, static_cast<int64_t>(entries));
-            taps.factor = keep_bytes(planned, a->factor, entries * plan.item());
+            keep_diagonal(planned, plan, source.layer, *a, taps);
         }
         (source.host ? planned.host_taps : planned.taps).push_back(taps);
         size_t most = 0;
@@ -532,9 +537,34 @@ SP_API int32_t sp_plan_taps(void* handle, int32_t index, const TapsArguments* a)
             if (here > most) most = here;
         }
         planned.most_live += most;
+        if (planned.most_live > 65535) throw "a neuron reads more than 65,535 pixels";
         planned.most_rows += most * channels;
         return static_cast<int32_t>(SP_OK);
     });
+}
+
+// Pads the slabs to whole vectors, and sees whether every channel meets its own.
+static void keep_diagonal(PlannedLayer& planned, const Plan& plan, const Layer& source, const TapsArguments& a, Taps& taps) {
+    const int64_t channels = source.channels, padded = source.padded;
+    const size_t item = plan.item();
+    std::vector<int32_t> target(static_cast<size_t>(a.slabs * padded), -1);
+    Buffer factor(target.size() * item);
+    factor.clear();
+    bool own = planned.layer.padded >= padded;
+    for (int64_t slab = 0; slab < a.slabs; ++slab) {
+        for (int64_t c = 0; c < channels; ++c) {
+            const int32_t to = a.target[slab * channels + c];
+            target[slab * padded + c] = to;
+            own &= to == c || to == -1;
+        }
+        std::memcpy(static_cast<char*>(factor.get()) + slab * padded * item,
+                    static_cast<const char*>(a.factor) + slab * channels * item, channels * item);
+    }
+    taps.kind = own ? TAPS_IDENTITY : TAPS_DIAGONAL;
+    taps.stride = static_cast<int32_t>(padded);
+    taps.target = keep(planned, target.data(), static_cast<int64_t>(target.size()));
+    taps.factor = factor.get();
+    planned.owned.push_back(std::move(factor));
 }
 
 // Call it once, when all layers and taps are there.
@@ -543,6 +573,8 @@ SP_API int32_t sp_plan_finish(void* handle) {
         for (PlannedLayer& planned : static_cast<Plan*>(handle)->layers) {
             planned.host_layer = planned.layer;
             planned.layer.taps = planned.taps.data(), planned.layer.n_taps = static_cast<int32_t>(planned.taps.size());
+            planned.rows.resize(planned.rows.size() + 64);  // the last row is read in whole vectors
+            planned.host_rows.resize(planned.host_rows.size() + 64);
             planned.layer.rows = planned.rows.data();
             planned.host_layer.taps = planned.host_taps.data();
             planned.host_layer.n_taps = static_cast<int32_t>(planned.host_taps.size());

@@ -12,49 +12,69 @@
 namespace sp {
 namespace SP_NAMESPACE {
 
-typedef int8_t Bytes __attribute__((vector_size(32), aligned(1)));
+// The widest vectors of 16 and of 32 bits, and how int8 become them.
+#if SP_LEVEL >= SP_AVX512
 typedef int16_t Shorts __attribute__((vector_size(64)));
-typedef int8_t Bytes16 __attribute__((vector_size(16), aligned(1)));
 typedef int32_t Ints __attribute__((vector_size(64)));
+static inline Shorts to_shorts(const int8_t* p) {
+    return reinterpret_cast<Shorts>(_mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+}
+static inline Ints to_ints(const int8_t* p) {
+    return reinterpret_cast<Ints>(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+#elif SP_LEVEL >= SP_AVX2
+typedef int16_t Shorts __attribute__((vector_size(32)));
+typedef int32_t Ints __attribute__((vector_size(32)));
+static inline Shorts to_shorts(const int8_t* p) {
+    return reinterpret_cast<Shorts>(_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+static inline Ints to_ints(const int8_t* p) {
+    return reinterpret_cast<Ints>(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+#else
+typedef int16_t Shorts __attribute__((vector_size(16)));
+typedef int32_t Ints __attribute__((vector_size(16)));
+typedef int8_t Bytes8 __attribute__((vector_size(8), aligned(1)));
+typedef int8_t Bytes4 __attribute__((vector_size(4), aligned(1)));
+static inline Shorts to_shorts(const int8_t* p) { return __builtin_convertvector(*reinterpret_cast<const Bytes8*>(p), Shorts); }
+static inline Ints to_ints(const int8_t* p) { return __builtin_convertvector(*reinterpret_cast<const Bytes4*>(p), Ints); }
+#endif
+constexpr int32_t SHORTS = sizeof(Shorts) / 2, INTS = sizeof(Ints) / 4;
 
 constexpr int32_t FLUSH = 256;  // rows of int8 whose sum stays in int16: 256 * 128 = 2**15, and -2**15 is in it
-#if SP_LEVEL >= SP_AVX512
-constexpr int32_t BLOCK = 8;    // vectors of 32 channels in registers at once
-#else
-constexpr int32_t BLOCK = 4;
-#endif
 
 // ---- lists of rows
 
-static inline int32_t append(uint32_t* list, int32_t n, uint64_t word, uint32_t base, uint32_t stride) {
+// Numbers of the rows of the channels whose bits are set, after the n that the list has. It is written in whole vectors.
+static inline int32_t append(uint32_t* list, int32_t n, uint64_t word, uint32_t base) {
 #if SP_LEVEL >= SP_AVX512
+    const __m512i iota = _mm512_set_epi8(63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42, 41,
+                                         40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18,
+                                         17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     const int32_t count = __builtin_popcountll(word);
-    if (count > 3) {
-        const __m512i iota = _mm512_set_epi8(63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42,
-                                             41, 40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20,
-                                             19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-        __m512i channels = _mm512_maskz_compress_epi8(word, iota);
-        const __m512i by = _mm512_set1_epi32(static_cast<int>(stride)), from = _mm512_set1_epi32(static_cast<int>(base));
-        for (int32_t i = 0; i < count; i += 16) {
-            const __m512i c = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(channels));
-            _mm512_storeu_si512(list + n + i, _mm512_add_epi32(from, _mm512_mullo_epi32(c, by)));
-            channels = _mm512_alignr_epi64(channels, channels, 2);
-        }
-        return n + count;
+    __m512i channels = _mm512_maskz_compress_epi8(word, iota);
+    const __m512i from = _mm512_set1_epi32(static_cast<int>(base));
+    _mm512_storeu_si512(list + n, _mm512_add_epi32(from, _mm512_cvtepu8_epi32(_mm512_castsi512_si128(channels))));
+    for (int32_t i = 16; i < count; i += 16) {
+        channels = _mm512_alignr_epi64(channels, channels, 2);
+        _mm512_storeu_si512(list + n + i, _mm512_add_epi32(from, _mm512_cvtepu8_epi32(_mm512_castsi512_si128(channels))));
     }
-#endif
+    return n + count;
+#else
     while (word != 0) {
-        list[n++] = base + static_cast<uint32_t>(__builtin_ctzll(word)) * stride;
+        list[n++] = base + static_cast<uint32_t>(__builtin_ctzll(word));
         word &= word - 1;
     }
     return n;
+#endif
 }
 
 // ---- sums of rows
 
+// N vectors of target channels.
 template <int N>
 static void add_block(const int8_t* rows, const uint32_t* plus, int32_t n_plus, const uint32_t* minus, int32_t n_minus,
-                      int32_t* acc, int32_t worth) {
+                      int64_t stride, int32_t* acc, int32_t worth) {
     int32_t i = 0, j = 0;
     while (i < n_plus || j < n_minus) {
         Shorts sum[N];
@@ -62,55 +82,53 @@ static void add_block(const int8_t* rows, const uint32_t* plus, int32_t n_plus, 
         const int32_t end = n_plus - i < FLUSH ? n_plus : i + FLUSH;
         const int32_t left = FLUSH - 1 - (end - i);  // one less: subtracting -128 adds 128
         for (; i < end; ++i) {
-            const int8_t* row = rows + plus[i];
-            for (int k = 0; k < N; ++k) sum[k] += __builtin_convertvector(*reinterpret_cast<const Bytes*>(row + 32 * k), Shorts);
+            const int8_t* row = rows + plus[i] * stride;
+            for (int k = 0; k < N; ++k) sum[k] += to_shorts(row + SHORTS * k);
         }
         const int32_t last = left <= 0 ? j : n_minus - j < left ? n_minus : j + left;
         for (; j < last; ++j) {
-            const int8_t* row = rows + minus[j];
-            for (int k = 0; k < N; ++k) sum[k] -= __builtin_convertvector(*reinterpret_cast<const Bytes*>(row + 32 * k), Shorts);
+            const int8_t* row = rows + minus[j] * stride;
+            for (int k = 0; k < N; ++k) sum[k] -= to_shorts(row + SHORTS * k);
         }
-        alignas(64) int16_t out[32 * N];
-        for (int k = 0; k < N; ++k) *reinterpret_cast<Shorts*>(out + 32 * k) = sum[k];
+        alignas(64) int16_t out[SHORTS * N];
+        for (int k = 0; k < N; ++k) *reinterpret_cast<Shorts*>(out + SHORTS * k) = sum[k];
         if (worth == 1)
-            for (int k = 0; k < 32 * N; ++k) acc[k] += out[k];
+            for (int k = 0; k < SHORTS * N; ++k) acc[k] += out[k];
         else
-            for (int k = 0; k < 32 * N; ++k) acc[k] += out[k] * worth;
+            for (int k = 0; k < SHORTS * N; ++k) acc[k] += out[k] * worth;
     }
 }
 
 static void add_rows(const int8_t* rows, const uint32_t* plus, int32_t n_plus, const uint32_t* minus, int32_t n_minus,
                      int32_t* acc, int32_t padded, int32_t worth) {
-    for (int32_t k = 0; k < padded;) {
-        const int32_t left = (padded - k) / LANES;
-#if SP_LEVEL >= SP_AVX512
-        if (left >= 8) add_block<8>(rows + k, plus, n_plus, minus, n_minus, acc + k, worth), k += 8 * LANES;
-        else
-#endif
-        if (left >= 4) add_block<4>(rows + k, plus, n_plus, minus, n_minus, acc + k, worth), k += 4 * LANES;
-        else if (left >= 2) add_block<2>(rows + k, plus, n_plus, minus, n_minus, acc + k, worth), k += 2 * LANES;
-        else add_block<1>(rows + k, plus, n_plus, minus, n_minus, acc + k, worth), k += LANES;
+    for (int32_t k = 0; k < padded;) {  // the last vector may reach into the next row: nobody reads those sums
+        const int32_t left = (padded - k) / SHORTS;
+        if (left >= 8) add_block<8>(rows + k, plus, n_plus, minus, n_minus, padded, acc + k, worth), k += 8 * SHORTS;
+        else if (left >= 4) add_block<4>(rows + k, plus, n_plus, minus, n_minus, padded, acc + k, worth), k += 4 * SHORTS;
+        else if (left >= 2) add_block<2>(rows + k, plus, n_plus, minus, n_minus, padded, acc + k, worth), k += 2 * SHORTS;
+        else add_block<1>(rows + k, plus, n_plus, minus, n_minus, padded, acc + k, worth), k += SHORTS;
     }
 }
 
 template <int N>
-static void pay_block(const int8_t* rows, const uint32_t* paid, const int32_t* payload, int32_t n, int32_t* acc) {
+static void pay_block(const int8_t* rows, const uint32_t* paid, const int32_t* payload, int32_t n, int64_t stride, int32_t* acc) {
     Ints sum[N];
-    for (int k = 0; k < N; ++k) sum[k] = *reinterpret_cast<const Ints*>(acc + 16 * k);
+    for (int k = 0; k < N; ++k) sum[k] = *reinterpret_cast<const Ints*>(acc + INTS * k);
     for (int32_t i = 0; i < n; ++i) {
-        const int8_t* row = rows + paid[i];
+        const int8_t* row = rows + paid[i] * stride;
         const int32_t value = payload[i];
-        for (int k = 0; k < N; ++k) sum[k] += value * __builtin_convertvector(*reinterpret_cast<const Bytes16*>(row + 16 * k), Ints);
+        for (int k = 0; k < N; ++k) sum[k] += value * to_ints(row + INTS * k);
     }
-    for (int k = 0; k < N; ++k) *reinterpret_cast<Ints*>(acc + 16 * k) = sum[k];
+    for (int k = 0; k < N; ++k) *reinterpret_cast<Ints*>(acc + INTS * k) = sum[k];
 }
 
 static void pay_rows(const int8_t* rows, const uint32_t* paid, const int32_t* payload, int32_t n, int32_t* acc, int32_t padded) {
     for (int32_t k = 0; k < padded;) {
-        const int32_t left = (padded - k) / LANES;
-        if (left >= 4) pay_block<8>(rows + k, paid, payload, n, acc + k), k += 4 * LANES;
-        else if (left >= 2) pay_block<4>(rows + k, paid, payload, n, acc + k), k += 2 * LANES;
-        else pay_block<2>(rows + k, paid, payload, n, acc + k), k += LANES;
+        const int32_t left = (padded - k) / INTS;
+        if (left >= 8) pay_block<8>(rows + k, paid, payload, n, padded, acc + k), k += 8 * INTS;
+        else if (left >= 4) pay_block<4>(rows + k, paid, payload, n, padded, acc + k), k += 4 * INTS;
+        else if (left >= 2) pay_block<2>(rows + k, paid, payload, n, padded, acc + k), k += 2 * INTS;
+        else pay_block<1>(rows + k, paid, payload, n, padded, acc + k), k += INTS;
     }
 }
 
@@ -128,52 +146,99 @@ static inline V* values_at(const Signal& signal, int32_t pixel, int32_t step) {
 
 // ---- what arrives at one pixel in one step
 
+// Adds a factor for each channel that sent: no rows are needed where each channel meets its own.
+static inline void add_factors(uint64_t word, uint64_t negative, const int32_t* factor, int32_t* acc) {
+#if SP_LEVEL >= SP_AVX512
+    for (int32_t k = 0; word != 0; k += 16, word >>= 16, negative >>= 16) {
+        const __mmask16 all = static_cast<__mmask16>(word), minus = static_cast<__mmask16>(negative);
+        if (all == 0) continue;
+        const __m512i f = _mm512_loadu_si512(factor + k);
+        __m512i a = _mm512_loadu_si512(acc + k);
+        a = _mm512_mask_add_epi32(a, static_cast<__mmask16>(all & ~minus), a, f);
+        _mm512_storeu_si512(acc + k, _mm512_mask_sub_epi32(a, minus, a, f));
+    }
+#else
+    for (; word != 0; word &= word - 1) {
+        const int32_t k = __builtin_ctzll(word);
+        acc[k] += negative >> k & 1 ? -factor[k] : factor[k];
+    }
+#endif
+}
+
+static inline void add_factors(uint64_t word, uint64_t negative, const int64_t* factor, int64_t* acc) {
+    for (; word != 0; word &= word - 1) {
+        const int32_t k = __builtin_ctzll(word);
+        acc[k] += negative >> k & 1 ? -factor[k] : factor[k];
+    }
+}
+
+// One tap of any kind, spike by spike.
 template <typename V>
-static void gather(const Layer& layer, const Signal* signals, const Live* live, int32_t n_live, int32_t step, Scratch& scratch) {
+static int32_t gather_tap(const Layer& layer, const Signal* signals, const Live& tap, int32_t step, Scratch& scratch, int32_t n_paid) {
+    V* acc = static_cast<V*>(scratch.acc);
+    const Taps& taps = layer.taps[tap.connection];
+    const Signal& source = signals[taps.source];
+    const V* values = values_at<V>(source, tap.pixel, step);
+    const V each = static_cast<V>(source.worth[step]);
+    const uint64_t* bits = tap.bits + static_cast<int64_t>(step) * tap.words;
+    const uint64_t* signs = tap.signs != nullptr ? tap.signs + static_cast<int64_t>(step) * tap.words : nullptr;
+    for (int32_t w = 0; w < tap.words; ++w) {
+        for (uint64_t word = bits[w]; word != 0; word &= word - 1) {
+            const int32_t bit = __builtin_ctzll(word), c = 64 * w + bit;
+            V value = values != nullptr ? values[c] : each;
+            if (values == nullptr && signs != nullptr && (signs[w] >> bit & 1)) value = -value;
+            if (taps.kind == TAPS_DIAGONAL || taps.kind == TAPS_IDENTITY) {
+                const int32_t k = taps.target[tap.first + c];
+                if (k >= 0) acc[k] += value * static_cast<const V*>(taps.factor)[tap.first + c];
+            } else if (taps.kind == TAPS_NARROW) {
+                scratch.paid[n_paid] = static_cast<uint32_t>(tap.first + c);
+                scratch.payload[n_paid++] = static_cast<int32_t>(value);
+            } else {
+                const V* row = static_cast<const V*>(taps.wide) + (tap.first + c) * layer.padded;
+                for (int32_t k = 0; k < layer.padded; ++k) acc[k] += value * row[k];
+            }
+        }
+    }
+    return n_paid;
+}
+
+// Adds to scratch.acc.
+template <typename V>
+static void gather(const Layer& layer, const Signal* signals, int32_t step, Scratch& scratch) {
+    const uint16_t* taken = scratch.by_step + static_cast<int64_t>(step) * scratch.most_live;
+    const int32_t n_taken = scratch.n_by_step[step];
     V* acc = static_cast<V*>(scratch.acc);
     const int32_t padded = layer.padded;
     int32_t n_plus = 0, n_minus = 0, n_paid = 0;
     int64_t worth = 1;
-    for (int32_t i = 0; i < n_live; ++i) {
-        if ((live[i].active >> step & 1) == 0) continue;
-        const Taps& taps = layer.taps[live[i].connection];
-        const Signal& source = signals[taps.source];
-        const int64_t at = (static_cast<int64_t>(live[i].pixel) * source.steps + step) * source.words;
-        const uint64_t *bits = source.bits + at, *signs = source.signs != nullptr ? source.signs + at : nullptr;
-        const int64_t each = source.worth[step];
-        const V* values = values_at<V>(source, live[i].pixel, step);
-        const int64_t first = static_cast<int64_t>(live[i].slab) * taps.channels;
-        if (taps.kind == TAPS_NARROW && values == nullptr) {
+    for (int32_t i = 0; i < n_taken; ++i) {
+        const Live& tap = scratch.live[taken[i]];
+        if (tap.kind == TAPS_BITS && worth == 1) {
+            n_plus = append(scratch.plus, n_plus, tap.bits[step], static_cast<uint32_t>(tap.first));
+            continue;
+        }
+        const Signal& source = signals[layer.taps[tap.connection].source];
+        const int64_t each = source.worth[step], at = static_cast<int64_t>(step) * tap.words;
+        const bool plain = source.values == nullptr;
+        if ((tap.kind == TAPS_NARROW || tap.kind == TAPS_BITS) && plain) {
             if (each != worth && n_plus + n_minus > 0) {
                 add_rows(layer.rows, scratch.plus, n_plus, scratch.minus, n_minus, acc, padded, static_cast<int32_t>(worth));
                 n_plus = n_minus = 0;
             }
             worth = each;
-            uint32_t base = static_cast<uint32_t>(taps.base + static_cast<uint64_t>(first) * padded);
-            const uint32_t stride = static_cast<uint32_t>(padded);
-            for (int32_t w = 0; w < source.words; ++w, base += 64 * stride) {
-                const uint64_t negative = signs != nullptr ? bits[w] & signs[w] : 0;
-                n_plus = append(scratch.plus, n_plus, bits[w] ^ negative, base, stride);
-                if (negative != 0) n_minus = append(scratch.minus, n_minus, negative, base, stride);
+            uint32_t base = static_cast<uint32_t>(tap.first);
+            for (int32_t w = 0; w < tap.words; ++w, base += 64) {
+                const uint64_t word = tap.bits[at + w], negative = tap.signs != nullptr ? word & tap.signs[at + w] : 0;
+                n_plus = append(scratch.plus, n_plus, word ^ negative, base);
+                if (negative != 0) n_minus = append(scratch.minus, n_minus, negative, base);
             }
-            continue;
-        }
-        for (int32_t w = 0; w < source.words; ++w) {
-            for (uint64_t word = bits[w]; word != 0; word &= word - 1) {
-                const int32_t bit = __builtin_ctzll(word), c = 64 * w + bit;
-                V value = values != nullptr ? values[c] : static_cast<V>(each);
-                if (values == nullptr && signs != nullptr && (signs[w] >> bit & 1)) value = -value;
-                if (taps.kind == TAPS_DIAGONAL) {
-                    const int32_t k = taps.target[first + c];
-                    if (k >= 0) acc[k] += value * static_cast<const V*>(taps.factor)[first + c];
-                } else if (taps.kind == TAPS_NARROW) {
-                    scratch.paid[n_paid] = static_cast<uint32_t>(taps.base + static_cast<uint64_t>(first + c) * padded);
-                    scratch.payload[n_paid++] = static_cast<int32_t>(value);
-                } else {
-                    const V* row = static_cast<const V*>(taps.wide) + (first + c) * padded;
-                    for (int32_t k = 0; k < padded; ++k) acc[k] += value * row[k];
-                }
-            }
+        } else if (tap.kind == TAPS_IDENTITY && plain && each == 1) {
+            const V* factor = static_cast<const V*>(layer.taps[tap.connection].factor) + tap.first;
+            for (int32_t w = 0; w < tap.words; ++w)
+                add_factors(tap.bits[at + w], tap.signs != nullptr ? tap.bits[at + w] & tap.signs[at + w] : 0, factor + 64 * w,
+                            acc + 64 * w);
+        } else {
+            n_paid = gather_tap<V>(layer, signals, tap, step, scratch, n_paid);
         }
     }
     if (n_plus + n_minus > 0)
@@ -181,21 +246,33 @@ static void gather(const Layer& layer, const Signal* signals, const Live* live, 
     if (n_paid > 0) pay_rows(layer.rows, scratch.paid, scratch.payload, n_paid, acc, padded);
 }
 
-static int32_t find_live(const Layer& layer, const Signal* signals, int32_t pixel, Live* live, uint64_t* any) {
+// The taps of a pixel through which something arrives, and which of them in which step.
+static void find_live(const Layer& layer, const Signal* signals, int32_t pixel, int32_t steps, Scratch& scratch, uint64_t* any) {
     int32_t n = 0;
     uint64_t all = 0;
+    for (int32_t i = 0; i < steps; ++i) scratch.n_by_step[i] = 0;
     for (int32_t c = 0; c < layer.n_taps; ++c) {
         const Taps& taps = layer.taps[c];
-        const uint64_t* active = signals[taps.source].active;
+        const Signal& source = signals[taps.source];
+        const bool bits = taps.kind == TAPS_NARROW && source.signs == nullptr && source.values == nullptr && source.words == 1 &&
+                          !source.weighted;
         for (int32_t i = taps.offsets[pixel]; i < taps.offsets[pixel + 1]; ++i) {
-            const uint64_t here = active[taps.pixel[i]];
+            const int32_t from = taps.pixel[i];
+            const uint64_t here = source.active[from];
+            if (here == 0) continue;
             all |= here;
-            live[n] = {here, taps.pixel[i], taps.slab[i], c};
-            n += here != 0;
+            const int64_t at = static_cast<int64_t>(from) * source.steps * source.words;
+            const int64_t first = static_cast<int64_t>(taps.slab[i]) * taps.stride + static_cast<int64_t>(taps.base);
+            scratch.live[n] = {source.bits + at, source.signs != nullptr ? source.signs + at : nullptr, first, from, source.words,
+                               bits ? static_cast<int32_t>(TAPS_BITS) : taps.kind, c};
+            for (uint64_t left = here; left != 0; left &= left - 1) {
+                const int32_t step = __builtin_ctzll(left);
+                scratch.by_step[step * scratch.most_live + scratch.n_by_step[step]++] = static_cast<uint16_t>(n);
+            }
+            ++n;
         }
     }
     *any = all;
-    return n;
 }
 
 // ---- neurons
@@ -240,10 +317,71 @@ static inline V climb(const Rule<V>& rule, int32_t k, int32_t phase) {
     }
 }
 
-// Applies the rule of the neurons of one pixel in one step and writes what they send; true if anything was sent.
+// Which of LANES bytes are not 0.
+static inline uint32_t set_bytes(const uint8_t* bytes) {
+#if SP_LEVEL >= SP_AVX2
+    const __m128i x = _mm_load_si128(reinterpret_cast<const __m128i*>(bytes));
+    return 0xffffu & ~static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_setzero_si128())));
+#else
+    uint32_t set = 0;
+    for (int32_t i = 0; i < LANES; ++i) set |= static_cast<uint32_t>(bytes[i] != 0) << i;
+    return set;
+#endif
+}
+
+struct Fired {
+    bool any, rests;  // something was sent; nothing more will be unless something arrives
+};
+
+#if SP_LEVEL >= SP_AVX512
+// Plain and counting units, 16 at a time.
+template <bool SIGNED>
+static Fired fire_units(const Rule<int32_t>& rule, int32_t padded, uint64_t* bits, uint64_t* signs, Scratch& scratch) {
+    const __m512i one = _mm512_set1_epi32(1), low = _mm512_set1_epi32(static_cast<int>(rule.layer.low)),
+                  high = _mm512_set1_epi32(static_cast<int>(rule.layer.high));
+    uint64_t any = 0, open = 0;
+    int64_t events = 0;
+    for (int32_t w = 0; 64 * w < padded; ++w) {
+        uint64_t sends = 0, negative = 0;
+        for (int32_t k = 64 * w; k < 64 * w + 64 && k < padded; k += 16) {
+            const __m512i th = _mm512_loadu_si512(rule.threshold + k);
+            __m512i v = _mm512_add_epi32(_mm512_loadu_si512(rule.v + k), _mm512_loadu_si512(rule.acc + k));
+            __mmask16 up = _mm512_cmpge_epi32_mask(v, th), down = 0;
+            if (SIGNED) {
+                __m512i s = _mm512_loadu_si512(rule.sent + k);
+                down = _mm512_movepi32_mask(v) & _mm512_cmpgt_epi32_mask(s, low);
+                up &= _mm512_cmplt_epi32_mask(s, high);
+                if ((up | down) != 0) {
+                    v = _mm512_mask_add_epi32(_mm512_mask_sub_epi32(v, up, v, th), down, v, th);
+                    s = _mm512_mask_sub_epi32(_mm512_mask_add_epi32(s, up, s, one), down, s, one);
+                    _mm512_storeu_si512(rule.sent + k, s);
+                    open |= (_mm512_cmpge_epi32_mask(v, th) & _mm512_cmplt_epi32_mask(s, high)) |
+                            (_mm512_movepi32_mask(v) & _mm512_cmpgt_epi32_mask(s, low));
+                }
+            } else if (up != 0) {
+                v = _mm512_mask_sub_epi32(v, up, v, th);
+                const __m512i s = _mm512_loadu_si512(rule.sent + k);
+                _mm512_storeu_si512(rule.sent + k, _mm512_mask_add_epi32(s, up, s, one));
+                open |= _mm512_cmpge_epi32_mask(v, th);
+            }
+            _mm512_storeu_si512(rule.v + k, v);
+            sends |= static_cast<uint64_t>(up | down) << (k & 63);
+            negative |= static_cast<uint64_t>(down) << (k & 63);
+        }
+        bits[w] = sends;
+        if (SIGNED) signs[w] = negative;
+        any |= sends;
+        events += __builtin_popcountll(sends);
+    }
+    scratch.events += events;
+    return {any != 0, open == 0};
+}
+#endif
+
+// Applies the rule of the neurons of one pixel in one step and writes what they send.
 // Channels beyond the last have a potential of 0 and a threshold that is never reached.
 template <typename V>
-static bool fire(const Rule<V>& rule, int32_t step, int32_t padded, uint64_t* bits, uint64_t* signs, V* values, Scratch& scratch) {
+static Fired fire(const Rule<V>& rule, int32_t step, int32_t padded, uint64_t* bits, uint64_t* signs, V* values, Scratch& scratch) {
     const Layer& layer = rule.layer;
     V *v = rule.v, *sent = rule.sent;
     const V *acc = rule.acc, *threshold = rule.threshold;
@@ -334,16 +472,7 @@ static bool fire(const Rule<V>& rule, int32_t step, int32_t padded, uint64_t* bi
                 default:
                     for (int32_t i = 0; i < LANES; ++i) v[at + i] += acc[at + i], up[i] = 0;
             }
-#if SP_LEVEL >= SP_AVX2
-            const __m256i zero = _mm256_setzero_si256();
-            const uint32_t plus = ~static_cast<uint32_t>(
-                _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_load_si256(reinterpret_cast<const __m256i*>(up)), zero)));
-            const uint32_t minus = ~static_cast<uint32_t>(
-                _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_load_si256(reinterpret_cast<const __m256i*>(down)), zero)));
-#else
-            uint32_t plus = 0, minus = 0;
-            for (int32_t i = 0; i < LANES; ++i) plus |= static_cast<uint32_t>(up[i]) << i, minus |= static_cast<uint32_t>(down[i]) << i;
-#endif
+            const uint32_t plus = set_bytes(up), minus = set_bytes(down);
             sends |= static_cast<uint64_t>(plus | minus) << from;
             negative |= static_cast<uint64_t>(minus) << from;
         }
@@ -354,7 +483,28 @@ static bool fire(const Rule<V>& rule, int32_t step, int32_t padded, uint64_t* bi
     }
     scratch.events += events;
     scratch.charges += charges;
-    return any != 0;
+    return {any != 0, any == 0};
+}
+
+static Fired fire_fast(const Rule<int32_t>& rule, int32_t step, int32_t padded, uint64_t* bits, uint64_t* signs, int32_t* values,
+                       Scratch& scratch) {
+#if SP_LEVEL >= SP_AVX512
+    switch (rule.layer.kind) {
+        case NEURON_SIGNED: return fire_units<true>(rule, padded, bits, signs, scratch);
+        case NEURON_PLAIN: return fire_units<false>(rule, padded, bits, signs, scratch);
+        case NEURON_PHASED:
+            if (step != rule.layer.opens_at && step != rule.layer.closes_at)
+                return fire_units<false>(rule, padded, bits, signs, scratch);
+            break;
+        default: break;
+    }
+#endif
+    return fire<int32_t>(rule, step, padded, bits, signs, values, scratch);
+}
+
+static Fired fire_fast(const Rule<int64_t>& rule, int32_t step, int32_t padded, uint64_t* bits, uint64_t* signs, int64_t* values,
+                       Scratch& scratch) {
+    return fire<int64_t>(rule, step, padded, bits, signs, values, scratch);
 }
 
 // Steps in which a neuron does something although nothing arrives.
@@ -392,7 +542,7 @@ static void step_units(const Layer& layer, const State& state, const Signal* sig
     for (int32_t pixel = begin; pixel < end; ++pixel) {
         const int64_t offset = static_cast<int64_t>(pixel) * padded;
         uint64_t arrives = 0, sent_in = 0;
-        const int32_t n_live = find_live(layer, signals, pixel, scratch.live, &arrives);
+        find_live(layer, signals, pixel, steps, scratch, &arrives);
         const Rule<V> rule = {layer,
                               static_cast<const V*>(layer.threshold) + pixel * layer.threshold_stride,
                               static_cast<const V*>(layer.release) + pixel * layer.release_stride,
@@ -405,12 +555,13 @@ static void step_units(const Layer& layer, const State& state, const Signal* sig
         uint64_t busy = rests ? arrives | due : every;
         while (busy != 0) {
             const int32_t i = __builtin_ctzll(busy), step = chunk.first + i;
-            for (int32_t k = 0; k < padded; ++k) acc[k] = 0;
-            if (arrives >> i & 1) gather<V>(layer, signals, scratch.live, n_live, i, scratch);
             if (chunk.biased >> i & 1) {
                 const V* bias = static_cast<const V*>(chunk.bias) + i * chunk.bias_step + pixel * chunk.bias_stride;
-                for (int32_t k = 0; k < padded; ++k) acc[k] += bias[k];
+                for (int32_t k = 0; k < padded; ++k) acc[k] = bias[k];
+            } else {
+                for (int32_t k = 0; k < padded; ++k) acc[k] = 0;
             }
+            if (arrives >> i & 1) gather<V>(layer, signals, i, scratch);
             if (state.has_current && step < chunk.presentation) {
                 const V *share = static_cast<const V*>(state.share) + offset, *rest = static_cast<const V*>(state.rest) + offset;
                 V* error = static_cast<V*>(state.error) + offset;
@@ -421,19 +572,19 @@ static void step_units(const Layer& layer, const State& state, const Signal* sig
                     error[k] = e - one * whole;
                 }
             }
-            bool fires = false;
+            Fired fires = {false, true};
             if (out != nullptr) {
                 const int64_t at = (static_cast<int64_t>(pixel) * out->steps + i) * out->words;
-                fires = fire<V>(rule, step, padded, out->bits + at, out->signs != nullptr ? out->signs + at : nullptr,
-                                values_at<V>(*out, pixel, i), scratch);
-                sent_in |= static_cast<uint64_t>(fires) << i;
+                fires = fire_fast(rule, step, padded, out->bits + at, out->signs != nullptr ? out->signs + at : nullptr,
+                                  values_at<V>(*out, pixel, i), scratch);
+                sent_in |= static_cast<uint64_t>(fires.any) << i;
             } else {
                 for (int32_t k = 0; k < padded; ++k) rule.v[k] += acc[k];
                 sent_in |= static_cast<uint64_t>(arrives >> i & 1) << i;
             }
             if (trace != nullptr)
                 for (int32_t k = 0; k < padded; ++k) trace[static_cast<int64_t>(i) * padded + k] = rule.v[k];
-            rests = !fires;
+            rests = fires.rests;
             const uint64_t after = i == 63 ? 0 : every & (~static_cast<uint64_t>(0) << (i + 1));
             busy = after & (rests ? arrives | due : every);
         }
@@ -504,9 +655,9 @@ static void sum_once(const Layer& layer, const Signal* signals, void* total, int
     V* acc = static_cast<V*>(scratch.acc);
     for (int32_t pixel = begin; pixel < end; ++pixel) {
         uint64_t arrives = 0;
-        const int32_t n_live = find_live(layer, signals, pixel, scratch.live, &arrives);
+        find_live(layer, signals, pixel, 1, scratch, &arrives);
         for (int32_t k = 0; k < layer.padded; ++k) acc[k] = 0;
-        if (arrives & 1) gather<V>(layer, signals, scratch.live, n_live, 0, scratch);
+        if (arrives & 1) gather<V>(layer, signals, 0, scratch);
         V* to = static_cast<V*>(total) + static_cast<int64_t>(pixel) * layer.padded;
         for (int32_t k = 0; k < layer.padded; ++k) to[k] = acc[k];
     }

@@ -8,7 +8,7 @@
 
 namespace sp {
 
-constexpr int32_t LANES = 32;      // channels are padded to multiples of this
+constexpr int32_t LANES = 16;      // channels are padded to multiples of this
 constexpr int32_t MAX_CHUNK = 64;  // steps of a chunk: one bit each
 
 enum NeuronKind : int32_t {
@@ -36,18 +36,19 @@ struct Signal {
     void* values;                            // V [pixel][step][padded] what was sent, signed; null where it is the worth
     int64_t value_step;                      // padded, or 0 where all steps share one place, since only one step sends
     int64_t worth[MAX_CHUNK];                // what a spike counts, by step
+    bool weighted;                           // whether that is anything but one
 };
 
-enum TapKind : int32_t { TAPS_NARROW = 0, TAPS_WIDE = 1, TAPS_DIAGONAL = 2 };
+enum TapKind : int32_t { TAPS_NARROW = 0, TAPS_WIDE = 1, TAPS_DIAGONAL = 2, TAPS_IDENTITY = 3, TAPS_BITS = 4 };
 
 // One connection. Neurons of target pixel o read source pixels pixel[i] through slabs slab[i], i from offsets[o] to offsets[o + 1].
 struct Taps {
-    int32_t kind, source, channels;  // channels of the source
+    int32_t kind, source, stride;  // stride: channels between the slabs, those of the source or (diagonal) padded
     const int32_t *offsets, *pixel, *slab;
-    uint64_t base;          // narrow: where its rows begin in the layer's pool
+    uint64_t base;          // narrow: the first of its rows in the layer's pool
     const void* wide;       // V [slab][channel][padded]
-    const int32_t* target;  // diagonal: [slab][channel] which target channel, -1 for none
-    const void* factor;     // V [slab][channel]
+    const int32_t* target;  // diagonal: [slab][padded] which target channel, -1 for none; identity: each channel its own
+    const void* factor;     // V [slab][padded]
 };
 
 struct Layer {
@@ -96,13 +97,18 @@ struct Scratch {
     uint32_t* paid;           // rows with a payload
     int32_t* payload;
     Live* live;
+    uint16_t* by_step;        // [step][most_live] taps whose source sent something in that step
+    int32_t most_live;
+    int32_t n_by_step[MAX_CHUNK];
     uint64_t fired;           // steps in which anything fired
     int64_t events, charges;  // spikes, and the sum of their payloads
 };
 
+// A tap whose source pixel sent something in the chunk.
 struct Live {
-    uint64_t active;
-    int32_t pixel, slab, connection;
+    const uint64_t *bits, *signs;  // of its first step
+    int64_t first;                 // its first row, or the first item of its diagonal slab
+    int32_t pixel, words, kind, connection;  // kind TAPS_BITS: narrow rows, one word of spikes that all count one
 };
 
 }  // namespace sp
