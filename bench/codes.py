@@ -34,7 +34,7 @@ def measure(options: argparse.Namespace) -> Finding:
     snn, _ = common.converted(options, network, model)
     test = common.images(options, network, "test")
     batches = test.batches(max(1, STEPPED_NEURONS // snn.network.neurons), mean=network.mean, std=network.std)
-    state = _State(options.state, f"{network.name} {options.levels}", fingerprint(snn))
+    state = State(options.state, f"{network.name} {options.levels}", fingerprint(snn))
     for code in options.codes:
         _step_code(snn.with_code(code), [x for x, _ in batches], state, options.comparisons)
     lines, misses = [f"network: {network.name}, levels {options.levels}, {snn.integer.neurons:,} neurons"], []
@@ -53,7 +53,7 @@ def measure(options: argparse.Namespace) -> Finding:
     )
 
 
-def _step_code(snn: sp.SpikingModel, batches: list[Tensor], state: _State, wanted: int) -> None:
+def _step_code(snn: sp.SpikingModel, batches: list[Tensor], state: State, wanted: int) -> None:
     """Compare part by part; nothing of what was done is lost when the run stops."""
     code = snn.network.contract.code
     done, start = state.of(code), time.perf_counter()
@@ -98,7 +98,7 @@ def fingerprint(snn: sp.SpikingModel) -> str:
     return digest.hexdigest()
 
 
-class _State:
+class State:
     """Figures by code, kept in a file."""
 
     def __init__(self, path: Path | None, network: str, conversion: str) -> None:

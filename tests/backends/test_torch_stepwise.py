@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from spikeport import codes  # noqa: E402
-from spikeport.backends import reference  # noqa: E402
+from spikeport.backends import reference, stepping  # noqa: E402
 from spikeport.backends.torch import Chunks, fused, layers, scan, simulate, stepwise  # noqa: E402
 from spikeport.backends.torch.bounds import Bounds  # noqa: E402
 from spikeport.errors import DataError, OptionError, QuantizeError  # noqa: E402
@@ -221,6 +221,15 @@ def test_bad_requests_are_refused_as_by_the_reference() -> None:
     with pytest.raises(DataError, match="shape"):
         simulate(spiking, x[:, :, :1])
     assert not simulate(spiking, x).spikes
+
+
+def test_it_is_found_by_name() -> None:
+    network = random_network(3)
+    spiking = codes.encode(network, "signed")
+    x = torch.tensor(random_input(network, 3))
+    assert stepping.STEPPERS["torch"]() is simulate
+    found = stepping.simulate(spiking, x, record=None, on="torch")
+    assert_equal_recordings(found, stepping.simulate(spiking, x, record=None, on="reference"))
 
 
 def test_input_is_never_written_to() -> None:
