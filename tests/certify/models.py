@@ -32,9 +32,17 @@ def model_of(network: IntegerNetwork, code: str = "signed", *, samples: int = 3,
 
 
 def random_model(
-    seed: int, code: str = "signed", *, kind: str = "static", layers: int = 4, curved: bool = False
+    seed: int,
+    code: str = "signed",
+    *,
+    kind: str = "static",
+    layers: int = 4,
+    curved: bool = False,
+    digits: bool | None = None,
 ) -> SpikingModel:
-    network = random_network(seed, kind=kind, layers=layers, digits=code == "radix", curved=curved)
+    network = random_network(
+        seed, kind=kind, layers=layers, digits=code == "radix" if digits is None else digits, curved=curved
+    )
     return model_of(network, code, seed=seed)
 
 

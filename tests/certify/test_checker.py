@@ -16,7 +16,6 @@ from spikeport.certify import checker
 from spikeport.certify.lemmas import LEMMAS
 from spikeport.errors import FileError, OptionError
 from spikeport.model import load
-from spikeport.model.archive import read_archive
 from tests.certify.models import Pair, get, leaves, model_of, other, put, random_model, text, written
 from tests.integer_networks import random_network
 
@@ -80,31 +79,6 @@ def test_a_membrane_that_is_too_narrow_is_found(tmp_path):
     model = model_of(replace(random_network(EVERYTHING), state_bits=5))
     pair = written(model, tmp_path)
     assert any("does not fit a membrane of 5 bits" in line for line in pair.check())
-
-
-def test_every_flipped_bit_is_found(pair):
-    """1,000 bits, but those that fill up the last byte of a packed member: with them the file holds exactly the same."""
-    rng = random.Random(0)
-    meaningless = 0
-    for path in (pair.certificate, pair.model):
-        original = path.read_bytes()
-        before = read_archive(pair.model)
-        for _ in range(500):
-            data = bytearray(original)
-            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-            path.write_bytes(data)
-            if not pair.check():
-                assert path == pair.model
-                assert same_content(before, read_archive(path))
-                meaningless += 1
-        path.write_bytes(original)
-    assert pair.check() == []
-    assert meaningless < 10
-
-
-def same_content(a, b) -> bool:
-    arrays = all(x.dtype == y.dtype and np.array_equal(x, y) for x, y in zip(a[1].values(), b[1].values(), strict=True))
-    return a[0] == b[0] and a[1].keys() == b[1].keys() and arrays
 
 
 def test_every_changed_field_is_found(pair):
@@ -323,9 +297,5 @@ def test_the_checker_runs_alone_and_says_so_by_its_exit_code(pair, tmp_path):
     assert run(pair.certificate).returncode == 2
 
 
-def test_codes_of_the_library_without_a_checker_are_refused_by_name():
-    unknown = sorted(set(codes.CODES) - set(CODES))
-    for code in unknown:
-        network = random_network(EVERYTHING)
-        with pytest.raises(ValueError, match=r"has no certificate yet|levels|both signs|state"):
-            model_of(network, code).certificate
+def test_every_code_of_the_library_but_the_rate_code_is_checked():
+    assert set(codes.CODES) - {"rate"} == set(CODES)

@@ -14,7 +14,19 @@ from spikeport.validate.fingerprint import Fingerprint  # noqa: E402
 from tests.certify.models import written  # noqa: E402
 from tests.networks import build  # noqa: E402
 
-MODELS = ("mlp", "residual", "grouped", "max pool of the input", "upsampling", "1-d conv")
+MODELS = (
+    "mlp",
+    "residual",
+    "grouped",
+    "concat",
+    "max pool",
+    "max pool of the input",
+    "upsampling",
+    "1-d conv",
+    "rising curves beside padding",
+    "curves that turn",
+    "curved residual",
+)
 
 
 @cache
