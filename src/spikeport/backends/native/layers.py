@@ -91,7 +91,7 @@ def extent(population: Population, steps: int) -> tuple[int, int]:
     neuron = population.neuron
 
     def most(*arrays: NDArray[Any]) -> int:
-        return sum(int(np.abs(a.astype(object)).max(initial=0)) for a in arrays)
+        return sum(int(np.abs(np.atleast_1d(a).astype(object)).max(initial=0)) for a in arrays)
 
     match neuron:
         case SignedIF(threshold, initial, bias, low, high) | GradedIF(threshold, initial, bias, low, high):
