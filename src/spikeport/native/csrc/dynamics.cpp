@@ -18,6 +18,10 @@
 #include "kernels/dynamics.h"
 #include "parallel.h"
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace {
 
 using sp::NeuronFlags;
@@ -87,15 +91,44 @@ void scatter(const sp::Row& row, int64_t value, int64_t* slot) { SP_DISPATCH(sca
 
 using Bytes = std::vector<uint8_t>;
 
-template <typename To, typename From>
-void put(Bytes& bytes, int64_t index, From value) {
+// Memory for synapses, in large pages where there is much of it: a spike reads a row somewhere in it, and with small pages most of
+// the time goes into finding the page.
+class Memory {
+public:
+    Memory() = default;
+    Memory(Memory&& other) noexcept : data_(other.data_), large_(other.large_) { other.data_ = nullptr; }
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+    ~Memory() {
+        if (data_ != nullptr) ::operator delete(data_, std::align_val_t(large_ ? PAGE : LINE));
+    }
+
+    void resize(size_t size) {
+        large_ = size >= PAGE;
+        data_ = static_cast<uint8_t*>(::operator new(size + LINE, std::align_val_t(large_ ? PAGE : LINE)));
+#if defined(__linux__)
+        if (large_) madvise(data_, size, MADV_HUGEPAGE);  // where the system refuses, it is slower
+#endif
+    }
+
+    uint8_t* data() { return data_; }
+    const uint8_t* data() const { return data_; }
+
+private:
+    static constexpr size_t PAGE = size_t{2} << 20, LINE = 64;
+    uint8_t* data_ = nullptr;
+    bool large_ = false;
+};
+
+template <typename To, typename Room, typename From>
+void put(Room& bytes, int64_t index, From value) {
     reinterpret_cast<To*>(bytes.data())[index] = static_cast<To>(value);
 }
 
 // Synapses of one projection that end in one part, by source.
 struct Part {
     std::vector<int64_t> offsets;
-    Bytes targets, weights;
+    Memory targets, weights;
 };
 
 struct Projection {
@@ -287,7 +320,8 @@ private:
         }
     }
 
-    static void store(const Projection& p, Bytes& bytes, int64_t index, T value) {
+    template <typename Room>
+    static void store(const Projection& p, Room& bytes, int64_t index, T value) {
         switch (p.weight_type) {
             case sp::WEIGHT_F64: put<double>(bytes, index, value); break;
             case sp::WEIGHT_F32: put<float>(bytes, index, value); break;
@@ -329,7 +363,7 @@ private:
         found.weights = p.mode == EACH           ? part.weights.data() + begin * p.weight_size
                         : p.mode == ONE_A_SOURCE ? p.shared_weights.data() + source * p.weight_size
                                                  : p.shared_weights.data();
-        found.next = found.targets;
+        found.next_targets = found.targets, found.next_weights = found.weights;
         found.wide_targets = p.wide_targets, found.weight_type = p.weight_type, found.one_weight = p.mode != EACH;
         return found;
     }
@@ -381,7 +415,10 @@ private:
             for (int64_t k = 0; k < count; ++k) {
                 sp::Row now = row(p, rows, spikes[k]);
                 if (now.count == 0) continue;
-                if (k + 1 < count) now.next = row(p, rows, spikes[k + 1]).targets;
+                if (k + 1 < count) {
+                    const sp::Row next = row(p, rows, spikes[k + 1]);
+                    now.next_targets = next.targets, now.next_weights = next.weights;
+                }
                 scatter(now, T(1), slot);
             }
         }

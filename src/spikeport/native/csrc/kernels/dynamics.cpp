@@ -188,16 +188,27 @@ void scatter_rows(const Row& row, T value, T* __restrict slot) {
     const I* __restrict targets = static_cast<const I*>(row.targets);
     const W* __restrict weights = static_cast<const W*>(row.weights);
     const int64_t count = row.count;
-    __builtin_prefetch(row.next);
-    __builtin_prefetch(static_cast<const char*>(row.next) + 64);
     T one = 0;
     if constexpr (ONE) one = UNIT ? static_cast<T>(weights[0]) : static_cast<T>(weights[0]) * value;
-#pragma GCC unroll 8
-    for (int64_t k = 0; k < count; ++k) {
+    const auto add = [&](int64_t k) {
         if constexpr (ONE) slot[targets[k]] += one;
         else if constexpr (UNIT) slot[targets[k]] += static_cast<T>(weights[k]);
         else slot[targets[k]] += static_cast<T>(weights[k]) * value;
+    };
+    // the next row is somewhere else: while this one is added, fetch as much of that
+    const char* next_targets = static_cast<const char*>(row.next_targets);
+    const char* next_weights = static_cast<const char*>(row.next_weights);
+    constexpr int64_t STRIDE = 32;
+    int64_t k = 0;
+    for (; k + STRIDE <= count; k += STRIDE) {
+        for (size_t b = 0; b < STRIDE * sizeof(I); b += 64) __builtin_prefetch(next_targets + k * sizeof(I) + b, 0, 2);
+        if constexpr (!ONE) {
+            for (size_t b = 0; b < STRIDE * sizeof(W); b += 64) __builtin_prefetch(next_weights + k * sizeof(W) + b, 0, 2);
+        }
+#pragma GCC unroll 32
+        for (int64_t j = 0; j < STRIDE; ++j) add(k + j);
     }
+    for (; k < count; ++k) add(k);
 }
 
 template <typename T, typename W>

@@ -35,7 +35,7 @@ enum WeightType : int32_t { WEIGHT_F64 = 0, WEIGHT_F32 = 1, WEIGHT_I64 = 2, WEIG
 struct Row {
     const void* targets;
     const void* weights;
-    const void* next;      // what will be read after this, to be fetched early
+    const void *next_targets, *next_weights;  // what will be read after this, to be fetched early
     int64_t count;
     int32_t wide_targets;  // 4 bytes each, not 2
     int32_t weight_type;
