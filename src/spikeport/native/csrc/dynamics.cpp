@@ -25,9 +25,10 @@
 namespace {
 
 using sp::NeuronFlags;
+using sp::EACH;
+using sp::ONE_A_SOURCE;
 
 enum Arithmetic : int32_t { FLOAT64 = 0, FLOAT32 = 1, INTEGER = 2 };
-enum Weights : int32_t { EACH = 0, ONE_A_SOURCE = 1, ONE = 2 };
 constexpr int64_t ALONE = 1024;  // neurons below which parts cost more than they save
 
 }  // namespace
@@ -85,9 +86,15 @@ template <> int64_t update(const sp::Neurons<float>& n, float* a, const float* c
 template <> int64_t update(const sp::Neurons<int64_t>& n, int64_t* a, const int64_t* c, const int64_t* f, int64_t* p, uint32_t* s, int64_t b, int64_t e) {
     return SP_DISPATCH(update_i64, n, a, c, f, p, s, b, e);
 }
-void scatter(const sp::Row& row, double value, double* slot) { SP_DISPATCH(scatter_f64, row, value, slot); }
-void scatter(const sp::Row& row, float value, float* slot) { SP_DISPATCH(scatter_f32, row, value, slot); }
-void scatter(const sp::Row& row, int64_t value, int64_t* slot) { SP_DISPATCH(scatter_i64, row, value, slot); }
+void scatter(const sp::Synapses& s, const uint32_t* sources, const double* values, int64_t n, double* slot) {
+    SP_DISPATCH(scatter_f64, s, sources, values, n, slot);
+}
+void scatter(const sp::Synapses& s, const uint32_t* sources, const float* values, int64_t n, float* slot) {
+    SP_DISPATCH(scatter_f32, s, sources, values, n, slot);
+}
+void scatter(const sp::Synapses& s, const uint32_t* sources, const int64_t* values, int64_t n, int64_t* slot) {
+    SP_DISPATCH(scatter_i64, s, sources, values, n, slot);
+}
 
 using Bytes = std::vector<uint8_t>;
 
@@ -355,17 +362,10 @@ private:
         }
     }
 
-    static sp::Row row(const Projection& p, const Part& part, int64_t source) {
-        const int64_t begin = part.offsets[source];
-        sp::Row found;
-        found.count = part.offsets[source + 1] - begin;
-        found.targets = part.targets.data() + begin * (p.wide_targets ? 4 : 2);
-        found.weights = p.mode == EACH           ? part.weights.data() + begin * p.weight_size
-                        : p.mode == ONE_A_SOURCE ? p.shared_weights.data() + source * p.weight_size
-                                                 : p.shared_weights.data();
-        found.next_targets = found.targets, found.next_weights = found.weights;
-        found.wide_targets = p.wide_targets, found.weight_type = p.weight_type, found.one_weight = p.mode != EACH;
-        return found;
+    static sp::Synapses synapses(const Projection& p, int64_t part) {
+        const Part& rows = p.parts[part];
+        const uint8_t* weights = p.mode == EACH ? rows.weights.data() : p.shared_weights.data();
+        return {rows.offsets.data(), rows.targets.data(), weights, p.wide_targets, p.weight_type, p.mode};
     }
 
     // Adds what arrives, or will, at one part of a population; then steps it, for every population of a stage.
@@ -399,28 +399,16 @@ private:
     void receive(const Projection& p, int64_t part, const SpInput& input, int64_t sample, int64_t at, T* slot) const {
         const int64_t* offsets = input.offsets + sample * input.stride + at;
         const T* values = static_cast<const T*>(input.values);
-        for (int64_t k = offsets[0]; k < offsets[1]; ++k) {
-            scatter(row(p, p.parts[part], input.neurons[k]), values[k], slot);
-        }
+        scatter(synapses(p, part), input.neurons + offsets[0], values + offsets[0], offsets[1] - offsets[0], slot);
     }
 
     void deliver(const Projection& p, int64_t part, const std::vector<State>& states, int64_t sent, T* slot) const {
         const size_t source = static_cast<size_t>(p.source - inputs_);
         const State& from = states[source];
         const std::vector<int64_t>& bounds = populations_[source]->bounds;
-        const Part& rows = p.parts[part];
+        const T* ones = nullptr;
         for (int32_t q = 0; q < parts_; ++q) {
-            const uint32_t* spikes = from.spikes[sent & 1].data() + bounds[q];
-            const int64_t count = from.found[sent & 1][q];
-            for (int64_t k = 0; k < count; ++k) {
-                sp::Row now = row(p, rows, spikes[k]);
-                if (now.count == 0) continue;
-                if (k + 1 < count) {
-                    const sp::Row next = row(p, rows, spikes[k + 1]);
-                    now.next_targets = next.targets, now.next_weights = next.weights;
-                }
-                scatter(now, T(1), slot);
-            }
+            scatter(synapses(p, part), from.spikes[sent & 1].data() + bounds[q], ones, from.found[sent & 1][q], slot);
         }
     }
 

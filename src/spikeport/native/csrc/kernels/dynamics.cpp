@@ -183,47 +183,58 @@ int64_t update(const Neurons<T>& n, T* arrived, const T* constant, const T* fed,
 }
 
 // Weights are read in a type that holds them exactly and widened, which is exact too.
-template <typename T, typename W, typename I, bool ONE, bool UNIT>
-void scatter_rows(const Row& row, T value, T* __restrict slot) {
-    const I* __restrict targets = static_cast<const I*>(row.targets);
-    const W* __restrict weights = static_cast<const W*>(row.weights);
-    const int64_t count = row.count;
-    T one = 0;
-    if constexpr (ONE) one = UNIT ? static_cast<T>(weights[0]) : static_cast<T>(weights[0]) * value;
-    const auto add = [&](int64_t k) {
-        if constexpr (ONE) slot[targets[k]] += one;
-        else if constexpr (UNIT) slot[targets[k]] += static_cast<T>(weights[k]);
-        else slot[targets[k]] += static_cast<T>(weights[k]) * value;
-    };
-    // the next row is somewhere else: while this one is added, fetch as much of that
-    const char* next_targets = static_cast<const char*>(row.next_targets);
-    const char* next_weights = static_cast<const char*>(row.next_weights);
+template <typename T, typename W, typename I, int32_t MODE, bool UNIT>
+void rows(const Synapses& synapses, const uint32_t* sources, const T* values, int64_t n, T* __restrict slot) {
+    const int64_t* offsets = synapses.offsets;
+    const I* all_targets = static_cast<const I*>(synapses.targets);
+    const W* all_weights = static_cast<const W*>(synapses.weights);
     constexpr int64_t STRIDE = 32;
-    int64_t k = 0;
-    for (; k + STRIDE <= count; k += STRIDE) {
-        for (size_t b = 0; b < STRIDE * sizeof(I); b += 64) __builtin_prefetch(next_targets + k * sizeof(I) + b, 0, 2);
-        if constexpr (!ONE) {
-            for (size_t b = 0; b < STRIDE * sizeof(W); b += 64) __builtin_prefetch(next_weights + k * sizeof(W) + b, 0, 2);
-        }
+    for (int64_t spike = 0; spike < n; ++spike) {
+        const int64_t begin = offsets[sources[spike]], count = offsets[sources[spike] + 1] - begin;
+        const I* __restrict targets = all_targets + begin;
+        const W* __restrict weights = all_weights + (MODE == EACH ? begin : MODE == ONE_A_SOURCE ? sources[spike] : 0);
+        // the next row is somewhere else: while this one is added, fetch as much of that
+        const int64_t next = offsets[sources[spike + 1 < n ? spike + 1 : spike]];
+        const char* next_targets = reinterpret_cast<const char*>(all_targets + next);
+        const char* next_weights = reinterpret_cast<const char*>(all_weights + (MODE == EACH ? next : 0));
+        const T value = UNIT ? T(1) : values[spike];
+        T one = 0;
+        if constexpr (MODE != EACH) one = UNIT ? static_cast<T>(weights[0]) : static_cast<T>(weights[0]) * value;
+        const auto add = [&](int64_t k) {
+            if constexpr (MODE != EACH) slot[targets[k]] += one;
+            else if constexpr (UNIT) slot[targets[k]] += static_cast<T>(weights[k]);
+            else slot[targets[k]] += static_cast<T>(weights[k]) * value;
+        };
+        int64_t k = 0;
+        for (; k + STRIDE <= count; k += STRIDE) {
+            for (size_t b = 0; b < STRIDE * sizeof(I); b += 64) __builtin_prefetch(next_targets + k * sizeof(I) + b, 0, 2);
+            if constexpr (MODE == EACH) {
+                for (size_t b = 0; b < STRIDE * sizeof(W); b += 64) {
+                    __builtin_prefetch(next_weights + k * sizeof(W) + b, 0, 2);
+                }
+            }
 #pragma GCC unroll 32
-        for (int64_t j = 0; j < STRIDE; ++j) add(k + j);
+            for (int64_t j = 0; j < STRIDE; ++j) add(k + j);
+        }
+        for (; k < count; ++k) add(k);
     }
-    for (; k < count; ++k) add(k);
+}
+
+template <typename T, typename W, typename I>
+void scatter_mode(const Synapses& s, const uint32_t* sources, const T* values, int64_t n, T* slot) {
+    const bool unit = values == nullptr;
+    if (s.mode == EACH && unit) rows<T, W, I, EACH, true>(s, sources, values, n, slot);
+    else if (s.mode == EACH) rows<T, W, I, EACH, false>(s, sources, values, n, slot);
+    else if (s.mode == ONE_A_SOURCE && unit) rows<T, W, I, ONE_A_SOURCE, true>(s, sources, values, n, slot);
+    else if (s.mode == ONE_A_SOURCE) rows<T, W, I, ONE_A_SOURCE, false>(s, sources, values, n, slot);
+    else if (unit) rows<T, W, I, ONE, true>(s, sources, values, n, slot);
+    else rows<T, W, I, ONE, false>(s, sources, values, n, slot);
 }
 
 template <typename T, typename W>
-void scatter_typed(const Row& row, T value, T* slot) {
-    const bool unit = value == T(1);
-#define SP_ROWS(I)                                                               \
-    if (row.one_weight) scatter_rows<T, W, I, true, false>(row, value, slot);    \
-    else if (unit) scatter_rows<T, W, I, false, true>(row, value, slot);         \
-    else scatter_rows<T, W, I, false, false>(row, value, slot);
-    if (row.wide_targets) {
-        SP_ROWS(uint32_t)
-    } else {
-        SP_ROWS(uint16_t)
-    }
-#undef SP_ROWS
+void scatter_typed(const Synapses& s, const uint32_t* sources, const T* values, int64_t n, T* slot) {
+    if (s.wide_targets) scatter_mode<T, W, uint32_t>(s, sources, values, n, slot);
+    else scatter_mode<T, W, uint16_t>(s, sources, values, n, slot);
 }
 
 }  // namespace
@@ -243,17 +254,19 @@ int64_t update_i64(const Neurons<int64_t>& neurons, int64_t* arrived, const int6
     return update(neurons, arrived, constant, fed, potentials, spikes, begin, end);
 }
 
-void scatter_f64(const Row& row, double value, double* slot) {
-    if (row.weight_type == WEIGHT_F32) scatter_typed<double, float>(row, value, slot);
-    else scatter_typed<double, double>(row, value, slot);
+void scatter_f64(const Synapses& s, const uint32_t* sources, const double* values, int64_t count, double* slot) {
+    if (s.weight_type == WEIGHT_F32) scatter_typed<double, float>(s, sources, values, count, slot);
+    else scatter_typed<double, double>(s, sources, values, count, slot);
 }
 
-void scatter_f32(const Row& row, float value, float* slot) { scatter_typed<float, float>(row, value, slot); }
+void scatter_f32(const Synapses& s, const uint32_t* sources, const float* values, int64_t count, float* slot) {
+    scatter_typed<float, float>(s, sources, values, count, slot);
+}
 
-void scatter_i64(const Row& row, int64_t value, int64_t* slot) {
-    if (row.weight_type == WEIGHT_I8) scatter_typed<int64_t, int8_t>(row, value, slot);
-    else if (row.weight_type == WEIGHT_I32) scatter_typed<int64_t, int32_t>(row, value, slot);
-    else scatter_typed<int64_t, int64_t>(row, value, slot);
+void scatter_i64(const Synapses& s, const uint32_t* sources, const int64_t* values, int64_t count, int64_t* slot) {
+    if (s.weight_type == WEIGHT_I8) scatter_typed<int64_t, int8_t>(s, sources, values, count, slot);
+    else if (s.weight_type == WEIGHT_I32) scatter_typed<int64_t, int32_t>(s, sources, values, count, slot);
+    else scatter_typed<int64_t, int64_t>(s, sources, values, count, slot);
 }
 
 }  // namespace SP_NAMESPACE

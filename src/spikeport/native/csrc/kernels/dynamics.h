@@ -29,17 +29,14 @@ struct Neurons {
     uint8_t* fired;
 };
 
-// Where the synapses of a spike are: targets as 2 or 4 bytes, weights as wide as they need to be (exactly), one or one each.
+// Synapses by source: targets as 2 or 4 bytes, weights as wide as they need to be (exactly), one each, one a source, or one.
 enum WeightType : int32_t { WEIGHT_F64 = 0, WEIGHT_F32 = 1, WEIGHT_I64 = 2, WEIGHT_I32 = 3, WEIGHT_I8 = 4 };
+enum WeightMode : int32_t { EACH = 0, ONE_A_SOURCE = 1, ONE = 2 };
 
-struct Row {
-    const void* targets;
-    const void* weights;
-    const void *next_targets, *next_weights;  // what will be read after this, to be fetched early
-    int64_t count;
-    int32_t wide_targets;  // 4 bytes each, not 2
-    int32_t weight_type;
-    int32_t one_weight;    // `weights` is one value for all
+struct Synapses {
+    const int64_t* offsets;
+    const void *targets, *weights;
+    int32_t wide_targets, weight_type, mode;
 };
 
 }  // namespace sp
@@ -53,7 +50,11 @@ SP_DECLARE(int64_t, update_f32, (const Neurons<float>& neurons, float* arrived, 
 SP_DECLARE(int64_t, update_i64, (const Neurons<int64_t>& neurons, int64_t* arrived, const int64_t* constant,
                                  const int64_t* fed, int64_t* potentials, uint32_t* spikes, int64_t begin, int64_t end))
 
-// slot[target] += weight * value for every synapse of the row, in its order.
-SP_DECLARE(void, scatter_f64, (const Row& row, double value, double* slot))
-SP_DECLARE(void, scatter_f32, (const Row& row, float value, float* slot))
-SP_DECLARE(void, scatter_i64, (const Row& row, int64_t value, int64_t* slot))
+// For each source in the order of the list, and each of its synapses in order: slot[target] += weight * value. `values` may be null:
+// all are 1.
+SP_DECLARE(void, scatter_f64, (const Synapses& synapses, const uint32_t* sources, const double* values, int64_t count,
+                               double* slot))
+SP_DECLARE(void, scatter_f32, (const Synapses& synapses, const uint32_t* sources, const float* values, int64_t count,
+                               float* slot))
+SP_DECLARE(void, scatter_i64, (const Synapses& synapses, const uint32_t* sources, const int64_t* values, int64_t count,
+                               int64_t* slot))
