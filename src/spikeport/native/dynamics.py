@@ -169,6 +169,7 @@ class DynamicsHandle:
         currents: Sequence[NDArray[Any] | None],
         potentials: Sequence[NDArray[Any] | None],
         record: Sequence[bool],
+        threads: int | None = None,
     ) -> None:
         """Step on.
 
@@ -178,6 +179,7 @@ class DynamicsHandle:
             currents: for each population None or (time or 1, batch or 1, neuron).
             potentials: for each population None or room for (n_steps, batch, neuron).
             record: for each population whether its spikes are kept.
+            threads: fewer than the session was opened for.
         """
         given = (_Input * max(1, len(inputs)))()
         for entry, (offsets, neurons, values) in zip(given, inputs, strict=False):
@@ -196,7 +198,11 @@ class DynamicsHandle:
             current.sample_stride = size if array.shape[1] > 1 else 0
         room = (_Pointer * max(1, len(potentials)))(*(None if p is None else address(p).value for p in potentials))
         kept = (_Int * max(1, len(record)))(*map(int, record))
-        check(library().sp_dynamics_run(self._open(), _Long(at), _Long(n_steps), given, fed, room, kept))
+        check(
+            library().sp_dynamics_run(
+                self._open(), _Int(threads or self.threads), _Long(at), _Long(n_steps), given, fed, room, kept
+            )
+        )
         self.steps += n_steps
 
     def take(self, population: int, sample: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:

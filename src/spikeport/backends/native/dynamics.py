@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +20,8 @@ from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContr
 
 PIECE = 0.1
 """Seconds that one call of the library should take at most, so that Ctrl-C acts soon."""
+TRIAL, AGAIN = 16, 8
+"""Steps of a piece that finds out how fast another number of threads is, and after how many pieces that is asked again."""
 RESETS = ("same_step", "next_step", "after_next_update")
 
 
@@ -49,6 +52,7 @@ class DynamicSession:
         self.network, self.batch = network, batch
         self._plan = make_plan(network)
         self._handle = _open(self._plan, batch, threads)
+        self._pace = _Pace(self._handle.threads)
 
     def run(
         self,
@@ -65,7 +69,7 @@ class DynamicSession:
         """
         kept = chosen(self.network, record, potentials)
         entering = drive(self._plan, x, n_steps=n_steps, currents=currents, batch=self.batch)
-        return _run(self._handle, self._plan, entering, kept, potentials)
+        return _run(self._handle, self._pace, self._plan, entering, kept, potentials)
 
     def reset(self) -> None:
         """Back to the state before the first step."""
@@ -114,7 +118,12 @@ def _open(plan: Plan, batch: int, threads: int | None) -> DynamicsHandle:
 
 
 def _run(
-    handle: DynamicsHandle, plan: Plan, entering: Drive, kept: Collection[str], potentials: Collection[str]
+    handle: DynamicsHandle,
+    pace: _Pace,
+    plan: Plan,
+    entering: Drive,
+    kept: Collection[str],
+    potentials: Collection[str],
 ) -> DynamicRecording:
     names, batch = [p.name for p in plan.populations], entering.batch
     rooms = [
@@ -124,7 +133,7 @@ def _run(
     spiking = [i for i, p in enumerate(plan.populations) if p.fires]
     before = {i: handle.counts(i) for i in spiking}
     begin = handle.steps
-    _advance(handle, plan, entering, rooms, [name in kept for name in names])
+    _advance(handle, pace, plan, entering, rooms, [name in kept for name in names])
     shapes = [plan.network[name].shape for name in names]
     return DynamicRecording(
         n_steps=entering.n_steps,
@@ -139,20 +148,53 @@ def _run(
 
 
 def _advance(
-    handle: DynamicsHandle, plan: Plan, entering: Drive, rooms: list[NDArray[Any] | None], record: list[bool]
+    handle: DynamicsHandle,
+    pace: _Pace,
+    plan: Plan,
+    entering: Drive,
+    rooms: list[NDArray[Any] | None],
+    record: list[bool],
 ) -> None:
     """All steps, in pieces that are short enough for Ctrl-C."""
     inputs = [(e.offsets, e.neurons, e.values) for e in entering.events]
     fed = [entering.currents.get(p.name) for p in plan.populations]
-    done, piece = 0, 1
+    done = 0
     while done < entering.n_steps:
-        count = min(piece, entering.n_steps - done)
+        threads, count = pace.next(entering.n_steps - done)
         start = time.perf_counter()
         room = [None if room is None else room[done:] for room in rooms]
-        handle.run(done, count, inputs=inputs, currents=fed, potentials=room, record=record)
+        handle.run(done, count, inputs=inputs, currents=fed, potentials=room, record=record, threads=threads)
+        pace.learn(threads, count, time.perf_counter() - start)
         done += count
-        took = time.perf_counter() - start
-        piece = max(1, min(4 * count, int(count * PIECE / max(took, 1e-9))))
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How long pieces may be, and how many threads are fastest just now.
+
+    A step hands work over between threads, thousands of times a second. Where other programs use the processors too, that waits
+    for whoever is asleep, and one thread is faster; results are the same, so the choice is free.
+    """
+
+    most: int
+    rates: dict[int, float] = field(default_factory=dict)
+    """Steps a second by number of threads, as last measured."""
+    pieces: int = 0
+
+    def next(self, steps: int) -> tuple[int, int]:
+        """Threads and steps of the next piece, of so many steps that are left."""
+        self.pieces += 1
+        for threads in (self.most, 1):
+            if threads not in self.rates:
+                return threads, min(steps, TRIAL)
+        threads = max(self.rates, key=self.rates.__getitem__)
+        if self.pieces % AGAIN == 0 and self.most > 1:
+            return self.most + 1 - threads, min(steps, TRIAL)
+        return threads, max(1, min(steps, int(PIECE * self.rates[threads])))
+
+    def learn(self, threads: int, steps: int, seconds: float) -> None:
+        """What a piece took."""
+        self.rates[threads] = steps / max(seconds, 1e-9)
 
 
 def _events(handle: DynamicsHandle, plan: Plan, population: int, begin: int, entering: Drive) -> SpikeEvents:
@@ -201,6 +243,6 @@ def simulate_dynamics(
     entering = drive(plan, x, n_steps=n_steps, currents=currents)
     handle = _open(plan, entering.batch, threads)
     try:
-        return _run(handle, plan, entering, kept, potentials)
+        return _run(handle, _Pace(handle.threads), plan, entering, kept, potentials)
     finally:
         handle.close()

@@ -66,7 +66,7 @@ public:
                             const uint32_t* targets, const void* weights, int32_t mode) = 0;
     virtual void finish() = 0;
     virtual void reset() = 0;
-    virtual void run(int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed, void* const* potentials,
+    virtual void run(int32_t threads, int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed, void* const* potentials,
                      const int32_t* record) = 0;
 
     struct Log {
@@ -150,8 +150,7 @@ template <typename T>
 class Typed final : public Session {
 public:
     Typed(int32_t inputs, int32_t batch, int32_t threads, int64_t neurons)
-        : inputs_(inputs), batch_(batch), threads_(threads < 1 ? 1 : threads),
-          parts_(batch >= threads_ || neurons < ALONE ? 1 : threads_) {}
+        : inputs_(inputs), batch_(batch), parts_(threads < 2 || batch >= threads || neurons < ALONE ? 1 : threads) {}
 
     void population(const SpPopulation& given) override {
         auto made = std::make_unique<Population>();
@@ -254,11 +253,11 @@ public:
         for (auto& population : logs) for (auto& sample : population) sample.steps.clear(), sample.neurons.clear();
     }
 
-    void run(int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed, void* const* potentials,
+    void run(int32_t threads, int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed, void* const* potentials,
              const int32_t* record) override {
         if (parts_ == 1) {
             std::vector<uint8_t> failed(static_cast<size_t>(batch_));
-            sp::parallel_for(batch_, threads_, [&](int64_t sample, int32_t) {
+            sp::parallel_for(batch_, threads, [&](int64_t sample, int32_t) {
                 try {
                     for (int64_t t = 0; t < n_steps; ++t) {
                         for (int32_t stage = 0; stage < stages_; ++stage) {
@@ -274,7 +273,7 @@ public:
         } else {
             for (int64_t t = 0; t < n_steps; ++t) {
                 for (int32_t stage = 0; stage < stages_; ++stage) {
-                    sp::parallel_for(parts_, threads_, [&](int64_t part, int32_t) {
+                    sp::parallel_for(parts_, threads, [&](int64_t part, int32_t) {
                         for (int64_t sample = 0; sample < batch_; ++sample) {
                             step(stage, part, sample, at + t, now_ + t, t, inputs, fed, potentials);
                         }
@@ -430,7 +429,7 @@ private:
         }
     }
 
-    int32_t inputs_, batch_, threads_, parts_, stages_ = 0;
+    int32_t inputs_, batch_, parts_, stages_ = 0;
     int64_t now_ = 0;
     std::vector<std::unique_ptr<Population>> populations_;
     std::vector<Projection> projections_;
@@ -471,11 +470,12 @@ SP_API int32_t sp_dynamics_reset(void* session) {
     return sp::guarded([&]() -> int32_t { cast(session)->reset(); return SP_OK; });
 }
 
-// Steps [at, at + n_steps) of the given inputs and currents; `potentials` has room for these steps alone.
-SP_API int32_t sp_dynamics_run(void* session, int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed,
+// Steps [at, at + n_steps) of the given inputs and currents, with at most so many threads as the session was opened for or fewer;
+// `potentials` has room for these steps alone.
+SP_API int32_t sp_dynamics_run(void* session, int32_t threads, int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed,
                                void* const* potentials, const int32_t* record) {
     return sp::guarded([&]() -> int32_t {
-        cast(session)->run(at, n_steps, inputs, fed, potentials, record);
+        cast(session)->run(threads, at, n_steps, inputs, fed, potentials, record);
         return SP_OK;
     });
 }
