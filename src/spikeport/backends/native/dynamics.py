@@ -184,13 +184,13 @@ class _Pace:
     def next(self, steps: int) -> tuple[int, int]:
         """Threads and steps of the next piece, of so many steps that are left."""
         self.pieces += 1
-        for threads in (self.most, 1):
-            if threads not in self.rates:
-                return threads, min(steps, TRIAL)
+        if not self.rates:
+            return self.most, 1
         threads = max(self.rates, key=self.rates.__getitem__)
-        if self.pieces % AGAIN == 0 and self.most > 1:
-            return self.most + 1 - threads, min(steps, TRIAL)
-        return threads, max(1, min(steps, int(PIECE * self.rates[threads])))
+        longest = max(1, min(steps, int(PIECE * self.rates[threads])))
+        if self.most > 1 and (len(self.rates) == 1 or self.pieces % AGAIN == 0):
+            return self.most + 1 - threads, min(longest, TRIAL)
+        return threads, longest
 
     def learn(self, threads: int, steps: int, seconds: float) -> None:
         """What a piece took."""
