@@ -11,6 +11,9 @@ NAMES = [
     "ArchiveError",
     "CaptureError",
     "DataError",
+    "DynamicNetwork",
+    "DynamicRecording",
+    "DynamicsContract",
     "ExecutionContract",
     "FileError",
     "GraphError",
@@ -44,8 +47,9 @@ SIGNATURES = {
     "progress: 'bool' = True) -> 'SpikingModel'",
     "validate": "(snn: 'SpikingModel', data: 'Iterable[Any]', *, model: 'Any' = None, "
     "tolerance: 'float | None' = None, stepped: 'int | None' = None, progress: 'bool' = True) -> 'Report'",
-    "simulate": "(network: 'SpikingNetwork', x: 'Any', *, record: 'Collection[str] | None' = (), "
-    "max_steps: 'int | None' = None, on: 'On | None' = None) -> 'Recording'",
+    "simulate": "(network: 'SpikingNetwork | DynamicNetwork', x: 'Any' = None, *, "
+    "record: 'Collection[str] | None' = (), max_steps: 'int | None' = None, "
+    "currents: 'Mapping[str, Any] | None' = None, on: 'On | None' = None) -> 'Recording | DynamicRecording'",
     "load": "(path: 'str | Path') -> 'SpikingModel'",
     "to_nir": "(model: 'SpikingModel | SpikingNetwork', path: 'str | Path') -> 'Ledger'",
     "from_nir": "(path: 'str | Path') -> 'SpikingNetwork'",

@@ -30,7 +30,17 @@ from spikeport.errors import (
     SpikeportError,
 )
 from spikeport.model import SpikingModel, load
-from spikeport.primitives import Approximation, ExecutionContract, Ledger, Recording, SpikeTrain, SpikingNetwork
+from spikeport.primitives import (
+    Approximation,
+    DynamicNetwork,
+    DynamicRecording,
+    DynamicsContract,
+    ExecutionContract,
+    Ledger,
+    Recording,
+    SpikeTrain,
+    SpikingNetwork,
+)
 from spikeport.quantize import IntegerNetwork
 from spikeport.report import Report
 from spikeport.validate import validate
@@ -41,6 +51,9 @@ __all__ = [
     "ArchiveError",
     "CaptureError",
     "DataError",
+    "DynamicNetwork",
+    "DynamicRecording",
+    "DynamicsContract",
     "ExecutionContract",
     "FileError",
     "GraphError",

@@ -88,11 +88,11 @@ class Interrupted(KeyboardInterrupt):
     It is a `KeyboardInterrupt`, so that whoever does not ask for the finished part sees what Ctrl-C always does.
     """
 
-    def __init__(self, finished: Any, done: int, wanted: int) -> None:
-        super().__init__(f"interrupted after {done:,} of {wanted:,} samples")
+    def __init__(self, finished: Any, done: int, wanted: int, unit: str = "samples") -> None:
+        super().__init__(f"interrupted after {done:,} of {wanted:,} {unit}")
         self.finished = finished
-        """The `Recording` of the first `done` samples; None if there are none."""
-        self.done, self._wanted = done, wanted
+        """The recording of the first `done` samples, or steps of a network with dynamics; None if there are none."""
+        self.done, self._wanted, self._unit = done, wanted, unit
 
-    def __reduce__(self) -> tuple[type[Interrupted], tuple[Any, int, int]]:
-        return type(self), (self.finished, self.done, self._wanted)
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[Any, int, int, str]]:
+        return type(self), (self.finished, self.done, self._wanted, self._unit)

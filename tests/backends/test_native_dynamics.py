@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
+import spikeport as sp
 from spikeport import native
 from spikeport.backends import reference
 from spikeport.backends.native import DynamicSession, simulate_dynamics
@@ -137,3 +141,44 @@ def test_a_thousand_sessions_leave_no_memory_behind() -> None:
 
     warm = opened(50)
     assert opened(1000) - warm < 50_000  # kilobytes; a session holds about 500
+
+
+def test_one_door_steps_networks_with_dynamics_as_well() -> None:
+    network = recurrent()
+    expected = reference.simulate_dynamics(network, n_steps=9, potentials=["n"])
+    for on in (None, "native", "reference"):
+        assert_equal(sp.simulate(network, max_steps=9, record=None, on=on), expected)
+    assert sp.simulate(network, max_steps=9).spikes == {}
+    with pytest.raises(OptionError, match="steps no networks with dynamics"):
+        sp.simulate(network, max_steps=9, on="torch")
+    with pytest.raises(OptionError, match="z: is not a population"):
+        sp.simulate(network, max_steps=9, record=["z"])
+
+
+LONG = """
+import sys, threading
+import numpy as np
+import spikeport as sp
+from tests.backends.test_native_dynamics import recurrent
+
+network = recurrent()
+threading.Timer(1.0, lambda: print("running", flush=True)).start()
+try:
+    sp.simulate(network, max_steps=100_000_000, record=(), on="native")
+except sp.Interrupted as error:
+    part = error.finished
+    again = sp.simulate(network, max_steps=min(error.done, 50), record=["n"])
+    print(error.done == part.n_steps > 0, part.counts["n"].sum() >= again.counts["n"].sum(), "steps" in str(error))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
+def test_ctrl_c_keeps_the_steps_that_were_finished() -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", LONG]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "running\n"
+        child.send_signal(signal.SIGINT)
+        found, said = child.communicate()
+    assert found == "True True True\n", said

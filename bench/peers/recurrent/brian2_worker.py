@@ -23,12 +23,11 @@ from brian2 import NeuronGroup, SpikeMonitor, Synapses, defaultclock, device, ms
 from balanced import Balanced, load  # noqa: E402
 from peers.protocol import serve  # noqa: E402
 
-
 TIME = "seconds.txt"
-BEFORE = "const auto spikeport_begin = std::chrono::steady_clock::now();"
-AFTER = f"""
-std::ofstream("{TIME}") << std::chrono::duration<double>(std::chrono::steady_clock::now() - spikeport_begin).count();
-"""
+BEFORE = "timespec spikeport_begin, spikeport_end;\nclock_gettime(CLOCK_MONOTONIC, &spikeport_begin);"
+AFTER = f"""clock_gettime(CLOCK_MONOTONIC, &spikeport_end);
+std::ofstream("{TIME}") << (spikeport_end.tv_sec - spikeport_begin.tv_sec)
+                           + 1e-9 * (spikeport_end.tv_nsec - spikeport_begin.tv_nsec);"""
 
 
 class Brian:

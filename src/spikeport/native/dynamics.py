@@ -84,8 +84,6 @@ class DynamicsHandle:
     neurons: int
     sizes: list[int] = field(default_factory=list)
     """Of the populations, in order."""
-    steps: int = 0
-    """Since the beginning or the last reset."""
     pointer: ctypes.c_void_p = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -104,6 +102,11 @@ class DynamicsHandle:
     @property
     def dtype(self) -> Any:
         return {"float64": np.float64, "float32": np.float32, "integer": np.int64}[self.arithmetic]
+
+    @property
+    def steps(self) -> int:
+        """Since the beginning or the last reset."""
+        return int(library().sp_dynamics_now(self._open()))
 
     def population(
         self,
@@ -158,7 +161,6 @@ class DynamicsHandle:
     def reset(self) -> None:
         """Back to the state before the first step; counts and recorded spikes are forgotten."""
         check(library().sp_dynamics_reset(self._open()))
-        self.steps = 0
 
     def run(
         self,
@@ -203,7 +205,6 @@ class DynamicsHandle:
                 self._open(), _Int(threads or self.threads), _Long(at), _Long(n_steps), given, fed, room, kept
             )
         )
-        self.steps += n_steps
 
     def take(self, population: int, sample: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         """Steps and neurons of the recorded spikes, which the session then forgets."""

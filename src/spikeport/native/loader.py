@@ -47,6 +47,7 @@ def _loaded() -> ctypes.CDLL | str:
     found.sp_last_error.restype = ctypes.c_char_p
     found.sp_count_active.restype = ctypes.c_int64
     found.sp_dynamics_spikes.restype = ctypes.c_int64
+    found.sp_dynamics_now.restype = ctypes.c_int64
     found.sp_encode_floats.restype = ctypes.c_int64
     return found
 

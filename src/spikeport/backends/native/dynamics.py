@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from spikeport.backends.dynamics import Drive, Plan, PopulationPlan, drive, make_plan
 from spikeport.backends.reference.dynamics import chosen
-from spikeport.errors import OptionError, Problem
+from spikeport.errors import Interrupted, OptionError, Problem
 from spikeport.native import DynamicsHandle, default_threads
 from spikeport.native.dynamics import NUMBERS
 from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContract, SpikeEvents
@@ -66,6 +67,12 @@ class DynamicSession:
         """Step on from where the session is; arguments as in `spikeport.backends.reference.simulate_dynamics`.
 
         Steps of the recording count from the beginning of this run, its spike counts too.
+
+        Raises:
+            DataError: input that does not fit.
+            OptionError: a name that is not in the network.
+            NativeError: the session is closed.
+            Interrupted: Ctrl-C; it holds the recording of the steps that were finished, and the session can go on from there.
         """
         kept = chosen(self.network, record, potentials)
         entering = drive(self._plan, x, n_steps=n_steps, currents=currents, batch=self.batch)
@@ -133,18 +140,23 @@ def _run(
     spiking = [i for i, p in enumerate(plan.populations) if p.fires]
     before = {i: handle.counts(i) for i in spiking}
     begin = handle.steps
-    _advance(handle, pace, plan, entering, rooms, [name in kept for name in names])
+    with suppress(KeyboardInterrupt):  # the library stops between two steps; what it did by then is whole
+        _advance(handle, pace, plan, entering, rooms, [name in kept for name in names])
+    done = handle.steps - begin
     shapes = [plan.network[name].shape for name in names]
-    return DynamicRecording(
-        n_steps=entering.n_steps,
+    recording = DynamicRecording(
+        n_steps=done,
         counts={names[i]: (handle.counts(i) - before[i]).reshape(batch, *shapes[i]) for i in spiking},
-        spikes={name: _events(handle, plan, names.index(name), begin, entering) for name in kept},
+        spikes={name: _events(handle, plan, names.index(name), begin, done) for name in kept},
         potentials={
-            name: room.reshape(entering.n_steps, batch, *shape)
+            name: room[:done].reshape(done, batch, *shape)
             for name, room, shape in zip(names, rooms, shapes, strict=True)
             if room is not None
         },
     )
+    if done < entering.n_steps:
+        raise Interrupted(recording if done else None, done, entering.n_steps, "steps")
+    return recording
 
 
 def _advance(
@@ -197,13 +209,13 @@ class _Pace:
         self.rates[threads] = steps / max(seconds, 1e-9)
 
 
-def _events(handle: DynamicsHandle, plan: Plan, population: int, begin: int, entering: Drive) -> SpikeEvents:
-    parts = [handle.take(population, sample) for sample in range(entering.batch)]
-    samples = np.repeat(np.arange(entering.batch), [len(steps) for steps, _ in parts])
+def _events(handle: DynamicsHandle, plan: Plan, population: int, begin: int, n_steps: int) -> SpikeEvents:
+    parts = [handle.take(population, sample) for sample in range(handle.batch)]
+    samples = np.repeat(np.arange(handle.batch), [len(steps) for steps, _ in parts])
     steps = np.concatenate([steps for steps, _ in parts]).astype(np.int64) - begin
     neurons = np.concatenate([neurons for _, neurons in parts]).astype(np.int64)
     shape = plan.network.populations[population].shape
-    return SpikeEvents(samples, steps, neurons, shape, entering.n_steps, entering.batch, plan.contract.dt)
+    return SpikeEvents(samples, steps, neurons, shape, n_steps, handle.batch, plan.contract.dt)
 
 
 def _flags(population: PopulationPlan, contract: DynamicsContract) -> dict[str, int]:

@@ -65,6 +65,7 @@ public:
     virtual void projection(int32_t source, int32_t target, int64_t delay, int64_t pre, const int64_t* offsets,
                             const uint32_t* targets, const void* weights, int32_t mode) = 0;
     virtual void finish() = 0;
+    virtual int64_t now() const = 0;
     virtual void reset() = 0;
     virtual void run(int32_t threads, int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed, void* const* potentials,
                      const int32_t* record) = 0;
@@ -237,6 +238,8 @@ public:
         }
         reset();
     }
+
+    int64_t now() const override { return now_; }
 
     void reset() override {
         now_ = 0;
@@ -479,6 +482,9 @@ SP_API int32_t sp_dynamics_run(void* session, int32_t threads, int64_t at, int64
         return SP_OK;
     });
 }
+
+// Steps since the beginning or the last reset.
+SP_API int64_t sp_dynamics_now(void* session) { return cast(session)->now(); }
 
 SP_API int64_t sp_dynamics_spikes(void* session, int32_t population, int32_t sample) {
     return static_cast<int64_t>(cast(session)->logs[population][sample].steps.size());
