@@ -21,6 +21,7 @@ from spikeport import codes  # noqa: E402
 from spikeport.backends import reference, stepping  # noqa: E402
 from spikeport.backends.torch import Chunks, fused, layers, scan, simulate, stepwise  # noqa: E402
 from spikeport.backends.torch.bounds import Bounds  # noqa: E402
+from spikeport.backends.torch.precision import exact_arithmetic, require_exact_products  # noqa: E402
 from spikeport.errors import DataError, OptionError, QuantizeError  # noqa: E402
 from spikeport.primitives import (  # noqa: E402
     Connection,
@@ -278,6 +279,15 @@ def test_settings_of_the_surrounding_program_change_nothing_and_come_back(explic
         assert torch.is_grad_enabled()
         assert torch.backends.cudnn.enabled
     assert_equal_recordings(found, expected)
+
+
+def test_a_device_that_computes_in_fewer_bits_is_found_out() -> None:
+    require_exact_products(torch.device("cpu"))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with pytest.raises(OptionError, match="fewer bits"):
+            require_exact_products(torch.device("cpu"))
+        with exact_arithmetic():
+            require_exact_products(torch.device("cpu"))
 
 
 def test_stepping_on_tensors_never_calls_the_one_pass_evaluator(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spikeport.backends.torch.operations import TorchOperations
-from spikeport.backends.torch.precision import FLOAT64_EXACT, exact_arithmetic, exact_dtype
+from spikeport.backends.torch.precision import FLOAT64_EXACT, exact_arithmetic, exact_dtype, require_exact_products
 from spikeport.errors import DataError, Problem, QuantizeError
 from spikeport.primitives import Connection, Conv, InputEncoder, MaxPool, OneToOne, Shape, SumPool, Weighted
 from spikeport.quantize import CountLayer, IntegerNetwork, Layer, MaxLayer, Readout, StaircaseLayer, partial_sums
@@ -49,6 +49,9 @@ class ExactEvaluator:
         """`explicit` as for `TorchOperations`: whether convolutions are products of matrices."""
         self.network = network
         self.device = torch.device(device)
+        if self.device.type != "cpu":
+            with exact_arithmetic():
+                require_exact_products(self.device)
         self._operations = {
             dtype: TorchOperations(device=device, dtype=dtype, explicit=explicit)
             for dtype in (torch.float32, torch.float64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 from importlib.util import find_spec
 
@@ -85,7 +86,8 @@ def by_triton(
         return by_torch(rule, v, sent, arriving, start, potentials)
     from spikeport.backends.torch import on_gpu
 
-    return on_gpu.scan(rule, v, sent, arriving, start, potentials).numpy(force=True).astype(np.int64)
+    with torch.cuda.device(v.device) if v.is_cuda else nullcontext():  # kernels go to the current device
+        return on_gpu.scan(rule, v, sent, arriving, start, potentials).numpy(force=True).astype(np.int64)
 
 
 def _native_rule(rule: Signed | Binary | Climb, steps: range) -> native.ScanRule:

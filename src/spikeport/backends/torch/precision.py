@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from spikeport.errors import OptionError, Problem
+
 FLOAT32_EXACT = 2**24
 FLOAT64_EXACT = 2**53
 PRECISION_SETTINGS = ("cuda.matmul", "cudnn.conv", "mkldnn.matmul", "mkldnn.conv")
@@ -35,6 +37,20 @@ def exact_dtype(bound: int) -> torch.dtype | None:
     if bound < FLOAT32_EXACT:
         return torch.float32
     return torch.float64 if bound < FLOAT64_EXACT else None
+
+
+def require_exact_products(device: torch.device) -> None:
+    """Try a product that shows whether float32 is cut short by something that no setting here reaches, an environment variable say.
+
+    Raises:
+        OptionError: it is.
+    """
+    factor = 4095  # 12 bits, two more than TF32 keeps; its square is odd and below 2**24
+    ones = torch.full((64, 64), float(factor), dtype=torch.float32, device=device)
+    diagonal = torch.eye(64, dtype=torch.float32, device=device).mul_(factor)
+    if not bool(((diagonal @ ones).to(torch.float64) == factor**2).all()):
+        why = "computes float32 products in fewer bits, although it is told not to"
+        raise OptionError(Problem(f"device {device}", why, "unset variables like NVIDIA_TF32_OVERRIDE, or use the CPU"))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from torch import Tensor
 from spikeport.backends.reference import as_array, checked_request, encode_steps, last_scheduled_step
 from spikeport.backends.torch.fused import Scan, fastest
 from spikeport.backends.torch.layers import Layer, Spikes, Stepped, host_currents, plan
-from spikeport.backends.torch.precision import exact_arithmetic
+from spikeport.backends.torch.precision import exact_arithmetic, require_exact_products
 from spikeport.primitives import Accumulator, MaxUnit, Recording, SpikeTrain, SpikingNetwork
 
 
@@ -60,13 +60,15 @@ def simulate(
 
     Raises:
         DataError: input that does not fit.
-        OptionError: a name that is not in the network, fewer than one step.
+        OptionError: a name that is not in the network, fewer than one step, a device without exact products.
         QuantizeError: sums beyond exact arithmetic.
     """
     known, record, limit = checked_request(network, record, max_steps)
     place = torch.device(device if device is not None else getattr(x, "device", "cpu"))
     encoded = encode_steps(network, as_array(x))
     with exact_arithmetic():
+        if place.type != "cpu":
+            require_exact_products(place)
         scan = fastest(place.type, torch.get_num_threads()) if scan is None else scan
         run = _Run(network, known, record, limit, plan(network, limit, place, explicit), place, chunks, scan)
         events = network.input.kind == "events"
