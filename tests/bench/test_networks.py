@@ -41,3 +41,19 @@ def test_a_state_dict_is_loaded_and_anything_else_refused(networks: ModuleType, 
     torch.save(networks.cnn_a_mix().state_dict(), path)
     with pytest.raises(networks.DataFileError, match="is not a state dict"):
         networks.load(network, tmp_path)
+
+
+def test_the_resnet18_of_the_speed_questions_has_its_size_and_depends_on_the_seed_alone(networks: ModuleType) -> None:
+    first, second, other = (networks.random_resnet18(seed, samples=2) for seed in (0, 0, 1))
+    assert sum(p.numel() for p in first.parameters()) == 11_173_962
+    products = []
+    for module in first.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            module.register_forward_hook(lambda m, _, y: products.append(m.weight[0].numel() * y[0].numel()))
+    x = torch.ones(1, 3, 32, 32)
+    with torch.no_grad():
+        y = first(x)
+        assert y.shape == (1, 10)
+        assert 0.55e9 < sum(products) < 0.56e9
+        assert torch.equal(y, second(x))
+        assert not torch.equal(y, other(x))
