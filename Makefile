@@ -13,7 +13,12 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help venv native demo test lint types imports unit format dist clean
+# Build, and what makes a program find the sanitizers that it was not linked with.
+SANITIZED := build/sanitize
+RUNTIME = $(shell $(CXX) -print-file-name=libasan.so):$(shell $(CXX) -print-file-name=libubsan.so)
+SANITIZED_TESTS ?= tests/native tests/backends/test_native*.py
+
+.PHONY: help venv native sanitize demo test lint types imports unit format dist clean
 
 help:  ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +37,12 @@ native: venv  ## Build the native kernels into the source tree (a moment when no
 	@$(BIN)/cmake -S . -B build/native -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DSPIKEPORT_IN_PLACE=ON >build-native.log 2>&1 || { cat build-native.log; exit 1; }
 	@rm -f build-native.log
 	@test ! -f build/native/build.ninja || $(BIN)/cmake --build build/native --parallel $(WORKERS)
+
+sanitize: venv  ## Run the tests of the native kernels under the address and undefined behaviour sanitizers
+	$(BIN)/cmake -S . -B $(SANITIZED) -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DSPIKEPORT_SANITIZE=address,undefined
+	$(BIN)/cmake --build $(SANITIZED) --parallel $(WORKERS)
+	LD_PRELOAD=$(RUNTIME) ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=8 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
+		SPIKEPORT_TEST_LIBRARY=$(SANITIZED) $(BIN)/pytest $(SANITIZED_TESTS) -p no:xdist --deselect tests/native/test_installs.py $(ARGS)
 
 demo: native  ## Train a small CNN on handwritten digits, convert, validate, export: demo/report.html, demo/model.nir
 	@mkdir -p demo

@@ -6,6 +6,7 @@ Without torch installed the suite still runs: a test module that needs it begins
 
 import os
 from importlib.util import find_spec
+from pathlib import Path
 
 from hypothesis import settings
 
@@ -17,3 +18,8 @@ if "PYTEST_XDIST_WORKER" in os.environ and find_spec("torch"):
     import torch
 
     torch.set_num_threads(1)  # the workers already use every core
+
+if "SPIKEPORT_TEST_LIBRARY" in os.environ:  # `make sanitize`: another build of the kernels than the one in the source tree
+    from spikeport.native import loader
+
+    loader.FOLDERS = (Path(os.environ["SPIKEPORT_TEST_LIBRARY"]),)

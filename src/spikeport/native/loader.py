@@ -25,6 +25,8 @@ ABI_VERSION = 1
 LEVELS = ("portable", "avx2", "avx512", "amx")
 """Instruction sets with kernels of their own, narrowest first."""
 NAMES = {"linux": "libspikeport_native.so", "darwin": "libspikeport_native.dylib", "win32": "spikeport_native.dll"}
+FOLDERS = (Path(__file__).parent, Path(__file__).parent / "lib")
+"""Where the library is looked for: `make native` builds beside this file, an installation into a folder of its own."""
 _OUT_OF_MEMORY, _UNSUPPORTED = -1, -3
 _WHAT_TO_DO = "install a C++ compiler (Debian: g++), then install spikeport again; numpy and torch do the same, slower"
 
@@ -32,9 +34,8 @@ _WHAT_TO_DO = "install a C++ compiler (Debian: g++), then install spikeport agai
 @cache
 def _loaded() -> ctypes.CDLL | str:
     """The library, or why there is none."""
-    name, folder = NAMES.get(sys.platform, NAMES["linux"]), Path(__file__).parent
-    # `make native` builds beside this file, an installation into a folder of its own
-    path = next((path for path in (folder / name, folder / "lib" / name) if path.exists()), None)
+    name = NAMES.get(sys.platform, NAMES["linux"])
+    path = next((folder / name for folder in FOLDERS if (folder / name).exists()), None)
     if path is None:
         return "was not built when spikeport was installed"
     try:
