@@ -19,7 +19,9 @@ if "PYTEST_XDIST_WORKER" in os.environ and find_spec("torch"):
 
     torch.set_num_threads(1)  # the workers already use every core
 
-if "SPIKEPORT_TEST_LIBRARY" in os.environ:  # `make sanitize`: another build of the kernels than the one in the source tree
+if (
+    "SPIKEPORT_TEST_LIBRARY" in os.environ
+):  # `make sanitize`: another build of the kernels than the one in the source tree
     from spikeport.native import loader
 
     loader.FOLDERS = (Path(os.environ["SPIKEPORT_TEST_LIBRARY"]),)

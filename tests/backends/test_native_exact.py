@@ -111,6 +111,14 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[tuple[Synapse, ...] | MaxPool, ...
     "dilated": ((3, 9, 9), ((Conv(weights(17, 3, 3, 3), (1, 2), ((1, 1), (2, 2)), (2, 3)),),)),
     "grouped": ((6, 5, 5), ((Conv(weights(9, 2, 3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 3),),)),
     "depthwise": ((19, 6, 5), ((Conv(weights(38, 1, 3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 19),),)),
+    "depthwise, one output each": (
+        (70, 7, 6),
+        (
+            (Conv(weights(70, 1, 3, 3), (2, 1), ((1, 0), (2, 1)), (1, 2), 70),),
+            (Conv(weights(70, 1, 2, 3), (1, 1), ((1, 0), (2, 1)), (1, 1), 70),),
+            (Conv(weights(70, 1, 2, 1, bits=28), (1, 2), ((0, 0), (2, 1)), (1, 1), 70),),
+        ),
+    ),
     "one-dimensional": (
         (3, 17),
         (

@@ -76,6 +76,7 @@ class _Matrix(ctypes.Structure):
                 "most",
                 "constant_each",
                 "threshold_each",
+                "depthwise",
             ]
         ),
     ]
@@ -133,6 +134,8 @@ class Matrix:
     outs: int
     """Channels of the output."""
     groups: int
+    depthwise: bool
+    """Each output channel reads the input channel of its number alone."""
     kind: int
     answer: int
     dtype: np.dtype[Any]
@@ -146,7 +149,8 @@ class Matrix:
     def name(self) -> str:
         """What the kernel does, for people."""
         does = ("sum", "count", "count", "staircase")[self.answer]
-        return f"{KINDS[self.kind]} {does}" if self.operands else f"elementwise {does}"
+        how = f"{KINDS[self.kind]} depthwise" if self.depthwise else KINDS[self.kind]
+        return f"{how} {does}" if self.operands else f"elementwise {does}"
 
 
 def smallest(low: int, high: int) -> np.dtype[Any] | None:
@@ -196,11 +200,12 @@ def matrix(
         reciprocal = np.reciprocal(threshold.astype(real))
     elif response.steps is not None:
         answer = STAIRCASE
-    kind = _kind(operands, terms, moved)
+    depthwise = len(operands) == 1 and groups > 1 and outs == groups == operands[0].channels
+    kind = _kind(operands, terms, moved, depthwise)
     if kind is None:
         return None
     sums = np.dtype(np.int64 if kind == WIDE else np.int32)
-    if kind == BYTES:  # signed sources are read 128 too high, padding included
+    if kind == BYTES and not depthwise:  # signed sources are read 128 too high, padding included
         for operand in operands:
             if operand.dtype == np.int8:
                 moved = _plus(moved, -128 * operand.conv.weight.reshape(outs, -1).sum(axis=1))
@@ -208,7 +213,11 @@ def matrix(
     assert dtype is not None
     per_group = [int(np.prod(o.conv.weight.shape[1:])) for o in operands]
     k = sum(per_group)
-    weights, row_bytes = _packed(operands, kind, groups, outs, k)
+    if depthwise:
+        (operand,) = operands
+        weights, row_bytes = plain(operand.conv.weight.reshape(outs, -1).T, sums), 0
+    else:
+        weights, row_bytes = _packed(operands, kind, groups, outs, k)
     block_rows = min(max(PANEL_BYTES // max(row_bytes, 1) // ROW_STEP, 1) * ROW_STEP, MOST_ROWS)
     sources = (_Source * len(operands))(*(_source(o) for o in operands))
     factors = [None if t.factor is None else plain(_narrow(t.factor, sums), sums) for t in terms]
@@ -232,8 +241,8 @@ def matrix(
         row_bytes,
         block_rows,
         kind,
-        groups,
-        outs // groups,
+        1 if depthwise else groups,
+        outs if depthwise else outs // groups,
         height,
         width,
         len(operands),
@@ -245,6 +254,7 @@ def matrix(
         max((255 if o.dtype == np.int8 else o.high for o in operands), default=0) if kind == BYTES else 0,
         int(moved.ndim == 2),
         int(parameter is not None and parameter.ndim == 2),
+        int(depthwise),
     )
     scratch = (block_rows + ROWS_BEYOND) * row_bytes
     return Matrix(
@@ -256,6 +266,7 @@ def matrix(
         width,
         outs,
         groups,
+        depthwise,
         kind,
         answer,
         dtype,
@@ -289,7 +300,9 @@ def magnitude(operands: Sequence[Operand], terms: Sequence[Term], outs: int, *, 
     return total
 
 
-def _kind(operands: Sequence[Operand], terms: Sequence[Term], constant: NDArray[np.int64]) -> int | None:
+def _kind(
+    operands: Sequence[Operand], terms: Sequence[Term], constant: NDArray[np.int64], depthwise: bool
+) -> int | None:
     """The narrowest arithmetic in which no partial sum, in any order, leaves its type."""
     outs = constant.shape[-1]
     fixed = np.abs(constant.astype(np.float64)).reshape(-1, outs).max(axis=0, initial=0)
@@ -299,8 +312,9 @@ def _kind(operands: Sequence[Operand], terms: Sequence[Term], constant: NDArray[
         top = 2 ** (bits - 1)
         if any(o.conv.weight.min(initial=0) < -top or o.conv.weight.max(initial=0) >= top for o in operands):
             continue
-        total = magnitude(operands, terms, outs, shifted=kind == BYTES) + fixed
-        if kind == BYTES:
+        shifted = kind == BYTES and not depthwise
+        total = magnitude(operands, terms, outs, shifted=shifted) + fixed
+        if shifted:
             signed = [o for o in operands if o.dtype == np.int8]
             total += sum(128 * np.abs(o.conv.weight.astype(np.float64)).reshape(outs, -1).sum(axis=1) for o in signed)
         factors = max((int(np.abs(t.factor).max(initial=0)) for t in terms if t.factor is not None), default=0)

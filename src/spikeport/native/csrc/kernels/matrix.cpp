@@ -173,7 +173,77 @@ void answer(const Matrix& m, const void* const* terms, void* out, int64_t row, i
     });
 }
 
+#if SP_LEVEL >= SP_AVX512
+
+inline __m512i widened(const uint8_t* from, __mmask16 some) { return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(some, from)); }
+
+// The common case in registers: counts that fit a byte, parameters one a channel, at most one term of unsigned bytes.
+bool is_common(const Matrix& m) {
+    const bool added = m.n_terms == 0 || (m.n_terms == 1 && m.terms[0].type == U8 && m.terms[0].factor && !m.terms[0].each);
+    return m.kind != WIDE && m.answer == COUNT32 && m.out_type <= S8 && !m.constant_each && !m.threshold_each && added;
+}
+
+template <bool ADDED>
+void answer_common(const Matrix& m, const void* const* terms, void* out, int64_t row, int64_t rows, int64_t first, int64_t n,
+                   const int32_t* sums) {
+    const int64_t channels = int64_t{m.groups} * m.outs;
+    const __m512i low = _mm512_set1_epi32(m.low), zero = _mm512_setzero_si512();
+    const __m512 half = _mm512_set1_ps(0.5f);
+    for (int64_t o = 0; o < n; o += BLOCK) {
+        const int64_t c = first + o;
+        const __mmask16 some = static_cast<__mmask16>(n - o >= BLOCK ? 0xffff : (1u << (n - o)) - 1);
+        const __m512i constant = _mm512_maskz_loadu_epi32(some, static_cast<const int32_t*>(m.constant) + c);
+        const __m512i limit = _mm512_maskz_loadu_epi32(some, static_cast<const int32_t*>(m.limit) + c);
+        const __m512 reciprocal = _mm512_maskz_loadu_ps(some, static_cast<const float*>(m.reciprocal) + c);
+        __m512i factor = zero;
+        const uint8_t* value = nullptr;
+        if (ADDED) {
+            factor = _mm512_maskz_loadu_epi32(some, static_cast<const int32_t*>(m.terms[0].factor) + c);
+            value = static_cast<const uint8_t*>(terms[0]) + row * channels + c;
+        }
+        uint8_t* to = static_cast<uint8_t*>(out) + row * channels + c;
+        const int32_t* sum = sums + o;
+        for (int64_t r = 0; r < rows; ++r, sum += OUTS, to += channels) {
+            __m512i u = _mm512_add_epi32(_mm512_loadu_si512(sum), constant);
+            if (ADDED) {
+                u = _mm512_add_epi32(u, _mm512_mullo_epi32(factor, widened(value, some)));
+                value += channels;
+            }
+            u = _mm512_min_epi32(_mm512_max_epi32(u, zero), limit);
+            const __m512 quotient = _mm512_mul_ps(_mm512_add_ps(_mm512_cvtepi32_ps(u), half), reciprocal);
+            const __m512i count = _mm512_add_epi32(_mm512_cvttps_epi32(quotient), low);
+            _mm_mask_storeu_epi8(to, some, _mm512_cvtepi32_epi8(count));
+        }
+    }
+}
+
+#endif
+
 // ---- products
+
+// Sums of channels [first, first + n) where each output channel reads the input channel of its number alone: no panel is needed.
+template <typename Sum>
+void depthwise_row(const Matrix& m, const void* source, int64_t row, int64_t first, int64_t n, Sum* __restrict sum) {
+    const MatrixSource& s = m.sources[0];
+    const int64_t pixels = int64_t{m.height} * m.width, pixel = row % pixels;
+    const int64_t top = pixel / m.width * s.stride_height - s.top, left = pixel % m.width * s.stride_width - s.left;
+    const Sum* weights = static_cast<const Sum*>(m.weights) + first;
+    for (int64_t j = 0; j < n; ++j) sum[j] = 0;
+    with_type(s.type, source, [&](auto* data) {
+        const auto* sample = data + row / pixels * s.height * s.width * s.channels + first;
+        for (int64_t ky = 0; ky < s.kernel_height; ++ky) {
+            const int64_t y = top + ky * s.dilation_height;
+            if (y < 0 || y >= s.height) continue;
+            for (int64_t kx = 0; kx < s.kernel_width; ++kx) {
+                const int64_t x = left + kx * s.dilation_width;
+                if (x < 0 || x >= s.width) continue;
+                const auto* value = sample + (y * s.width + x) * s.channels;
+                const Sum* weight = weights + (ky * s.kernel_width + kx) * s.channels;
+                for (int64_t j = 0; j < n; ++j) sum[j] += weight[j] * static_cast<Sum>(value[j]);
+            }
+        }
+    });
+}
 
 void wide_row(const Matrix& m, const int32_t* panel, const int32_t* weights, int64_t n, int64_t* sum) {
     for (int64_t j = 0; j < n; ++j) sum[j] = 0;
@@ -181,29 +251,34 @@ void wide_row(const Matrix& m, const int32_t* panel, const int32_t* weights, int
         for (int64_t j = 0; j < n; ++j) sum[j] += int64_t{panel[k]} * weights[j];
 }
 
-void wide_piece(const Matrix& m, const void* const* terms, void* out, int64_t group, int64_t first_row, int64_t rows,
+void wide_piece(const Matrix& m, const void* const* sources, const void* const* terms, void* out, int64_t group, int64_t first_row, int64_t rows,
                 int64_t first_out, int64_t outs, const int32_t* panel) {
     const int64_t pixels = int64_t{m.height} * m.width;
-    const int32_t* weights = static_cast<const int32_t*>(m.weights) + group * m.k * m.outs;
+    const int32_t* weights = static_cast<const int32_t*>(m.weights);  // of products; depthwise ones are as wide as the sums
+    if (!m.depthwise) weights += group * m.k * m.outs;
     int64_t sum[OUTS];
     for (int64_t r = 0; r < rows; ++r) {
         const int64_t row = first_row + r;
         for (int64_t o = first_out; o < first_out + outs; o += OUTS) {
             const int64_t n = first_out + outs - o < OUTS ? first_out + outs - o : OUTS;
-            wide_row(m, panel + r * (m.row_bytes / 4), weights + o, n, sum);
+            if (m.depthwise) depthwise_row(m, sources[0], row, o, n, sum);
+            else wide_row(m, panel + r * (m.row_bytes / 4), weights + o, n, sum);
             answer(m, terms, out, row, row % pixels, group * m.outs + o, n, sum);
         }
     }
 }
 
-void piece(const Matrix& m, const void* const* terms, void* out, int64_t group, int64_t first_row, int64_t rows,
+void piece(const Matrix& m, const void* const* sources, const void* const* terms, void* out, int64_t group, int64_t first_row, int64_t rows,
            int64_t first_out, int64_t outs, const uint8_t* panel) {
     alignas(64) int32_t sums[(CHUNK + ROWS_BEYOND) * OUTS];
     const int64_t pixels = int64_t{m.height} * m.width, blocks = (m.outs + BLOCK - 1) / BLOCK;
     Product p;
     p.row_bytes = m.row_bytes, p.words = m.kind == WORDS, p.most = m.most;
     p.steps = (m.k * (p.words ? 2 : 1) + 3) / 4;
-    if (m.k > 0) begin_products();
+#if SP_LEVEL >= SP_AVX512
+    const bool common = is_common(m);
+#endif
+    if (m.k > 0 && !m.depthwise) begin_products();
     for (int64_t o = first_out; o < first_out + outs; o += OUTS) {
         const int64_t n = first_out + outs - o < OUTS ? first_out + outs - o : OUTS;
         p.weights = static_cast<const uint8_t*>(m.weights) + (group * blocks + o / BLOCK) * m.row_bytes * BLOCK;
@@ -211,8 +286,18 @@ void piece(const Matrix& m, const void* const* terms, void* out, int64_t group, 
         for (int64_t r = 0; r < rows; r += CHUNK) {
             const int64_t some = rows - r < CHUNK ? rows - r : CHUNK;
             p.panel = panel + r * m.row_bytes;
-            if (m.k > 0) product(p, some, sums);
+            if (m.depthwise)
+                for (int64_t i = 0; i < some; ++i)
+                    depthwise_row(m, sources[0], first_row + r + i, o, n, sums + i * OUTS);
+            else if (m.k > 0) product(p, some, sums);
             else fill(sums, int32_t{0}, some * OUTS);
+#if SP_LEVEL >= SP_AVX512
+            if (common) {
+                const auto respond = m.n_terms ? answer_common<true> : answer_common<false>;
+                respond(m, terms, out, first_row + r, some, group * m.outs + o, n, sums);
+                continue;
+            }
+#endif
             int64_t pixel = (first_row + r) % pixels;
             for (int64_t i = 0; i < some; ++i) {
                 answer(m, terms, out, first_row + r + i, pixel, group * m.outs + o, n, sums + i * OUTS);
@@ -220,7 +305,7 @@ void piece(const Matrix& m, const void* const* terms, void* out, int64_t group, 
             }
         }
     }
-    if (m.k > 0) end_products();
+    if (m.k > 0 && !m.depthwise) end_products();
 }
 
 inline int64_t ratio(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -242,19 +327,20 @@ void run_matrix(const Matrix& m, const void* const* sources, const void* const* 
     }
     const int64_t blocks = ratio(rows, each), outs = ratio(ratio(m.outs, parts), OUTS) * OUTS;
     parts = ratio(m.outs, outs);
+    const bool gathers = m.k > 0 && !m.depthwise;
     parallel_for(m.groups * blocks * parts, threads, [&](int64_t index, int32_t worker) {
         const int64_t group = index / (blocks * parts), block = index / parts % blocks, part = index % parts;
         const int64_t first = block * each, some = rows - first < each ? rows - first : each;
         const int64_t out_first = part * outs, out_some = m.outs - out_first < outs ? m.outs - out_first : outs;
         uint8_t* panel = static_cast<uint8_t*>(scratch) + worker * scratch_each;
         if (m.kind == WIDE) {
-            if (m.k > 0) fill_panel(m, sources, group, first, some, reinterpret_cast<int32_t*>(panel));
-            wide_piece(m, terms, out, group, first, some, out_first, out_some, reinterpret_cast<const int32_t*>(panel));
+            if (gathers) fill_panel(m, sources, group, first, some, reinterpret_cast<int32_t*>(panel));
+            wide_piece(m, sources, terms, out, group, first, some, out_first, out_some, reinterpret_cast<const int32_t*>(panel));
             return;
         }
-        if (m.k > 0 && m.kind == WORDS) fill_panel(m, sources, group, first, some, reinterpret_cast<int16_t*>(panel));
-        if (m.k > 0 && m.kind == BYTES) fill_panel(m, sources, group, first, some, panel);
-        piece(m, terms, out, group, first, some, out_first, out_some, panel);
+        if (gathers && m.kind == WORDS) fill_panel(m, sources, group, first, some, reinterpret_cast<int16_t*>(panel));
+        if (gathers && m.kind == BYTES) fill_panel(m, sources, group, first, some, panel);
+        piece(m, sources, terms, out, group, first, some, out_first, out_some, panel);
     });
 }
 

@@ -36,7 +36,7 @@ struct MatrixTerm {
 struct Matrix {
     const MatrixSource* sources;
     const MatrixTerm* terms;
-    const void* weights;  // [group] of Product::weights, or int32 [group][k][outs] when WIDE
+    const void* weights;  // [group] of Product::weights; int32 [group][k][outs] when WIDE; [k][channel] of sums when depthwise
     const void* constant;
     const void* limit;       // largest U that matters: (high - low + 1) * threshold - 1, constant moved by low * threshold
     const void* reciprocal;  // of the threshold: float or double
@@ -48,6 +48,7 @@ struct Matrix {
     int32_t n_sources, n_terms;
     int32_t answer, out_type, low, levels, most;
     int32_t constant_each, threshold_each;
+    int32_t depthwise;  // each channel reads the one of its number; groups is 1 then, and outs are all channels
 };
 
 }  // namespace sp
