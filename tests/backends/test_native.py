@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from dataclasses import replace
 from types import ModuleType
 
@@ -12,7 +13,8 @@ import pytest
 from spikeport import codes, native
 from spikeport.backends import reference
 from spikeport.errors import DataError, OptionError
-from spikeport.primitives import SpikingNetwork
+from spikeport.primitives import Connection, Conv, Dense, InputEncoder, MaxPool, OneToOne, Reshape, SpikingNetwork
+from spikeport.quantize import CountLayer, IntegerNetwork, MaxLayer, Readout
 from tests.backends.test_reference import MUTANTS
 from tests.integer_networks import random_input, random_network
 from tests.recordings import assert_equal_recordings as assert_equal
@@ -115,6 +117,74 @@ def test_wide_potentials_and_weights_equal_the_reference() -> None:
         assert_equal(simulate(network, x, record=None), reference.simulate(network, x, record=None))
 
 
+def many_channels(seed: int, *, kind: str = "static", top: int = 7) -> IntegerNetwork:
+    """Channels beyond a vector and beyond a word of bits, extreme weights, a shortcut, a strided and a depthwise layer."""
+    rng = np.random.default_rng(seed)
+    pads = ((1, 1), (1, 1))
+
+    def conv(out: int, channels: int, size: int, stride: int, groups: int = 1) -> Conv:
+        weight = rng.choice([-128, -100, -1, 0, 1, 99, 127], size=(out, channels // groups, size, size))
+        return Conv(weight, (stride, stride), pads if size == 3 else ((0, 0), (0, 0)), (1, 1), groups)
+
+    def layer(name: str, channels: int, space: int, threshold: int, low: int = 0) -> CountLayer:
+        threshold = max(2, 7 * threshold // top // 2)  # more levels are finer ones
+        thresholds = rng.integers(threshold, 2 * threshold, size=(channels, 1, 1))
+        bias = rng.integers(-threshold, threshold, size=(channels, 1, 1))
+        shape = (channels, space, space)
+        return CountLayer(name, shape, thresholds, bias, thresholds // 2, low, top, np.ones(()))
+
+    low, high = (-127, 127) if kind == "static" else (0, 3)
+    return IntegerNetwork(
+        InputEncoder("input", (2, 6, 6), kind, np.ones(()), low, high),  # type: ignore[arg-type]
+        (
+            layer("a", 70, 6, 3000),
+            layer("b", 70, 6, 5000, -top),
+            layer("c", 33, 3, 5000),
+            layer("d", 33, 3, 900),
+            MaxLayer("e", (33, 2, 2), MaxPool((2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1)), np.ones(())),
+            Readout("output", (3,), np.array([5, -5, 0]), 0.5),
+        ),
+        (
+            Connection("input", "a", (conv(70, 2, 3, 1),)),
+            Connection("a", "b", (conv(70, 70, 3, 1),)),
+            Connection("a", "b", (OneToOne(rng.integers(-900, 900, size=(70, 1, 1))),)),
+            Connection("b", "c", (conv(33, 70, 3, 2),)),
+            Connection("c", "d", (conv(33, 33, 3, 1, 33),)),
+            Connection("d", "e", ()),
+            Connection("e", "output", (Reshape((132,)), Dense(rng.integers(-128, 128, size=(3, 132))))),
+        ),
+        8,
+        31,
+    )
+
+
+@pytest.mark.parametrize("dense_from", [0.0, 0.25, 2.0])
+def test_lists_of_rows_and_whole_sums_equal_the_reference(dense_from: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever kernel measured activity chooses, for every code and instruction set."""
+    monkeypatch.setattr(sys.modules[plan.__module__], "DENSE_FROM", dense_from)
+    for kind, base in (("static", many_channels(0)), ("events", many_channels(1, kind="events"))):
+        x = random_input(base, 1, samples=2)
+        x[0] = base.input.high  # many sums of more than 256 rows
+        for code in sorted(codes.CODES):
+            network = codes.encode(base, code)
+            expected = reference.simulate(network, x, record=None)
+            for level in native.levels():
+                with native.using(level):
+                    assert_equal(simulate(network, x, record=None), expected)
+            assert expected.n_spikes["c"].all(), (kind, code)
+
+
+def test_payloads_wider_than_a_byte_equal_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[plan.__module__], "DENSE_FROM", 0.0)
+    base = many_channels(2, top=255)
+    x = random_input(base, 2)
+    for code in ("graded", "population", "radix"):
+        network = codes.encode(base, code)
+        expected = reference.simulate(network, x, record=None)
+        assert max(abs(counts).max() for counts in expected.counts.values()) > 127
+        assert_equal(simulate(network, x, record=None), expected)
+
+
 def test_no_samples_give_an_empty_recording() -> None:
     for kind in ("static", "events"):
         network = spiking(3, "signed", kind=kind)
@@ -177,7 +247,7 @@ def test_a_rule_that_differs_is_seen(name: str, monkeypatch: pytest.MonkeyPatch)
     from spikeport.backends.reference import stepper
 
     module = ModuleType("mutant")
-    monkeypatch.setitem(__import__("sys").modules, "mutant", module)
+    monkeypatch.setitem(sys.modules, "mutant", module)
     exec(compile(inspect.getsource(stepper).replace(old, new), "mutant", "exec"), module.__dict__)
     monkeypatch.setattr(inspect.getmodule(reference.simulate), "Stepper", module.Stepper)
     for seed in range(12):

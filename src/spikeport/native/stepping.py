@@ -69,6 +69,8 @@ class LayerPlan:
     bits: int = 1
     low: int = 0
     high: int = 0
+    largest: int = 0
+    """What one spike counts, at most."""
     threshold: NDArray[Any] | None = None
     release: NDArray[Any] | None = None
     initial: NDArray[Any] | None = None
@@ -90,6 +92,7 @@ class _Layer(ctypes.Structure):
         ("windows", ctypes.c_int32),
         ("low", ctypes.c_int64),
         ("high", ctypes.c_int64),
+        ("largest", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in _PARAMETERS),
         ("window_offsets", ctypes.c_void_p),
         ("window_pixel", ctypes.c_void_p),
@@ -145,10 +148,10 @@ class Plan:
         with self._lock:  # not after an error: nobody knows what it left
             self._kept = (key, run)
 
-    def source(self, index: int, *, pixels: int, channels: int, host: bool) -> None:
+    def source(self, index: int, *, pixels: int, channels: int, host: bool, largest: int) -> None:
         """Values that enter from outside: event bins, or (host) once for a whole presentation."""
         self.sizes[index] = (pixels, channels)
-        check(library().sp_plan_source(self.handle, index, pixels, channels, int(host)))
+        check(library().sp_plan_source(self.handle, index, pixels, channels, int(host), ctypes.c_int64(largest)))
 
     def layer(self, index: int, layer: LayerPlan) -> None:
         self.sizes[index] = (layer.pixels, layer.channels)
@@ -165,6 +168,7 @@ class Plan:
             "bits",
             "low",
             "high",
+            "largest",
         ):
             setattr(found, name, int(getattr(layer, name)))
         found.has_signs = int(layer.signs)
@@ -217,9 +221,9 @@ class Plan:
         check(library().sp_plan_taps(self.handle, target, ctypes.byref(found)))
         return name
 
-    def finish(self) -> None:
-        """To be called once, when everything is there."""
-        check(library().sp_plan_finish(self.handle))
+    def finish(self, *, dense_from: float) -> None:
+        """To be called once, when everything is there; `dense_from` is the activity from which sums over all channels are taken."""
+        check(library().sp_plan_finish(self.handle, ctypes.c_double(dense_from)))
 
     def _padded(self, array: NDArray[Any], fill: int, dtype: Any = None) -> NDArray[Any]:
         """The last axis padded to whole vectors."""

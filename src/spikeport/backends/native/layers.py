@@ -65,6 +65,18 @@ def layer_of(population: Population) -> LayerPlan:
             return replace(base, kind=Kind.LEVELS, payload=Payload.ONCE, opens_at=step)
 
 
+def largest_spike(population: Population) -> int:
+    """What one spike of a population that is no maximum counts, at most."""
+    match population.neuron:
+        case GradedIF(low=low, high=high) | StaircaseUnit(sends="payload", low=low, high=high):
+            return max(-low, high)
+        case RadixIF(bits=bits) | StaircaseUnit(sends="digits", duration=bits):
+            return 2 ** (bits - 1)
+        case UnitBank(units=units) | StaircaseBank(units=units):
+            return units
+    return 1
+
+
 def sends_ones(population: Population) -> bool:
     """Whether a population sends nothing but -1, 0 and 1 in a step."""
     match population.neuron:

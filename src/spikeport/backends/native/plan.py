@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 import numpy as np
 
-from spikeport.backends.native.layers import extent, layer_of, sends_ones
+from spikeport.backends.native.layers import extent, largest_spike, layer_of, sends_ones
 from spikeport.backends.native.wiring import NoWiringError, Wiring, pixels_of, windows, wire
 from spikeport.backends.reference.stepper import reach
 from spikeport.errors import NativeError, Problem
@@ -17,6 +17,8 @@ from spikeport.native.stepping import Kind, LayerPlan, Payload, Plan
 from spikeport.primitives import MaxUnit, Population, Shape, SpikingNetwork
 
 INT32_END = 2**31
+DENSE_FROM = 0.25
+"""Activity from which sums over all channels are faster than lists of those that send."""
 KEPT_PLANS = 4
 """Networks whose plans are kept, the last ones used."""
 
@@ -89,11 +91,17 @@ class _Builder:
         wide = self._needs_int64()
         made = Plan(len(self.names), presentation=network.contract.presentation, wide=wide)
         pixels, channels = pixels_of(network.input.shape)
-        made.source(0, pixels=pixels, channels=channels, host=network.input.kind == "static")
+        made.source(
+            0,
+            pixels=pixels,
+            channels=channels,
+            host=network.input.kind == "static",
+            largest=self.counts[network.input.name],
+        )
         paths: dict[str, str] = {}
         for population in network.populations:
             self._population(made, population, paths)
-        made.finish()
+        made.finish(dense_from=DENSE_FROM)
         item = made.dtype.itemsize
         neurons = sum(p * c for p, c in made.sizes.values())
         return NetworkPlan(
@@ -130,7 +138,7 @@ class _Builder:
         pixels, channels = pixels_of(population.shape)
         at = self.index[name]
         if name in self.host:
-            made.source(at, pixels=pixels, channels=channels, host=True)
+            made.source(at, pixels=pixels, channels=channels, host=True, largest=self.counts[name])
             return
         receiver = at
         if isinstance(neuron, MaxUnit):
@@ -139,7 +147,7 @@ class _Builder:
             inner, _ = pixels_of(shape)
             made.layer(receiver, LayerPlan(Kind.ACCUMULATOR, inner, channels))
         else:
-            made.layer(at, layer_of(population))
+            made.layer(at, replace(layer_of(population), largest=largest_spike(population)))
         single = True
         for i, connection in enumerate(self.network.connections):
             if connection.target != name:
@@ -169,7 +177,15 @@ class _Builder:
             made.layer(
                 at,
                 LayerPlan(
-                    Kind.MAXIMUM, pixels, channels, signs, payload, trace_of=receiver, opens_at=fires_at, windows=where
+                    Kind.MAXIMUM,
+                    pixels,
+                    channels,
+                    signs,
+                    payload,
+                    trace_of=receiver,
+                    opens_at=fires_at,
+                    largest=1 if single else self.counts[name],
+                    windows=where,
                 ),
             )
 

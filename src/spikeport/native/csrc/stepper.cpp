@@ -57,7 +57,7 @@ void make_lane(const Plan& plan, int32_t steps, bool traced, Lane& lane) {
     }
 }
 
-void make_worker(const Plan& plan, Worker& worker) {
+void make_worker(const Plan& plan, int32_t steps, Worker& worker) {
     size_t padded = LANES, live = 1, rows = 0;
     for (const PlannedLayer& planned : plan.layers) {
         if (static_cast<size_t>(planned.layer.padded) > padded) padded = planned.layer.padded;
@@ -77,6 +77,9 @@ void make_worker(const Plan& plan, Worker& worker) {
     worker.scratch.live = static_cast<Live*>(take((live + 1) * sizeof(Live)));
     worker.scratch.by_step = static_cast<uint16_t*>(take((live + 1) * MAX_CHUNK * sizeof(uint16_t)));
     worker.scratch.most_live = static_cast<int32_t>(live + 1);
+    worker.scratch.spikes_stride = static_cast<int64_t>((rows + 2 * slack) / slack * slack);
+    worker.scratch.spikes = static_cast<int8_t*>(take(static_cast<size_t>(worker.scratch.spikes_stride) * steps + slack));
+    worker.scratch.sums = static_cast<int32_t*>(take((padded + slack) * steps * sizeof(int32_t)));
 }
 
 void make_state(const Plan& plan, SampleState& state) {
@@ -195,6 +198,7 @@ bool pack(const T* data, const Events& events, int32_t first, int32_t steps, Sam
     constexpr int64_t BLOCK = 16;
     const int64_t pixels = signal.pixels, size = pixels * signal.channels;
     bool ones = true;
+    signal.events = 0, signal.fired = 0;
     for (int64_t pixel = 0; pixel < pixels; ++pixel) signal.active[pixel] = 0;
     for (int32_t i = 0; i < steps && first + i < events.first + events.bins; ++i) {
         const T* bin = data + (first + i - events.first) * events.step;
@@ -217,6 +221,7 @@ bool pack(const T* data, const Events& events, int32_t first, int32_t steps, Sam
                     for (int32_t w = 0; w < signal.words; ++w) bits[w] = 0;
                 }
                 bits[channel >> 6] |= static_cast<uint64_t>(1) << (channel & 63);
+                ++signal.events, signal.fired |= step;
                 static_cast<V*>(values)[(pixel * signal.steps + i) * signal.padded + channel] = count;
                 ones &= count == 1;
             }
@@ -286,6 +291,19 @@ void copy_spikes(const Signal& signal, int32_t sample, int32_t samples, int32_t*
         }
 }
 
+// Which part of what a layer reads through narrow taps was sent, in the steps in which anything was.
+double activity(const PlannedLayer& planned, const std::vector<Signal>& signals) {
+    double sent = 0, all = 0;
+    for (size_t c = 0; c < planned.taps.size(); ++c) {
+        const Signal& source = signals[planned.taps[c].source];
+        const double neurons = static_cast<double>(source.pixels) * source.channels * __builtin_popcountll(source.fired);
+        if (neurons == 0) continue;
+        sent += planned.work[c] * static_cast<double>(source.events) / neurons;
+        all += planned.work[c];
+    }
+    return all == 0 ? 0 : sent / all;
+}
+
 template <typename V>
 bool step_sample(Run& run, int32_t sample, Lane& lane, int32_t first, int32_t steps, int32_t samples, const Events* events,
                  const Outputs& outputs, int32_t threads, int32_t own) {
@@ -318,6 +336,7 @@ bool step_sample(Run& run, int32_t sample, Lane& lane, int32_t first, int32_t st
         chunk.bias_step = static_cast<int64_t>(layer.padded) * (planned.bias_rows > 1 ? layer.pixels : 1);
         chunk.trace = lane.traces[i].size() != 0 ? lane.traces[i].get() : nullptr;
         chunk.keep_all = chunk.trace != nullptr;
+        chunk.dense = planned.can_sum && SP_DISPATCH(sums_densely) && activity(planned, lane.signals) >= plan.dense_from;
         Signal* out = layer.kind == NEURON_ACCUMULATOR ? nullptr : &signal;
         const auto each = [&](Scratch& scratch, int32_t begin, int32_t end) {
             if (plan.wide) SP_DISPATCH(step_layer64, layer, now, lane.signals.data(), out, chunk, begin, end, scratch);
@@ -331,9 +350,11 @@ bool step_sample(Run& run, int32_t sample, Lane& lane, int32_t first, int32_t st
         over_pixels(layer.pixels, threads, [&](int32_t begin, int32_t end, int32_t worker) {
             each(run.workers[threads == 1 ? own : worker].scratch, begin, end);
         });
+        signal.events = 0, signal.fired = 0;
         for (int32_t w = 0; w < workers; ++w) {
             const Scratch& scratch = run.workers[offset + w].scratch;
             fired |= scratch.fired;
+            signal.events += scratch.events, signal.fired |= scratch.fired;
             outputs.spikes[sample * static_cast<int64_t>(plan.layers.size()) + i] += scratch.events;
             outputs.charges[sample * static_cast<int64_t>(plan.layers.size()) + i] += scratch.charges;
         }
@@ -445,12 +466,13 @@ SP_API void sp_plan_free(void* plan) {
 }
 
 // Values from outside: event bins, or (host) values of a whole presentation.
-SP_API int32_t sp_plan_source(void* handle, int32_t index, int32_t pixels, int32_t channels, int32_t host) {
+SP_API int32_t sp_plan_source(void* handle, int32_t index, int32_t pixels, int32_t channels, int32_t host, int64_t largest) {
     return guarded([&] {
         PlannedLayer& planned = static_cast<Plan*>(handle)->layers[index];
         set_size(planned.layer, pixels, channels);
         planned.is_source = true, planned.host = host != 0;
         planned.payload = host != 0 ? Payload::Once : Payload::None;
+        planned.largest = largest;
         return static_cast<int32_t>(SP_OK);
     });
 }
@@ -458,7 +480,7 @@ SP_API int32_t sp_plan_source(void* handle, int32_t index, int32_t pixels, int32
 struct LayerArguments {
     int32_t kind, pixels, channels, has_signs, payload, trace_of, opens_at, closes_at, bits;
     int32_t threshold_rows, release_rows, initial_rows, bias_rows, table_rows, table_size, windows;
-    int64_t low, high;
+    int64_t low, high, largest;
     // V [rows][padded], rows 1 or one a pixel; a table has as many for each entry; null for none
     const void *threshold, *release, *initial, *bias, *table;
     const int32_t *window_offsets, *window_pixel;
@@ -470,6 +492,7 @@ SP_API int32_t sp_plan_layer(void* handle, int32_t index, const LayerArguments* 
         PlannedLayer& planned = plan.layers[index];
         Layer& layer = planned.layer;
         set_size(layer, a->pixels, a->channels);
+        planned.largest = a->largest;
         layer.kind = a->kind, layer.low = a->low, layer.high = a->high;
         layer.opens_at = a->opens_at, layer.closes_at = a->closes_at, layer.bits = a->bits;
         planned.has_signs = a->has_signs != 0, planned.payload = static_cast<Payload>(a->payload), planned.trace_of = a->trace_of;
@@ -522,8 +545,14 @@ SP_API int32_t sp_plan_taps(void* handle, int32_t index, const TapsArguments* a)
         if (a->kind == TAPS_NARROW) {
             std::vector<int8_t>& pool = source.host ? planned.host_rows : planned.rows;
             taps.base = pool.size() / layer.padded;
+            // slabs begin at whole fours of rows
             const int8_t* from = static_cast<const int8_t*>(a->rows);
-            pool.insert(pool.end(), from, from + entries * layer.padded);
+            const size_t four = (channels + 3) / 4 * 4, row = layer.padded;
+            taps.stride = static_cast<int32_t>(four);
+            for (int64_t slab = 0; slab < a->slabs; ++slab) {
+                pool.insert(pool.end(), from + slab * channels * row, from + (slab + 1) * channels * row);
+                pool.resize(pool.size() + (four - channels) * row);
+            }
             if (pool.size() / layer.padded >> 32 != 0) throw "a layer has more than 2**32 rows of weights";
         } else if (a->kind == TAPS_WIDE) {
             taps.wide = keep_bytes(planned, a->rows, entries * layer.padded * plan.item());
@@ -536,9 +565,10 @@ SP_API int32_t sp_plan_taps(void* handle, int32_t index, const TapsArguments* a)
             const size_t here = taps.offsets[o + 1] - taps.offsets[o];
             if (here > most) most = here;
         }
+        planned.work.push_back(a->kind == TAPS_NARROW ? static_cast<double>(a->taps) * channels : 0);
         planned.most_live += most;
         if (planned.most_live > 65535) throw "a neuron reads more than 65,535 pixels";
-        planned.most_rows += most * channels;
+        planned.most_rows += most * static_cast<size_t>(source.layer.padded);
         return static_cast<int32_t>(SP_OK);
     });
 }
@@ -567,10 +597,28 @@ static void keep_diagonal(PlannedLayer& planned, const Plan& plan, const Layer& 
     planned.owned.push_back(std::move(factor));
 }
 
-// Call it once, when all layers and taps are there.
-SP_API int32_t sp_plan_finish(void* handle) {
+// Lays out the narrow rows once more for sums over all channels, if no payload that comes through them is wider than a byte.
+static void pack_rows(const Plan& plan, PlannedLayer& planned) {
+    if (plan.wide || planned.rows.empty() || supported_level() < SP_AVX512) return;
+    for (const Taps& taps : planned.taps)
+        if (taps.kind == TAPS_NARROW && plan.layers[taps.source].largest > 127) return;
+    const size_t padded = planned.layer.padded, rows = planned.rows.size() / padded;
+    planned.packed.resize((rows + 3) / 4 * 4 * padded + 64);
+    for (size_t row = 0; row < rows; ++row)
+        for (size_t k = 0; k < padded; ++k)
+            planned.packed[(row / 4 * padded + k) * 4 + row % 4] = static_cast<uint8_t>(planned.rows[row * padded + k] + 128);
+    planned.layer.packed = planned.packed.data();
+    planned.can_sum = true;
+}
+
+// Call it once, when all layers and taps are there. From that part of the channels on that send in a step, sums over all of them are
+// taken instead of lists of rows.
+SP_API int32_t sp_plan_finish(void* handle, double dense_from) {
     return guarded([&] {
-        for (PlannedLayer& planned : static_cast<Plan*>(handle)->layers) {
+        Plan& plan = *static_cast<Plan*>(handle);
+        plan.dense_from = dense_from;
+        for (PlannedLayer& planned : plan.layers) {
+            pack_rows(plan, planned);
             planned.host_layer = planned.layer;
             planned.layer.taps = planned.taps.data(), planned.layer.n_taps = static_cast<int32_t>(planned.taps.size());
             planned.rows.resize(planned.rows.size() + 64);  // the last row is read in whole vectors
@@ -603,7 +651,7 @@ SP_API int32_t sp_run_new(const void* plan, int32_t samples, int32_t steps, int3
             lane.signals[0].value_step = input.host ? 0 : input.layer.padded;
         }
         run->workers.resize(threads);
-        for (Worker& worker : run->workers) make_worker(p, worker);
+        for (Worker& worker : run->workers) make_worker(p, steps, worker);
         run->biased.resize(p.layers.size());
         for (const PlannedLayer& planned : p.layers) run->bias.emplace_back(planned.bias.size() * steps);
         *made = run.release();

@@ -47,6 +47,7 @@ struct PlannedLayer {
     bool has_signs = false;
     bool host = false;       // constant: presented once, split over the presentation
     Payload payload = Payload::None;
+    int64_t largest = 0;     // what one spike can count
     int32_t trace_of = -1;   // the layer whose potentials a maximum reads
     Buffer threshold, release, initial, bias, table;
     int64_t initial_stride = 0, bias_rows = 0;
@@ -56,10 +57,14 @@ struct PlannedLayer {
     std::vector<int8_t> host_rows;
     Layer host_layer{};
     size_t most_live = 0, most_rows = 0;
+    std::vector<uint8_t> packed;
+    std::vector<double> work;  // of each connection: taps times channels; 0 unless narrow
+    bool can_sum = false;      // all payloads that arrive through narrow taps fit a byte
 };
 
 struct Plan {
     int32_t presentation, wide;
+    double dense_from = 0;
     std::vector<PlannedLayer> layers;
     size_t item() const { return wide ? 8 : 4; }
 };

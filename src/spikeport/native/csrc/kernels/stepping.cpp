@@ -246,34 +246,144 @@ static void gather(const Layer& layer, const Signal* signals, int32_t step, Scra
     if (n_paid > 0) pay_rows(layer.rows, scratch.paid, scratch.payload, n_paid, acc, padded);
 }
 
-// The taps of a pixel through which something arrives, and which of them in which step.
-static void find_live(const Layer& layer, const Signal* signals, int32_t pixel, int32_t steps, Scratch& scratch, uint64_t* any) {
+// The taps of a pixel through which something arrives, and which of them in which step. In dense chunks narrow taps are left to
+// sum_taps: they come first, n_dense of them, and `dense` has the steps in which anything arrives through them.
+struct Found {
+    uint64_t any, dense;
+    int32_t n_dense;
+};
+
+static Found find_live(const Layer& layer, const Signal* signals, int32_t pixel, int32_t steps, bool densely, Scratch& scratch) {
+    Found found = {0, 0, 0};
     int32_t n = 0;
-    uint64_t all = 0;
     for (int32_t i = 0; i < steps; ++i) scratch.n_by_step[i] = 0;
-    for (int32_t c = 0; c < layer.n_taps; ++c) {
-        const Taps& taps = layer.taps[c];
-        const Signal& source = signals[taps.source];
-        const bool bits = taps.kind == TAPS_NARROW && source.signs == nullptr && source.values == nullptr && source.words == 1 &&
-                          !source.weighted;
-        for (int32_t i = taps.offsets[pixel]; i < taps.offsets[pixel + 1]; ++i) {
-            const int32_t from = taps.pixel[i];
-            const uint64_t here = source.active[from];
-            if (here == 0) continue;
-            all |= here;
-            const int64_t at = static_cast<int64_t>(from) * source.steps * source.words;
-            const int64_t first = static_cast<int64_t>(taps.slab[i]) * taps.stride + static_cast<int64_t>(taps.base);
-            scratch.live[n] = {source.bits + at, source.signs != nullptr ? source.signs + at : nullptr, first, from, source.words,
-                               bits ? static_cast<int32_t>(TAPS_BITS) : taps.kind, c};
-            for (uint64_t left = here; left != 0; left &= left - 1) {
-                const int32_t step = __builtin_ctzll(left);
-                scratch.by_step[step * scratch.most_live + scratch.n_by_step[step]++] = static_cast<uint16_t>(n);
+    for (int32_t pass = densely ? 0 : 1; pass < 2; ++pass) {
+        for (int32_t c = 0; c < layer.n_taps; ++c) {
+            const Taps& taps = layer.taps[c];
+            const Signal& source = signals[taps.source];
+            const bool narrow = taps.kind == TAPS_NARROW;
+            if (densely && narrow != (pass == 0)) continue;
+            const bool bits = narrow && source.signs == nullptr && source.values == nullptr && source.words == 1 && !source.weighted;
+            for (int32_t i = taps.offsets[pixel]; i < taps.offsets[pixel + 1]; ++i) {
+                const int32_t from = taps.pixel[i];
+                const uint64_t here = source.active[from];
+                if (here == 0) continue;
+                found.any |= here;
+                const int64_t at = static_cast<int64_t>(from) * source.steps * source.words;
+                const int64_t first = static_cast<int64_t>(taps.slab[i]) * taps.stride + static_cast<int64_t>(taps.base);
+                scratch.live[n] = {source.bits + at, source.signs != nullptr ? source.signs + at : nullptr, first, from, source.words,
+                                   bits ? static_cast<int32_t>(TAPS_BITS) : taps.kind, c, taps.stride};
+                if (pass == 0) {
+                    found.dense |= here;
+                    ++found.n_dense;
+                } else {
+                    for (uint64_t left = here; left != 0; left &= left - 1) {
+                        const int32_t step = __builtin_ctzll(left);
+                        scratch.by_step[step * scratch.most_live + scratch.n_by_step[step]++] = static_cast<uint16_t>(n);
+                    }
+                }
+                ++n;
             }
-            ++n;
         }
     }
-    *any = all;
+    return found;
 }
+
+// ---- sums over all channels, where many of them send
+
+#if SP_LEVEL >= SP_AVX512
+// S steps and N vectors of 16 target channels, over the live taps. Weights are unsigned, 128 too large; spikes are signed bytes.
+template <int S, int N>
+static void sum_block(const uint8_t* packed, const Live* live, int32_t n_live, const int8_t* spikes, int64_t spikes_stride,
+                      int64_t padded, int32_t* sums) {
+    __m512i sum[S][N];
+    for (int s = 0; s < S; ++s)
+        for (int n = 0; n < N; ++n) sum[s][n] = _mm512_setzero_si512();
+    for (int32_t i = 0; i < n_live; ++i) {
+        const uint8_t* weights = packed + live[i].first * padded;
+        for (int32_t c = 0; c < live[i].channels; c += 4, weights += 4 * padded, spikes += 4) {
+            __m512i w[N];
+            for (int n = 0; n < N; ++n) w[n] = _mm512_loadu_si512(weights + 64 * n);
+            for (int s = 0; s < S; ++s) {
+                int32_t four;
+                __builtin_memcpy(&four, spikes + s * spikes_stride, 4);
+                const __m512i x = _mm512_set1_epi32(four);
+                for (int n = 0; n < N; ++n) sum[s][n] = _mm512_dpbusd_epi32(sum[s][n], w[n], x);
+            }
+        }
+    }
+    for (int s = 0; s < S; ++s)
+        for (int n = 0; n < N; ++n) _mm512_storeu_si512(sums + s * padded + 16 * n, sum[s][n]);
+}
+
+template <int S>
+static void sum_steps(const uint8_t* packed, const Live* live, int32_t n_live, const int8_t* spikes, int64_t spikes_stride,
+                      int64_t padded, int32_t* sums) {
+    int64_t k = 0;
+    for (; k + 32 <= padded; k += 32) sum_block<S, 2>(packed + 4 * k, live, n_live, spikes, spikes_stride, padded, sums + k);
+    for (; k < padded; k += 16) sum_block<S, 1>(packed + 4 * k, live, n_live, spikes, spikes_stride, padded, sums + k);
+}
+
+// What the narrow taps of a pixel deliver in the steps that are set in `any`, into scratch.sums in their order.
+static void sum_taps(const Layer& layer, const Signal* signals, const Live* live, int32_t n_live, uint64_t any, Scratch& scratch) {
+    const int32_t count = __builtin_popcountll(any);
+    const int64_t padded = layer.padded;
+    int32_t row = 0;
+    int32_t excess[MAX_CHUNK];
+    for (uint64_t left = any; left != 0; left &= left - 1, ++row) {
+        const int32_t step = __builtin_ctzll(left);
+        int8_t* spikes = scratch.spikes + row * scratch.spikes_stride;
+        int32_t total = 0;
+        for (int32_t i = 0; i < n_live; ++i) {
+            const Live& tap = live[i];
+            const Signal& source = signals[layer.taps[tap.connection].source];
+            const bool sends = source.active[tap.pixel] >> step & 1;
+            const int32_t* values = values_at<int32_t>(source, tap.pixel, step);
+            const __m512i each = _mm512_set1_epi8(static_cast<char>(source.worth[step]));
+            for (int32_t w = 0; w < tap.words; ++w) {
+                const uint64_t word = sends ? tap.bits[static_cast<int64_t>(step) * tap.words + w] : 0;
+                int8_t* to = spikes + 64 * w;  // beyond the channels the next tap writes over it
+                if (values == nullptr) {
+                    const uint64_t negative =
+                        tap.signs != nullptr && sends ? word & tap.signs[static_cast<int64_t>(step) * tap.words + w] : 0;
+                    __m512i bytes = _mm512_maskz_mov_epi8(word, each);
+                    bytes = _mm512_mask_sub_epi8(bytes, negative, _mm512_setzero_si512(), bytes);
+                    _mm512_storeu_si512(to, bytes);
+                    total += static_cast<int32_t>(source.worth[step]) *
+                             (__builtin_popcountll(word) - 2 * __builtin_popcountll(negative));
+                } else {
+                    for (int32_t g = 0; g < 4; ++g) {
+                        const __mmask16 mask = static_cast<__mmask16>(word >> 16 * g);
+                        const __m512i v = _mm512_maskz_loadu_epi32(mask, values + 64 * w + 16 * g);
+                        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 16 * g), _mm512_cvtepi32_epi8(v));
+                        total += _mm512_reduce_add_epi32(v);
+                    }
+                }
+            }
+            spikes += tap.channels;
+        }
+        excess[row] = 128 * total;
+    }
+    int32_t s = 0;
+    const auto part = [&](auto sum, int32_t steps) {
+        for (; s + steps <= count; s += steps)
+            sum(layer.packed, live, n_live, scratch.spikes + s * scratch.spikes_stride, scratch.spikes_stride, padded,
+                scratch.sums + s * padded);
+    };
+    part(sum_steps<8>, 8);
+    part(sum_steps<4>, 4);
+    part(sum_steps<2>, 2);
+    part(sum_steps<1>, 1);
+    for (int32_t r = 0; r < count; ++r)
+        for (int64_t k = 0; k < padded; ++k) scratch.sums[r * padded + k] -= excess[r];
+}
+
+bool sums_densely() { return true; }
+#else
+static void sum_taps(const Layer&, const Signal*, const Live*, int32_t, uint64_t, Scratch&) {}
+
+bool sums_densely() { return false; }
+#endif
 
 // ---- neurons
 
@@ -541,8 +651,10 @@ static void step_units(const Layer& layer, const State& state, const Signal* sig
     V* acc = static_cast<V*>(scratch.acc);
     for (int32_t pixel = begin; pixel < end; ++pixel) {
         const int64_t offset = static_cast<int64_t>(pixel) * padded;
-        uint64_t arrives = 0, sent_in = 0;
-        find_live(layer, signals, pixel, steps, scratch, &arrives);
+        uint64_t sent_in = 0;
+        const Found found = find_live(layer, signals, pixel, steps, chunk.dense, scratch);
+        const uint64_t arrives = found.any;
+        if (found.dense != 0) sum_taps(layer, signals, scratch.live, found.n_dense, found.dense, scratch);
         const Rule<V> rule = {layer,
                               static_cast<const V*>(layer.threshold) + pixel * layer.threshold_stride,
                               static_cast<const V*>(layer.release) + pixel * layer.release_stride,
@@ -560,6 +672,11 @@ static void step_units(const Layer& layer, const State& state, const Signal* sig
                 for (int32_t k = 0; k < padded; ++k) acc[k] = bias[k];
             } else {
                 for (int32_t k = 0; k < padded; ++k) acc[k] = 0;
+            }
+            if (found.dense >> i & 1) {
+                const int32_t row = __builtin_popcountll(found.dense & ((static_cast<uint64_t>(1) << i) - 1));
+                const int32_t* sums = scratch.sums + static_cast<int64_t>(row) * padded;
+                for (int32_t k = 0; k < padded; ++k) acc[k] += sums[k];
             }
             if (arrives >> i & 1) gather<V>(layer, signals, i, scratch);
             if (state.has_current && step < chunk.presentation) {
@@ -654,8 +771,7 @@ template <typename V>
 static void sum_once(const Layer& layer, const Signal* signals, void* total, int32_t begin, int32_t end, Scratch& scratch) {
     V* acc = static_cast<V*>(scratch.acc);
     for (int32_t pixel = begin; pixel < end; ++pixel) {
-        uint64_t arrives = 0;
-        find_live(layer, signals, pixel, 1, scratch, &arrives);
+        const uint64_t arrives = find_live(layer, signals, pixel, 1, false, scratch).any;
         for (int32_t k = 0; k < layer.padded; ++k) acc[k] = 0;
         if (arrives & 1) gather<V>(layer, signals, 0, scratch);
         V* to = static_cast<V*>(total) + static_cast<int64_t>(pixel) * layer.padded;

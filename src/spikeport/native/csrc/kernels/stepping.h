@@ -37,6 +37,8 @@ struct Signal {
     int64_t value_step;                      // padded, or 0 where all steps share one place, since only one step sends
     int64_t worth[MAX_CHUNK];                // what a spike counts, by step
     bool weighted;                           // whether that is anything but one
+    int64_t events;                          // spikes in the chunk
+    uint64_t fired;                          // steps in which anything was sent
 };
 
 enum TapKind : int32_t { TAPS_NARROW = 0, TAPS_WIDE = 1, TAPS_DIAGONAL = 2, TAPS_IDENTITY = 3, TAPS_BITS = 4 };
@@ -55,7 +57,8 @@ struct Layer {
     int32_t kind, pixels, channels, padded, words;
     int32_t n_taps, n_windows;
     const Taps* taps;
-    const int8_t* rows;  // all narrow rows of the layer
+    const int8_t* rows;     // all narrow rows of the layer
+    const uint8_t* packed;  // the same for whole sums: [row / 4][padded][row % 4], plus 128; null where they are not used
     // parameters, V [padded], one for each pixel where the stride is not 0
     const void *threshold, *release;
     int64_t threshold_stride, release_stride;
@@ -86,6 +89,7 @@ struct Chunk {
     uint64_t biased;                     // steps in which any bias share is not 0
     void* trace;                         // V [pixel][step][padded] potentials after each step, or null
     bool keep_all;                       // no step is skipped, so that the trace is whole
+    bool dense;                          // sums over all channels instead of lists of rows: many of them send
 };
 
 struct Live;
@@ -100,6 +104,9 @@ struct Scratch {
     uint16_t* by_step;        // [step][most_live] taps whose source sent something in that step
     int32_t most_live;
     int32_t n_by_step[MAX_CHUNK];
+    int8_t* spikes;           // dense: [step that has any][channel of a tap]
+    int64_t spikes_stride;
+    int32_t* sums;            // dense: [step that has any][padded]
     uint64_t fired;           // steps in which anything fired
     int64_t events, charges;  // spikes, and the sum of their payloads
 };
@@ -108,7 +115,7 @@ struct Scratch {
 struct Live {
     const uint64_t *bits, *signs;  // of its first step
     int64_t first;                 // its first row, or the first item of its diagonal slab
-    int32_t pixel, words, kind, connection;  // kind TAPS_BITS: narrow rows, one word of spikes that all count one
+    int32_t pixel, words, kind, connection, channels;  // channels: those of its slab, rounded up to 4; kind TAPS_BITS: narrow rows, one word of spikes that all count one
 };
 
 }  // namespace sp
@@ -116,5 +123,7 @@ struct Live {
 SP_DECLARE(void, step_layer32, (const Layer&, const State&, const Signal*, Signal*, const Chunk&, int32_t, int32_t, Scratch&))
 SP_DECLARE(void, step_layer64, (const Layer&, const State&, const Signal*, Signal*, const Chunk&, int32_t, int32_t, Scratch&))
 // Sums of what the given connections deliver in step 0 of their sources, V [pixel][padded].
+// Whether this instruction set sums over all channels faster than over those that send, where many do.
+SP_DECLARE(bool, sums_densely, ())
 SP_DECLARE(void, sum_once32, (const Layer&, const Signal*, void* total, int32_t, int32_t, Scratch&))
 SP_DECLARE(void, sum_once64, (const Layer&, const Signal*, void* total, int32_t, int32_t, Scratch&))
