@@ -18,9 +18,12 @@ import numpy as np
 from torch import Tensor
 
 import common
+import data
 import spikeport as sp
 from common import Finding
+from networks import NETWORKS
 from spikeport import codes
+from spikeport.backends.stepping import STEPPERS
 from spikeport.files import write_whole
 
 EXACT = ("graded", "phased", "population", "radix", "signed")
@@ -31,12 +34,18 @@ STEPPED_NEURONS = 2_000_000
 def measure(options: argparse.Namespace) -> Finding:
     """Step test images under each code until enough counts are compared, or the test set is used up."""
     network, model = common.load(options, options.network)
-    snn, _ = common.converted(options, network, model)
-    test = common.images(options, network, "test")
-    batches = test.batches(max(1, STEPPED_NEURONS // snn.network.neurons), mean=network.mean, std=network.std)
+    if network.data == "nmnist":  # frames, whose events each code spreads over its own presentation
+        calibration = [x for x, _ in data.nmnist(options.data, "train").thirds(1).batches(64)]
+        snn, _ = common.timed_conversion(model, calibration, levels=options.levels, input="events")
+        size = max(1, STEPPED_NEURONS // snn.network.neurons)
+        batches = data.nmnist(options.data, "test").thirds(1).batches(size)
+    else:
+        snn, _ = common.converted(options, network, model)
+        test = common.images(options, network, "test")
+        batches = test.batches(max(1, STEPPED_NEURONS // snn.network.neurons), mean=network.mean, std=network.std)
     state = State(options.state, f"{network.name} {options.levels}", fingerprint(snn))
     for code in options.codes:
-        _step_code(snn.with_code(code), [x for x, _ in batches], state, options.comparisons)
+        _step_code(snn.with_code(code), [x for x, _ in batches], state, options.comparisons, options.on)
     lines, misses = [f"network: {network.name}, levels {options.levels}, {snn.integer.neurons:,} neurons"], []
     for code in options.codes:
         found = state.of(code)
@@ -53,7 +62,7 @@ def measure(options: argparse.Namespace) -> Finding:
     )
 
 
-def _step_code(snn: sp.SpikingModel, batches: list[Tensor], state: State, wanted: int) -> None:
+def _step_code(snn: sp.SpikingModel, batches: list[Tensor], state: State, wanted: int, on: str) -> None:
     """Compare part by part; nothing of what was done is lost when the run stops."""
     code = snn.network.contract.code
     done, start = state.of(code), time.perf_counter()
@@ -64,7 +73,7 @@ def _step_code(snn: sp.SpikingModel, batches: list[Tensor], state: State, wanted
             continue
         if done["comparisons"] >= wanted:
             break
-        recording = snn.simulate(x, record=())
+        recording = snn.simulate(x, record=(), on=on)
         expected = common.integer_counts(snn, x)
         for name, counts in expected.items():
             if name not in recording.counts and name != snn.network.output:
@@ -121,11 +130,12 @@ class State:
 
 
 def main() -> int:
-    parser = common.parser(__doc__ or "", levels=15)
+    parser = common.parser(__doc__ or "", names=tuple(NETWORKS), levels=15)
     parser.add_argument("--codes", nargs="+", choices=EXACT, default=EXACT, help="codes to step")
     parser.add_argument(
         "--comparisons", type=common.positive, default=1_000_000, help="counts to compare under each code, at least"
     )
+    parser.add_argument("--on", choices=tuple(STEPPERS), default="native", help="backend that steps")
     parser.add_argument("--state", type=Path, metavar="FILE", help="where figures are kept, to go on after a stop")
     return common.run(measure, parser.parse_args())
 
