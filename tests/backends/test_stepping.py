@@ -5,11 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -235,25 +233,39 @@ def test_an_interruption_is_a_keyboard_interrupt_that_holds_what_was_finished() 
 
 
 INTERRUPTED = """
-import sys
+import os, signal, sys, threading, time
 import numpy as np
 import spikeport as sp
 from spikeport.backends import reference
+from spikeport.native.stepping import Run
 from tests.backends.test_stepping import long_run
-from tests.recordings import assert_equal_recordings
 
 network, x = long_run()
-sp.simulate(network, x[:2], on="native")
-print("begun", flush=True)
+begun, begin = threading.Semaphore(0), Run.begin
+
+def counted(self, *args):
+    begun.release()
+    begin(self, *args)
+
+Run.begin = counted
+sent = []
+
+def interrupt():
+    for _ in range(4):  # some groups are finished, and one is in progress
+        begun.acquire()
+    sent.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=interrupt, daemon=True).start()
 try:
     sp.simulate(network, x, on="native")
 except sp.Interrupted as error:
-    print("stopped", error.done, flush=True)
+    waited = time.monotonic() - sent[0]
     assert 0 < error.done < len(x), error.done
-    few = min(error.done, 50)
-    expected = reference.simulate(network, x[:few])
-    assert np.array_equal(error.finished.readout[-1][:few], expected.readout[-1])
+    expected = reference.simulate(network, x[:3])
+    assert np.array_equal(error.finished.readout[-1][:3], expected.readout[-1])
     assert len(error.finished.quiet_after) == error.done
+    assert waited < 30, waited  # a second is promised; the bound is for machines that do much else
 else:
     sys.exit("was not interrupted")
 """
@@ -263,19 +275,11 @@ def long_run() -> tuple[SpikingNetwork, np.ndarray]:
     """Minutes of stepping."""
     base = random_network(1, layers=8, digits=True)
     network = codes.encode(base, "signed", steps=4000)
-    return network, np.repeat(random_input(base, 1), 20_000, axis=0)
+    return network, np.repeat(random_input(base, 1), 1_000, axis=0)
 
 
 @needs_library
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
 def test_ctrl_c_keeps_the_samples_that_were_finished() -> None:
-    with subprocess.Popen([sys.executable, "-c", INTERRUPTED], cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "begun\n"
-        time.sleep(1.5)
-        child.send_signal(signal.SIGINT)
-        begun = time.monotonic()
-        assert child.stdout.readline().startswith("stopped ")
-        waited = time.monotonic() - begun
-        assert child.wait(timeout=300) == 0
-    assert waited < 30, "a second is promised; the bound is for machines that do much else"
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
