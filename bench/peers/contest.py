@@ -102,7 +102,7 @@ class Result:
         return {
             "peers": {standing.name: standing.values() for standing in self.standings},
             "best": self.best.name,
-            "differing": {name: list(numbers) for name, numbers in self.differing.items()},
+            "peers_differing": {name: list(numbers) for name, numbers in self.differing.items()},
         }
 
 

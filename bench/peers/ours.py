@@ -137,7 +137,7 @@ class OnePass(Protocol):
 
 def exact_evaluator(network: IntegerNetwork, *, threads: int) -> tuple[OnePass, str]:
     """The fastest exact evaluator there is, and its name."""
-    if native.why_missing() is None:
+    if not native.why_missing():
         from spikeport.backends.native import ExactEvaluator
 
         return ExactEvaluator(network, threads=threads), f"native, {native.levels()[-1]}"

@@ -1,12 +1,17 @@
 """The comparison with peers: cases, their plain stepper, their wiring in torch, and the talk with workers."""
 
+import argparse
 import importlib
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from spikeport import native
+from spikeport.quantize import evaluate
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -80,7 +85,7 @@ def test_the_plain_stepper_follows_a_table(peers: Any) -> None:
 def test_a_library_on_the_wiring_gives_the_counts_of_the_plain_stepper(peers: Any, name: str) -> None:
     torch = pytest.importorskip("torch")
     wiring = module("libraries.wiring")
-    case = small_residual_case() if name == "resnet" else module("cases").nmnist_cnn(some_events())
+    case = small_residual_case() if name == "resnet" else event_case()
 
     class Units(torch.nn.Module):
         def __init__(self, layer: Any) -> None:
@@ -108,10 +113,13 @@ def test_a_library_on_the_wiring_gives_the_counts_of_the_plain_stepper(peers: An
         np.testing.assert_array_equal(readout, expected.readout)
 
 
-def some_events() -> Any:
-    return module("cases").random_events(2, steps=8, activity=0.05)
+@cache
+def event_case() -> Any:
+    cases = module("cases")
+    return cases.nmnist_cnn(cases.random_events(2, steps=4, activity=0.05))
 
 
+@cache
 def small_residual_case() -> Any:
     cases = module("cases")
     build = cases._Builder(0.1, 0)
@@ -125,7 +133,7 @@ def small_residual_case() -> Any:
 
 def test_units_are_as_active_as_asked_and_never_meet_their_threshold(peers: Any) -> None:
     pytest.importorskip("torch")
-    for case, wanted in ((small_residual_case(), 0.1), (module("cases").nmnist_cnn(some_events()), 0.05)):
+    for case, wanted in ((small_residual_case(), 0.1), (event_case(), 0.05)):
         assert module("plain").step(case).activity(case) == pytest.approx(wanted, rel=0.2)
         for layer in case.layers:
             assert layer.threshold % 4 == 2
@@ -136,7 +144,7 @@ def test_units_are_as_active_as_asked_and_never_meet_their_threshold(peers: Any)
 
 def test_the_networks_have_the_sizes_they_are_called_by(peers: Any) -> None:
     pytest.importorskip("torch")
-    case = module("cases").nmnist_cnn(some_events())
+    case = event_case()
     assert (case.macs, case.neurons) == (3_209_472, 32_928)
     short = module("cases").resnet18(2, steps=1)
     assert (short.macs, short.neurons, short.batch) == (555_422_720, 557_056, 2)
@@ -161,3 +169,145 @@ def test_an_environment_that_is_not_there_is_named_with_the_command_that_makes_i
     protocol = module("protocol")
     with pytest.raises(protocol.PeerError, match=r"environments\.py torch"):
         protocol.python_of("torch", tmp_path)
+
+
+def test_our_networks_are_the_case_unit_for_unit(peers: Any) -> None:
+    pytest.importorskip("torch")
+    ours, plain = module("ours"), module("plain")
+    for case in (small_residual_case(), event_case()):
+        expected = plain.step(case)
+        for on in ("reference", "native") if native.available() else ("reference",):
+            run, _ = ours.stepper(ours.spiking_network(case), case.input, threads=2, on=on)
+            found = ours.counts(run(), case.batch)
+            assert expected.differing(found) == (case.batch * case.neurons, 0)
+            np.testing.assert_array_equal(found.readout, expected.readout)
+
+
+def test_one_pass_gives_the_counts_of_units_under_a_constant_current(peers: Any) -> None:
+    pytest.importorskip("torch")
+    ours, case = module("ours"), small_residual_case()
+    network = ours.integer_network(case)
+    x = case.input.astype(np.float32)
+    expected: dict[str, Any] = {}
+    readout = evaluate(network, x, visit=lambda layer, counts: expected.__setitem__(layer.name, counts))
+    found: dict[str, Any] = {}
+    evaluator, _ = ours.exact_evaluator(network, threads=2)
+    np.testing.assert_array_equal(evaluator(x, lambda layer, counts: found.__setitem__(layer.name, counts)), readout)
+    for name, counts in expected.items():
+        np.testing.assert_array_equal(found[name], counts)
+    np.testing.assert_array_equal(expected["stem"], module("plain").step(case).layers["stem"])
+
+
+FAKE = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from peers import case, plain
+from peers.protocol import serve
+
+held = {}
+
+def build(case):
+    held["case"] = sys.modules["peers.case"].load(case)
+    return {"way": "as it is", "seconds": float(sys.argv[3])}
+
+def count(path):
+    counts = plain.step(held["case"])
+    layers = {f"layer {name}": value for name, value in counts.layers.items()}
+    layers["layer stem"] = layers["layer stem"] + (sys.argv[2] == "norse")
+    np.savez(path, readout=counts.readout, **layers)
+    return {}
+
+serve({
+    "describe": lambda: {"versions": {sys.argv[2]: "1.0"}},
+    "build": build,
+    "time": lambda times: {"seconds": [float(sys.argv[3])] * times},
+    "count": count,
+})
+"""
+
+
+def test_a_contest_finds_the_best_peer_and_what_differs(
+    peers: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Workers that only say how long they take; one of them counts wrongly."""
+    pytest.importorskip("torch")
+    contest, protocol = module("contest"), module("protocol")
+    script = tmp_path / "fake.py"
+    script.write_text(FAKE)
+    seconds = {"snntorch": "9", "sinabs": "2", "norse": "2.5"}
+
+    def worker(python: Path, name: str, **options: Any) -> Any:
+        return protocol.Worker(
+            Path(sys.executable), str(ROOT / "bench"), name, seconds[name], script=script, threads=options["threads"]
+        )
+
+    monkeypatch.setattr(contest, "Worker", worker)
+    monkeypatch.setattr(contest, "python_of", lambda group, folder: tmp_path)
+    options = contest.parser("", rounds=3).parse_args([])
+    case = small_residual_case()
+    expected = module("plain").step(case.first(2))
+    result = contest.contest(options, case, lambda: None, names=tuple(seconds), expected=expected, turn=0.001)
+    assert result.best.name == "sinabs"
+    assert [(s.name, len(s.seconds)) for s in result.standings] == [("snntorch", 0), ("sinabs", 3), ("norse", 3)]
+    assert result.best.ratios == [2 / ours for ours in result.best.ours]
+    stem = 2 * 4 * 8 * 8
+    assert {name: wrong for name, (_, wrong) in result.differing.items()} == {"snntorch": 0, "sinabs": 0, "norse": stem}
+    assert "snntorch (as it is): 9.00 s, not a contender" in result.lines()
+
+
+def answered(name: str, **options: Any) -> Any:
+    """What a command finds when the best peer takes a second a run, and ours a tenth."""
+    command = importlib.import_module(name)
+    contest = module("contest")
+    standing = contest.Standing("sinabs", {"sinabs": "3"}, "planes", 1.0, [1.0, 1.1, 0.9], [0.1, 0.1, 0.1])
+    given = contest.parser("", rounds=3).parse_args([])
+    for option, value in options.items():
+        setattr(given, option, value)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contest, "contest", lambda *_, **__: contest.Result((standing,), {}))
+        patch.setattr(module("cases"), "resnet18", lambda batch, steps=16: small_residual_case())
+        return command.measure(given)
+
+
+def test_one_pass_against_stepped_is_missed_below_what_is_required(peers: Any) -> None:
+    pytest.importorskip("torch")
+    common = {"batch": 3, "steps": 6, "turn": 1.0}
+    found = answered("onepass", at_least=9.5, **common)
+    assert (found.misses, found.values["one_pass_against_stepped"], found.values["differing"]) == ((), [9, 10, 11], 0)
+    assert answered("onepass", at_least=10.5, **common).misses == ("one pass against stepped: 10.0, required 10.5",)
+
+
+@pytest.mark.skipif(not native.available(), reason="no native library: " + native.why_missing())
+def test_stepping_is_missed_below_what_is_required_or_when_a_count_differs(
+    peers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    stepwise = importlib.import_module("stepwise")
+    common = {"questions": ["resnet18-1"], "on": "native", "turn": 1.0}
+    assert answered("stepwise", **common).misses == ()
+    monkeypatch.setitem(stepwise.QUESTIONS, "resnet18-1", stepwise.Question("resnet18", 1, 10.5))
+    assert answered("stepwise", **common).misses == ("resnet18-1: ratio 10.00, required 10.5",)
+    ours = module("ours")
+    right = ours.counts
+
+    def wrong(recording: Any, samples: int) -> Any:
+        found = right(recording, samples)
+        stem = found.layers["stem"].copy()
+        stem[0, 0, 0, 0] += 1
+        return module("plain").Counts({**found.layers, "stem": stem}, found.readout)
+
+    monkeypatch.setattr(ours, "counts", wrong)
+    assert answered("stepwise", **common).misses[1].startswith("resnet18-1: 1 of ")
+
+
+@pytest.mark.skipif(not native.available(), reason="no native library: " + native.why_missing())
+def test_packets_are_missed_when_they_take_longer_than_asked(peers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    packet = importlib.import_module("packet")
+    monkeypatch.setattr(packet, "_frames", lambda options: (event_case().input, "a few events"))
+    given = argparse.Namespace(data=None, packets=16, p50=1e9, p99=1e9, threads=1)
+    found = packet.measure(given)
+    assert (found.misses, found.values["packets"], found.values["differing"]) == ((), 16, 0)
+    given.p50 = given.p99 = 0.0
+    assert len(packet.measure(given).misses) == 2
