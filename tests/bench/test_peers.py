@@ -270,11 +270,13 @@ def answered(name: str, **options: Any) -> Any:
         return command.measure(given)
 
 
+@pytest.mark.skipif(not native.available(), reason="no native library: " + native.why_missing())
 def test_one_pass_against_stepped_is_missed_below_what_is_required(peers: Any) -> None:
     pytest.importorskip("torch")
     common = {"batch": 3, "steps": 6, "turn": 1.0}
     found = answered("onepass", at_least=9.5, **common)
     assert (found.misses, found.values["one_pass_against_stepped"], found.values["differing"]) == ((), [9, 10, 11], 0)
+    assert found.values["stepped_against_stepped"] == [9, 10, 11]
     assert answered("onepass", at_least=10.5, **common).misses == ("one pass against stepped: 10.0, required 10.5",)
 
 
