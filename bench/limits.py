@@ -9,6 +9,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import ModuleType
 
 import torch
@@ -68,7 +69,7 @@ def _integer_gemm() -> float:
 
 def _in_registers(threads: int) -> dict[str, float]:
     """Products of bytes by each instruction set of the native library, on operands that never leave the registers."""
-    if not native.available():
+    if not native.available() or find_spec("spikeport.native.peak") is None:
         return {}
     peak: ModuleType = importlib.import_module("spikeport.native.peak")
     found = {}
