@@ -74,8 +74,10 @@ def test_other_data_labels_or_shapes_have_another_fingerprint():
     assert len({of(x, y), *others}) == 6
 
 
-def test_the_commands_certify_and_check(tmp_path, capsys):
+@pytest.mark.parametrize("code", ["signed", "phased", "population"])
+def test_the_commands_certify_and_check(tmp_path, capsys, code):
     snn, _ = converted("mlp")
+    snn = snn.with_code(code)
     model, path = str(snn.save(tmp_path / "m.spk")), str(tmp_path / "c.json")
     assert main(["certify", model, "-o", path]) == 0
     said = capsys.readouterr()
