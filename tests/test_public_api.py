@@ -42,8 +42,8 @@ NAMES = [
 
 SIGNATURES = {
     "convert": "(model: 'nn.Module', data: 'Iterable[Any]', *, levels: 'int | Mapping[str, int]' = 31, "
-    "weight_bits: 'int' = 8, input_bits: 'int' = 8, state_bits: 'int' = 24, code: 'Code' = 'signed', "
-    "input: 'InputKind' = 'static', steps: 'int | None' = None, max_samples: 'int' = 512, seed: 'int' = 0, "
+    "weight_bits: 'int' = 8, input_bits: 'int' = 8, state_bits: 'int' = 24, code: \"Code | Literal['auto']\" = 'signed', "
+    "input: 'InputKind' = 'static', steps: 'int | None' = None, features: 'Collection[codes.Feature] | None' = None, max_samples: 'int' = 512, seed: 'int' = 0, "
     "progress: 'bool' = True) -> 'SpikingModel'",
     "validate": "(snn: 'SpikingModel', data: 'Iterable[Any]', *, model: 'Any' = None, "
     "tolerance: 'float | None' = None, stepped: 'int | None' = None, progress: 'bool' = True) -> 'Report'",

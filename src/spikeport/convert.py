@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from spikeport import codes
 from spikeport.errors import OptionError, Problem, ProofError
 from spikeport.model import SpikingModel
-from spikeport.primitives import Code, InputKind
-from spikeport.quantize import QuantizeOptions, encode_input, quantize
+from spikeport.primitives import Approximation, Code, InputKind, SpikingNetwork
+from spikeport.quantize import IntegerNetwork, QuantizeOptions, encode_input, quantize
 from spikeport.report import Report
 from spikeport.undisturbed import undisturbed
 from spikeport.validate import Outputs, Proof, collect, make_report
@@ -39,9 +40,10 @@ def convert(
     weight_bits: int = 8,
     input_bits: int = 8,
     state_bits: int = 24,
-    code: Code = "signed",
+    code: Code | Literal["auto"] = "signed",
     input: InputKind = "static",
     steps: int | None = None,
+    features: Collection[codes.Feature] | None = None,
     max_samples: int = 512,
     seed: int = 0,
     progress: bool = True,
@@ -55,10 +57,13 @@ def convert(
         weight_bits: width of weights.
         input_bits: width of an input value; for event input the declared maximum is `2**input_bits - 1`.
         state_bits: width of a membrane potential; proved wide enough.
-        code: how counts are carried by spikes; see `spikeport.codes`.
+        code: how counts are carried by spikes; see `spikeport.codes`. "auto" takes the first that `features` suffice for; the
+            ledger says why. "rate" is statistical: close, never exact, and stepped whenever the model is called.
         input: "static" for analogue values, "events" for counts of events.
         steps: steps over which the input is presented, the number of time bins of event input. None: one a level of the first
-            layers; for static input under another code than "signed", and under "population" always, a single one.
+            layers; for static input under "graded", "phased" and "radix", and under "population" always, a single one; under
+            "rate" 32.
+        features: what the target offers, names of `spikeport.codes.Feature`; None is everything.
         max_samples: most samples to read; an eighth of them, at most 64, is held out to check the result.
         seed: chooses which samples are held out.
         progress: show bars on standard error when it is a terminal.
@@ -76,6 +81,7 @@ def convert(
     options = _checked(
         code,
         steps,
+        features,
         max_samples,
         seed,
         levels=levels,
@@ -100,7 +106,10 @@ def convert(
         integer = quantize(
             graph, calibration, options, operations=operations, exact_operations=exact, progress=progress
         )
-        network = codes.encode(integer, code, steps=steps)
+        network = _carried(integer, code, steps, features)
+        if network.contract.code in codes.STATISTICAL:
+            encoded = encode_input(integer.input, calibration)
+            network = codes.rate.calibrated(network, integer, encoded, operations=exact)
         snn = SpikingModel(graph, integer, network, Report.empty(), encode_input(integer.input, held_out[:SAMPLES]))
         outputs = Outputs(float_model.run(held_out), outputs_of(snn, held_out), None)
         count = min(len(held_out), affordable_samples(integer, network, STEPPING_WORK))
@@ -119,7 +128,28 @@ def convert(
     return snn.with_report(report)
 
 
-def _checked(code: Any, steps: Any, max_samples: Any, seed: Any, **widths: Any) -> QuantizeOptions:
+def _carried(
+    integer: IntegerNetwork, code: str, steps: int | None, features: Collection[codes.Feature] | None
+) -> SpikingNetwork:
+    """The integers under a code that the target offers everything for.
+
+    Raises:
+        OptionError: it does not, or the code refuses the network.
+    """
+    if code != "auto":
+        network = codes.encode(integer, code, steps=steps)
+        missing = sorted(codes.needs(network.contract.code, integer) - set(features)) if features is not None else []
+        if missing:
+            why = f"{code!r} needs {', '.join(missing)}, which `features` does not hold"
+            raise OptionError(Problem("code", why, 'use code="auto"'))
+        return network
+    choice = codes.choose(integer, features, lambda name: codes.encode(integer, name, steps=steps))
+    network = codes.encode(integer, choice.code, steps=steps)
+    entry = Approximation(network.name, f"code {choice.code!r} chosen: {choice.why}", 0.0)
+    return replace(network, ledger=(*network.ledger, entry))
+
+
+def _checked(code: Any, steps: Any, features: Any, max_samples: Any, seed: Any, **widths: Any) -> QuantizeOptions:
     """The options, or one error with everything that is wrong with them."""
     problems: list[Problem] = []
     options = None
@@ -131,8 +161,10 @@ def _checked(code: Any, steps: Any, max_samples: Any, seed: Any, **widths: Any) 
         problems.append(Problem("max_samples", f"is {max_samples!r}", "give at least one sample"))
     if not _whole(seed) or seed < 0:
         problems.append(Problem("seed", f"is {seed!r}", "give a whole number from 0 on"))
-    if code not in codes.CODES:
-        problems.append(Problem("code", f"{code!r} is not known", f"one of {', '.join(sorted(codes.CODES))}"))
+    known = sorted([*codes.CODES, *codes.STATISTICAL, "auto"])
+    if code not in known:
+        problems.append(Problem("code", f"{code!r} is not known", f"one of {', '.join(known)}"))
+    problems += codes.feature_problems(features)
     if steps is not None and (not _whole(steps) or steps < 1):
         problems.append(Problem("steps", f"is {steps!r}", "give at least one step, or None for one a level"))
     elif steps not in (None, 1) and (code == "population" or (code == "graded" and widths["input"] == "static")):

@@ -21,7 +21,7 @@ from spikeport import certify
 from spikeport.backends.stepping import STEPPERS, On, simulate
 from spikeport.cli.console import Console
 from spikeport.cli.loading import check_outputs, load_data, load_model
-from spikeport.codes import CODES
+from spikeport.codes import CODES, STATISTICAL
 from spikeport.errors import DataError, FileError, OptionError, Problem
 from spikeport.model import load
 from spikeport.primitives import InputKind, Ledger, SpikingNetwork
@@ -66,7 +66,11 @@ def command(function: Callable[..., int | None]) -> click.Command:
 @click.option("--input-bits", default=8, show_default=True, help="Width of an input value.")
 @click.option("--state-bits", default=24, show_default=True, help="Width of a membrane potential.")
 @click.option(
-    "--code", type=click.Choice(sorted(CODES)), default="signed", show_default=True, help="How spikes carry counts."
+    "--code",
+    type=click.Choice(sorted([*CODES, *STATISTICAL, "auto"])),
+    default="signed",
+    show_default=True,
+    help="How spikes carry counts.",
 )
 @click.option(
     "--input",

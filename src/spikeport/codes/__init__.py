@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from spikeport.codes import graded, phased, population, radix, signed, staircase
+from spikeport.codes import graded, phased, population, radix, rate, signed, staircase
+from spikeport.codes.choice import NEEDS, Choice, Feature, choose, feature_problems, needs
 from spikeport.codes.unsigned import of_layer, split_signs
 from spikeport.errors import OptionError, Problem
 from spikeport.primitives import SpikingNetwork
@@ -17,6 +18,10 @@ CODES: Mapping[str, Callable[..., SpikingNetwork]] = {
     "signed": signed.encode,
     "staircase": staircase.encode,
 }
+"""Codes with a lemma, by name."""
+
+STATISTICAL: Mapping[str, Callable[..., SpikingNetwork]] = {"rate": rate.encode}
+"""Codes without one: what they carry is close to the integers, and how close is measured."""
 
 UNSIGNED = frozenset(["phased", "population", "radix"])
 """Codes whose spikes have one sign."""
@@ -28,14 +33,29 @@ def encode(network: IntegerNetwork, code: str, **options: Any) -> SpikingNetwork
     Raises:
         OptionError: an unknown code.
     """
-    if code not in CODES:
-        raise OptionError(Problem("code", f"{code!r} is not known", f"one of {', '.join(sorted(CODES))}"))
-    return CODES[code](network, **options)
+    known = {**CODES, **STATISTICAL}
+    if code not in known:
+        raise OptionError(Problem("code", f"{code!r} is not known", f"one of {', '.join(sorted(known))}"))
+    return known[code](network, **options)
 
 
 def carried(network: IntegerNetwork, code: str) -> IntegerNetwork:
     """The integer network with one layer for each population of a code: two for counts of both signs where spikes have one."""
-    return split_signs(network, code) if code in UNSIGNED else network
+    return split_signs(network, code) if code in UNSIGNED | STATISTICAL.keys() else network
 
 
-__all__ = ["CODES", "carried", "encode", "of_layer", "split_signs"]
+__all__ = [
+    "CODES",
+    "NEEDS",
+    "STATISTICAL",
+    "Choice",
+    "Feature",
+    "carried",
+    "choose",
+    "encode",
+    "feature_problems",
+    "needs",
+    "of_layer",
+    "rate",
+    "split_signs",
+]

@@ -29,6 +29,7 @@ from spikeport.primitives import (
     OneToOne,
     Pad,
     PhasedIF,
+    PlainIF,
     Population,
     RadixIF,
     Reshape,
@@ -114,6 +115,9 @@ def _unit_of_population(population: Population) -> _Unit:
         case PhasedIF(threshold, initial, bias, release, opens_at, closes_at):
             integers = {"threshold": threshold, "initial": initial, "bias": bias, "release": release}
             return _Unit(name, shape, None, True, integers, 1.0, (0, closes_at - opens_at), opens_at)
+        case PlainIF(threshold, initial, bias):
+            integers = {"threshold": threshold, "initial": initial, "bias": bias}
+            return _Unit(name, shape, None, True, integers, 1.0)
         case RadixIF(threshold, initial, bias, digits, opens_at):
             integers = {"threshold": threshold, "initial": initial, "bias": bias}
             return _Unit(name, shape, None, True, integers, 1.0, (0, 2**digits - 1), opens_at)

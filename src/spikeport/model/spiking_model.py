@@ -20,13 +20,15 @@ from spikeport.graph import Graph, apply
 from spikeport.model import archive, codec
 from spikeport.model.summary import summary
 from spikeport.primitives import Code, Ledger, Recording, SpikingNetwork, frozen
-from spikeport.quantize import IntegerNetwork, Layer, evaluate, input_problems
+from spikeport.quantize import IntegerNetwork, Layer, encode_input, evaluate, input_problems
 from spikeport.report import Report, report_from_json
 
 if TYPE_CHECKING:
     import torch
 
 FORMAT = "spikeport.model/1"
+STEPPED_NEURONS = 2_000_000
+"""Neurons times samples of a rate code stepped at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,7 @@ class SpikingModel:
             object.__setattr__(self, "samples", frozen(self.samples))
 
     def __call__(self, x: Any) -> Any:
-        """Outputs for a batch, exactly those of the spiking network at rest.
+        """Outputs for a batch, exactly those of the spiking network at rest; a rate code has no rest, and is stepped.
 
         Args:
             x: tensor or array of shape (batch, *input); event input may also be (time, batch, *input).
@@ -62,8 +64,10 @@ class SpikingModel:
         Raises:
             DataError: a wrong shape, values that are not finite, counts that are no counts.
         """
+        if self.network.contract.code in codes.STATISTICAL:
+            return self._stepped(x)
         if isinstance(x, np.ndarray):
-            return self._on_model_scale(self.readout(x)).astype(np.float32)
+            return self._on_model_scale(self.readout(x) * self.integer.readout.scale).astype(np.float32)
         import torch
 
         from spikeport.backends.torch import TorchOperations
@@ -76,7 +80,7 @@ class SpikingModel:
         return value.to(x.dtype if x.is_floating_point() else torch.float32).to(x.device)
 
     def readout(self, x: Any, *, visit: Callable[[Layer, Any], None] | None = None) -> Any:
-        """Integer read-out, of the same kind as `x`; `visit` sees the counts of every layer, of a large batch part by part.
+        """Read-out of the integer network, of the same kind as `x`; `visit` sees the counts of every layer, of a large batch part by part.
 
         On a processor by the native kernels, with as many threads as torch uses for a tensor; without them by torch, or
         for an array by numpy. All give the same integers.
@@ -126,8 +130,22 @@ class SpikingModel:
             raise DataError(problems)
         return x.sum(0) if isinstance(x, np.ndarray) else x.float().sum(0)
 
-    def _on_model_scale(self, total: NDArray[np.int64]) -> NDArray[Any]:
-        value: NDArray[Any] = total * self.integer.readout.scale
+    def _stepped(self, x: Any) -> Any:
+        """Outputs of the last step; sample by sample part, so that memory does not grow with the batch."""
+        array = reference.as_array(x)
+        bins = array.ndim == len(self.integer.input.shape) + 2
+        size = max(1, STEPPED_NEURONS // self.network.neurons)
+        count = array.shape[1] if bins else len(array)
+        slices = [slice(i, i + size) for i in range(0, count, size)] or [slice(0, 0)]
+        parts = [stepping.simulate(self.network, array[:, s] if bins else array[s]).output for s in slices]
+        value = self._on_model_scale(np.concatenate(parts))
+        if isinstance(x, np.ndarray):
+            return value.astype(np.float32)
+        import torch
+
+        return torch.from_numpy(value).to(x.dtype if x.is_floating_point() else torch.float32).to(x.device)
+
+    def _on_model_scale(self, value: NDArray[Any]) -> NDArray[Any]:
         for op in self.integer.host_tail:
             value = apply(op, [value])
         return value
@@ -150,9 +168,18 @@ class SpikingModel:
         """
         return stepping.simulate(self.network, x, record=record, max_steps=max_steps, on=on)
 
-    def with_code(self, code: Code, *, steps: int | None = None) -> SpikingModel:
-        """The same integers carried by another code; the report then waits for `validate`."""
+    def with_code(self, code: Code, *, steps: int | None = None, data: Any = None) -> SpikingModel:
+        """The same integers carried by another code; the report then waits for `validate`.
+
+        Args:
+            code: its name.
+            steps: of the presentation.
+            data: a batch of inputs on which a rate code fits thresholds and biases; the few samples that the model keeps without it.
+        """
         network = codes.encode(self.integer, code, steps=steps)
+        if code in codes.STATISTICAL:
+            encoded = self.samples if data is None else encode_input(self.integer.input, reference.as_array(data))
+            network = network if encoded is None else codes.rate.calibrated(network, self.integer, encoded)
         return SpikingModel(
             self.graph,
             self.integer,
@@ -204,14 +231,17 @@ class SpikingModel:
         Raises:
             FileError: the folder does not exist, is not writable, or is full.
         """
-        structure, arrays = codec.encode(((self.graph, self.integer), self.samples))
-        assert isinstance(structure, list)
-        content, samples = structure
         contract = self.network.contract
+        fitted = codes.rate.parameters_of(self.network) if contract.code in codes.STATISTICAL else {}
+        rates = tuple((name, *arrays) for name, arrays in fitted.items())
+        structure, arrays = codec.encode(((self.graph, self.integer), self.samples, rates))
+        assert isinstance(structure, list)
+        content, samples, rates_structure = structure
         document = {
             "format": FORMAT,
             "content": content,
             **({} if samples is None else {"samples": samples}),
+            **({"rates": rates_structure} if rates else {}),
             "code": contract.code,
             "presentation": contract.presentation,
         }
@@ -245,10 +275,10 @@ def load(path: str | Path) -> SpikingModel:
             Problem(f"{path}: model.json", f"is not of the format {FORMAT}", "use the spikeport that wrote it")
         )
     try:
-        content, samples = _decoded(model["content"], model.get("samples"), arrays)
+        content, samples, rates = _decoded(model["content"], model.get("samples"), model.get("rates", []), arrays)
         match content:
             case (Graph() as graph, IntegerNetwork() as integer) if graph.input.shape == integer.input.shape:
-                network = _network(integer, model["code"], model["presentation"])
+                network = _network(integer, model["code"], model["presentation"], rates)
             case _:
                 raise ValueError("a graph and its integers are expected")
         report = report_from_json(documents["report.json"].decode())
@@ -258,25 +288,37 @@ def load(path: str | Path) -> SpikingModel:
 
 
 def _decoded(
-    content: object, samples: object, arrays: Mapping[str, NDArray[Any]]
-) -> tuple[object, NDArray[np.int64] | None]:
-    """Graph and integers, and the samples if the file holds any."""
-    match codec.decode([content, samples], arrays):
-        case ((_, IntegerNetwork() as integer) as pair, np.ndarray() as x):
+    content: object, samples: object, rates: object, arrays: Mapping[str, NDArray[Any]]
+) -> tuple[object, NDArray[np.int64] | None, tuple[Any, ...]]:
+    """Graph and integers, the samples if the file holds any, and the parameters of a rate code."""
+    match codec.decode([content, samples, rates], arrays):
+        case ((_, IntegerNetwork() as integer) as pair, np.ndarray() as x, tuple(fitted)):
             fits = x.dtype == np.int64 and x.shape[1:] == integer.input.shape and len(x) > 0
             if not fits or x.min() < integer.input.low or x.max() > integer.input.high:
                 raise ValueError("its samples are no inputs of the network")
-            return pair, x
-        case (pair, None):
-            return pair, None
+            return pair, x, fitted
+        case (pair, None, tuple(fitted)):
+            return pair, None, fitted
     raise ValueError("its samples are not an array")
 
 
-def _network(integer: IntegerNetwork, code: object, presentation: object) -> SpikingNetwork:
+def _network(integer: IntegerNetwork, code: object, presentation: object, rates: tuple[Any, ...]) -> SpikingNetwork:
     """The integers under the code that the file names."""
     if not isinstance(code, str) or type(presentation) is not int:
         raise ValueError(f"the code is {code!r} over {presentation!r} steps")
-    return codes.encode(integer, code, steps=presentation)
+    network = codes.encode(integer, code, steps=presentation)
+    if not rates:
+        return network
+    if code not in codes.STATISTICAL:
+        raise ValueError(f"the {code} code has no rates")
+    fitted = {}
+    for entry in rates:
+        match entry:
+            case (str(name), np.ndarray() as threshold, np.ndarray() as initial, np.ndarray() as bias):
+                fitted[name] = (threshold, initial, bias)
+            case _:
+                raise ValueError("its rates are no parameters of populations")
+    return codes.rate.tuned(network, fitted)
 
 
 def _document(path: str | Path, documents: Mapping[str, bytes], name: str) -> object:

@@ -24,6 +24,7 @@ from spikeport.primitives import (
     OneToOne,
     Pad,
     PhasedIF,
+    PlainIF,
     Population,
     RadixIF,
     Shape,
@@ -134,7 +135,7 @@ def _populations(network: SpikingNetwork) -> Iterator[Problem]:
             case StaircaseIF() | StaircaseUnit() | StaircaseBank():
                 hint = 'with_code("signed") writes all but curved activations; for those train with ReLU'
                 yield Problem(p.name, "a neuron with a table of thresholds has no form in a NIR file", hint)
-            case PhasedIF() | RadixIF() | UnitBank():
+            case PhasedIF() | PlainIF() | RadixIF() | UnitBank():
                 why = f"a unit of the {network.contract.code} code has no form in a NIR file"
                 yield Problem(p.name, why, 'write the same integers under another code: with_code("signed")')
 

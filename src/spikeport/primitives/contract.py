@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from spikeport.errors import OptionError, Problem
 
-Code = Literal["graded", "phased", "population", "radix", "signed", "staircase"]
+Code = Literal["graded", "phased", "population", "radix", "rate", "signed", "staircase"]
 MAX_STATE_BITS = 48
 """Of an integer membrane that is stepped: sums of what arrives still fit into 64 bits."""
 

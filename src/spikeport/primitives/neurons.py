@@ -80,6 +80,20 @@ class PhasedIF:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PlainIF:
+    """Plain integrate-and-fire unit with binary spikes: if v >= threshold: send 1; v -= threshold."""
+
+    threshold: NDArray[Any]
+    initial: NDArray[Any]
+    """Membrane potential before the first step; half a threshold where nothing better is known."""
+    bias: NDArray[Any]
+    """Total constant current of a presentation, split over its steps."""
+
+    def __post_init__(self) -> None:
+        freeze_fields(self, "threshold", "initial", "bias")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RadixIF:
     """Unit that sends its count in binary, most significant bit first, by successive approximation.
 
@@ -236,6 +250,7 @@ Neuron = (
     SignedIF
     | GradedIF
     | PhasedIF
+    | PlainIF
     | RadixIF
     | UnitBank
     | StaircaseIF

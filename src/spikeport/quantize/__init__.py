@@ -16,7 +16,7 @@ from spikeport.quantize.integer import (
 )
 from spikeport.quantize.quantize import QuantizeOptions, prepared, quantize
 from spikeport.quantize.size import source_shape, synapse_count, synapses_into, total_synapses
-from spikeport.quantize.staircases import negated
+from spikeport.quantize.staircases import multiplied, negated
 
 __all__ = [
     "CountLayer",
@@ -34,6 +34,7 @@ __all__ = [
     "evaluate",
     "input_problems",
     "membrane",
+    "multiplied",
     "negated",
     "partial_sums",
     "prepared",

@@ -269,13 +269,18 @@ def _joined(curved: Curved) -> CountLayer:
 
 def negated(connection: Connection, source: Shape) -> Connection:
     """A connection that delivers the opposite of what it delivers from a source of that shape."""
+    return multiplied(connection, source, -1)
+
+
+def multiplied(connection: Connection, source: Shape, factor: int) -> Connection:
+    """A connection that delivers a multiple of what it delivers from a source of that shape."""
     chain = list(connection.synapses)
     for index, synapse in enumerate(chain):
         if isinstance(synapse, Dense | Conv | OneToOne):
-            chain[index] = replace(synapse, weight=-synapse.weight)
+            chain[index] = replace(synapse, weight=factor * synapse.weight)
             return replace(connection, synapses=tuple(chain))
     shape = source
     for synapse in chain:
         shape = output_shape(synapse, [shape])
-    minus = OneToOne(-np.ones((1,) * len(shape), dtype=np.int64))
-    return replace(connection, synapses=(*chain, minus))
+    times = OneToOne(np.full((1,) * len(shape), factor, dtype=np.int64))
+    return replace(connection, synapses=(*chain, times))

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.backends.stepping import STEPPERS, stepped_on
-from spikeport.codes import of_layer
-from spikeport.primitives import Recording, SpikingNetwork
+from spikeport.codes import STATISTICAL, of_layer
+from spikeport.primitives import Accumulator, Recording, SpikingNetwork
 from spikeport.progress import track
-from spikeport.quantize import IntegerNetwork, Layer, NeuronLayer, total_synapses
+from spikeport.quantize import IntegerNetwork, Layer, NeuronLayer, Readout, total_synapses
 from spikeport.report import Divergence, Raster
 
 Counts = dict[str, NDArray[np.int64]]
@@ -38,6 +38,10 @@ class Stepped:
     at_top: dict[str, int] = field(default_factory=dict)
     silent: dict[str, int] = field(default_factory=dict)
     quiet_after: list[int] = field(default_factory=list)
+    rates: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Under a code without a lemma: squares of the differences to the counts, in counts, and squares of the counts."""
+    same_choice: int = 0
+    """Samples whose stepped read-out is largest where that of the integer network is; for classes under such a code."""
     agreeing: list[NDArray[np.int64]] = field(default_factory=list)
     divergence: Divergence | None = None
     raster: Raster | None = None
@@ -66,7 +70,11 @@ def step_and_compare(
     classes: bool,
     progress: bool = False,
 ) -> Stepped:
-    """Step every sample until quiet and compare all counts and the read-out with `counts_of`, exactly."""
+    """Step every sample until quiet and compare all counts and the read-out with `counts_of`, exactly.
+
+    A code without a lemma sends no counts: there is nothing to compare exactly, and the distance of its rates is measured.
+    """
+    exact = network.contract.code not in STATISTICAL
     stepped = Stepped(on=stepped_on(network))
     simulate = STEPPERS[stepped.on]()
     names = [layer.name for layer in integer.layers if layer.name not in network.on_host()]
@@ -82,12 +90,18 @@ def step_and_compare(
         expected = counts_of(part)
         for name in names:
             mine = found.readout[-1] if name == network.output else of_layer(found.counts, name)
-            _compare(stepped, integer[name], mine, expected[name])
+            if exact:
+                _compare(stepped, integer[name], mine, expected[name])
+            else:
+                _measure(stepped, network, integer[name], mine, expected[name])
             if name != network.output:
                 stepped.spikes[name] = stepped.spikes.get(name, 0) + int(of_layer(found.n_spikes, name, sign=1).sum())
         stepped.quiet_after += found.quiet_after.tolist()
         if classes:
             choice = found.readout.reshape(found.n_steps, len(part), -1).argmax(axis=2)
+            if not exact:
+                wanted = expected[network.output].reshape(len(part), -1).argmax(axis=1)
+                stepped.same_choice += int((choice[-1] == wanted).sum())
             stepped.agreeing.append((choice == choice[-1]).sum(axis=1))
         stepped.samples += len(part)
     return stepped
@@ -107,6 +121,24 @@ def _compare(stepped: Stepped, layer: Layer, found: NDArray[np.int64], expected:
         stepped.divergence = Divergence(
             name, stepped.samples + sample, tuple(neuron), int(expected[place]), int(found[place])
         )
+
+
+def _measure(
+    stepped: Stepped, network: SpikingNetwork, layer: Layer, found: NDArray[np.int64], expected: NDArray[np.int64]
+) -> None:
+    """Distance of rates, brought to the size of counts."""
+    if isinstance(layer, NeuronLayer):
+        each = layer.high / network.contract.presentation
+        stepped.at_top[layer.name] = stepped.at_top.get(layer.name, 0) + int((expected == layer.high).sum())
+    else:
+        neuron = network[layer.name].neuron
+        assert isinstance(neuron, Accumulator)
+        assert isinstance(layer, Readout)
+        each = neuron.scale / layer.scale
+    stepped.silent[layer.name] = stepped.silent.get(layer.name, 0) + int((expected == 0).sum())
+    error, size = stepped.rates.get(layer.name, (0.0, 0.0))
+    error += float(np.square(found * each - expected).sum())
+    stepped.rates[layer.name] = (error, size + float(np.square(expected.astype(np.float64)).sum()))
 
 
 def _rows_to_show(network: SpikingNetwork, names: list[str]) -> dict[str, int]:

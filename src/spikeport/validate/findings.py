@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.codes import split_signs
+from spikeport.codes import STATISTICAL, rate, split_signs
 from spikeport.codes.unsigned import NEGATIVE
 from spikeport.primitives import PhasedIF, SignedIF, SpikingNetwork
 from spikeport.quantize import (
@@ -192,6 +192,12 @@ def layer_stats(integer: IntegerNetwork, network: SpikingNetwork, stepped: Stepp
 
 def _held(integer: IntegerNetwork, network: SpikingNetwork) -> dict[str, int]:
     """Bits that the membranes of each layer need under the network's code."""
+    if network.contract.code in STATISTICAL:
+        most: dict[str, int] = {}
+        for name, interval in rate.membranes(network).items():
+            layer = name.removesuffix(NEGATIVE)
+            most[layer] = max(most.get(layer, 0), bits(interval))
+        return {layer.name: most.get(layer.name, 1) for layer in integer.layers}
     parts = split_signs(integer, network.contract.code) if network.contract.code in UNSIGNED else integer
     every = partial_sums(parts)
     needed: dict[str, int] = {}
@@ -239,6 +245,16 @@ def _arrows(
     same = proof.relative <= CAPTURE_TOLERANCE
     capture = f"outputs differ by at most {proof.relative:.1e} of their scale on {proof.samples:,} real inputs"
     mismatches, comparisons = sum(stepped.mismatches.values()), sum(stepped.comparisons.values())
+    if network.contract.code in STATISTICAL:
+        return (
+            Arrow("model -> graph", "measured" if same else "failed", capture),
+            Arrow(
+                "graph -> integer network",
+                "failed" if lost else "measured",
+                "; ".join([f"through the {network.contract.code} code, both losses together: {measured}", *lost]),
+            ),
+            Arrow("integer network -> spiking network", "measured" if fits else "failed", _rates(network, stepped)),
+        )
     lemma = f"by the lemma of the {network.contract.code} code; membranes fit {network.contract.state_bits} bits; "
     shown = f"{mismatches:,} mismatches in {comparisons:,} counts of {stepped.samples:,} samples stepped by the {stepped.on} backend"
     if not stepped.samples:
@@ -248,6 +264,27 @@ def _arrows(
         Arrow("graph -> integer network", "failed" if lost else "measured", "; ".join([measured, *lost])),
         Arrow("integer network -> spiking network", "proved" if fits and not mismatches else "failed", lemma + shown),
     )
+
+
+def _rates(network: SpikingNetwork, stepped: Stepped) -> str:
+    """How far a code without a lemma is from the integers."""
+    steps = network.contract.presentation
+    start = f"statistical, no lemma: the {network.contract.code} code over {steps} steps is never exact"
+    if not stepped.samples:
+        return f"{start}; no sample was stepped"
+    layers = {name: pair for name, pair in stepped.rates.items() if name != network.output}
+    relative = {name: (error / size) ** 0.5 if size else 0.0 for name, (error, size) in layers.items()}
+    worst = max(relative, key=lambda name: relative[name], default="")
+    shown = (
+        f"; rates differ by at most {100 * relative[worst]:.3g} % of a layer's (root mean square, {worst})"
+        if worst
+        else ""
+    )
+    alike = ""
+    if stepped.agreeing:
+        percent = 100 * stepped.same_choice / stepped.samples
+        alike = f"; {percent:.2f} % of the predictions are those of the integer network"
+    return f"{start}{shown}{alike}, {stepped.samples:,} stepped samples"
 
 
 def versions() -> tuple[tuple[str, str], ...]:

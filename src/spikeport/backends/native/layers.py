@@ -16,6 +16,7 @@ from spikeport.primitives import (
     GradedIF,
     MaxUnit,
     PhasedIF,
+    PlainIF,
     Population,
     RadixIF,
     Shape,
@@ -50,6 +51,8 @@ def layer_of(population: Population) -> LayerPlan:
         case PhasedIF(release=release, opens_at=opens_at, closes_at=closes_at):
             release = _rows(release, shape)
             return replace(base, kind=Kind.PHASED, release=release, opens_at=opens_at, closes_at=closes_at)
+        case PlainIF():
+            return replace(base, kind=Kind.PLAIN)
         case RadixIF(bits=bits, opens_at=step):
             return replace(base, kind=Kind.RADIX, bits=bits, opens_at=step)
         case UnitBank(units=units, fires_at=step):
@@ -80,7 +83,7 @@ def largest_spike(population: Population) -> int:
 def sends_ones(population: Population) -> bool:
     """Whether a population sends nothing but -1, 0 and 1 in a step."""
     match population.neuron:
-        case SignedIF() | PhasedIF() | StaircaseIF() | StaircaseUnit(sends="thermometer"):
+        case SignedIF() | PhasedIF() | PlainIF() | StaircaseIF() | StaircaseUnit(sends="thermometer"):
             return True
     return False
 
@@ -110,6 +113,8 @@ def extent(population: Population, steps: int) -> tuple[int, int]:
             return max(-low, high), most(initial, bias) + most(threshold) * (high - low + 1)
         case PhasedIF(threshold, initial, bias, release):
             return steps, most(initial, bias, release) + most(threshold)
+        case PlainIF(threshold, initial, bias):
+            return steps, most(initial, bias) + most(threshold)
         case RadixIF(threshold, initial, bias, bits):
             return 2**bits, most(initial, bias) + most(threshold) * 2**bits
         case UnitBank(threshold, initial, bias, units):

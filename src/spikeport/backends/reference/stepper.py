@@ -24,6 +24,7 @@ from spikeport.primitives import (
     MaxUnit,
     OneToOne,
     PhasedIF,
+    PlainIF,
     Population,
     RadixIF,
     SignedIF,
@@ -144,7 +145,7 @@ class Stepper:
         match neuron:
             case SignedIF() | GradedIF() | StaircaseIF() | StaircaseUnit(sends="payload"):
                 return max(-neuron.low, neuron.high)
-            case PhasedIF():
+            case PhasedIF() | PlainIF():
                 return 1
             case RadixIF(bits=bits):
                 return 2 ** (bits - 1)
@@ -182,6 +183,9 @@ def _update(population: Population, state: _State, arriving: NDArray[np.int64], 
             state.v -= spikes * threshold
         case PhasedIF(threshold, _, _, release, opens_at, closes_at):
             state.v += release * ((step == opens_at) - (step == closes_at))
+            spikes = (state.v >= threshold).astype(np.int64)
+            state.v -= spikes * threshold
+        case PlainIF(threshold):
             spikes = (state.v >= threshold).astype(np.int64)
             state.v -= spikes * threshold
         case RadixIF(threshold, _, _, bits, opens_at):

@@ -19,6 +19,7 @@ from spikeport.primitives import (
     MaxUnit,
     OneToOne,
     PhasedIF,
+    PlainIF,
     RadixIF,
     SignedIF,
     SpikingNetwork,
@@ -92,7 +93,7 @@ class Bounds:
                 return 1, max(-low, high)
             case GradedIF(low=low, high=high):
                 return max(-low, high), max(-low, high)
-            case PhasedIF():
+            case PhasedIF() | PlainIF():
                 return 1, self.steps
             case RadixIF(bits=bits):
                 return 2 ** (bits - 1), 2**bits - 1

@@ -27,6 +27,7 @@ from torch import Tensor
 from spikeport.primitives import (
     GradedIF,
     PhasedIF,
+    PlainIF,
     Population,
     RadixIF,
     SignedIF,
@@ -129,6 +130,8 @@ def rule_of(population: Population, *, reach: int, dtype: torch.dtype, device: t
             return Signed(load(threshold), low, high)
         case PhasedIF(threshold, _, _, release, opens_at, closes_at):
             return Binary(load(threshold), load(release), opens_at, closes_at)
+        case PlainIF(threshold):
+            return Binary(load(threshold), None, 0, 0)
         case RadixIF(threshold, _, _, bits, opens_at):
             return Binary(load(threshold), None, opens_at, opens_at + bits, bits)
         case GradedIF(threshold, _, _, low, high, fires_at):
