@@ -286,8 +286,8 @@ def test_signed_units_start_from_the_offset_and_graded_ones_too() -> None:
 
 def test_an_unknown_code_and_no_steps_are_refused() -> None:
     network = one_neuron(10, 0, 3)
-    with pytest.raises(OptionError, match="graded, phased, population, radix, signed"):
-        codes.encode(network, "rate")
+    with pytest.raises(OptionError, match="graded, phased, population, radix, rate, signed"):
+        codes.encode(network, "morse")
     with pytest.raises(OptionError, match="steps: is 0"):
         codes.encode(network, "signed", steps=0)
     with pytest.raises(OptionError, match="whole integers in one step"):

@@ -71,7 +71,7 @@ def test_a_plain_unit_fires_and_subtracts() -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("(state.v >= threshold)", "(state.v > threshold)"),
+        ("state.v >= threshold", "state.v > threshold"),
         ("state.v -= spikes * threshold", "state.v *= 1 - spikes"),
         ("state.v -= spikes * threshold", "pass"),
     ],

@@ -186,7 +186,7 @@ def _update(population: Population, state: _State, arriving: NDArray[np.int64], 
             spikes = (state.v >= threshold).astype(np.int64)
             state.v -= spikes * threshold
         case PlainIF(threshold):
-            spikes = (state.v >= threshold).astype(np.int64)
+            spikes = np.where(state.v >= threshold, 1, 0)
             state.v -= spikes * threshold
         case RadixIF(threshold, _, _, bits, opens_at):
             if not opens_at <= step < opens_at + bits:
