@@ -157,7 +157,8 @@ def stepper(
     network: SpikingNetwork, x: NDArray[np.int64], *, threads: int, on: str
 ) -> tuple[Callable[[], Recording], str]:
     """One run of all steps from fresh state, and the backend's name."""
-    values = x.astype(np.float32) if network.input.kind == "static" else x
+    # events as a camera's driver would hand them: bytes, step after step
+    values = np.ascontiguousarray(x, np.float32 if network.input.kind == "static" or x.max() > 255 else np.uint8)
     if on == "reference":
         return lambda: reference.simulate(network, values), "reference"
     from spikeport.backends.native import simulate
