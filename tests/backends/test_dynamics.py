@@ -211,6 +211,27 @@ def test_integers_saturate_or_wrap_at_their_width() -> None:
     assert found == ([1], [7])
 
 
+@pytest.mark.parametrize("part", ["bias", "projection", "weight"])
+def test_integers_that_might_leave_64_bits_are_refused(part: str) -> None:
+    """Where they could, saturation would come after a wrap: gain 2**30 times four times 2**30, or 2**15 times 2**17."""
+    large = 2**31 - 1
+    neuron = IF(threshold=1, bias=large if part == "bias" else 0, r=2**30)
+    weight = 2**17 if part == "weight" else 1
+    bias = np.array([large]) if part == "projection" else None
+    ends = Projection("in", "n", (Dense(np.array([[weight]])),), bias=bias)
+    made = DynamicNetwork("n", (IN,), (DynamicPopulation("n", (1,), neuron),), (ends,), contract(arithmetic="integer"))
+    with pytest.raises(GraphError, match="n: what arrives in a step, times r, may leave 64 bits"):
+        run(made, [1])
+
+
+def test_a_spike_listed_more_often_than_integers_hold_is_refused() -> None:
+    often = np.zeros(2**15 + 1, dtype=np.int64)
+    with pytest.raises(DataError, match="in: has values beyond 32,768"):
+        simulate_dynamics(
+            alone(IF(threshold=2), arithmetic="integer"), SpikeEvents(often, often, often, (1,), 1, 1, dt=1e-3)
+        )
+
+
 def test_sums_are_added_in_the_order_of_sending() -> None:
     big = 2.0**53
     # by sending (2**53 - 2**53) + 1 is 1; in the order of the list (1 + 2**53) - 2**53 is 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -116,3 +117,10 @@ def test_windows_are_those_of_max_pooling(padding: tuple[tuple[int, int], ...]) 
     flat = x.reshape(2, -1)
     found = np.array([flat[:, pixel[a:b]].max(axis=1) for a, b in pairwise(offsets)]).T
     assert np.array_equal(found, apply(window, [x]).reshape(2, -1))
+
+
+def test_a_flattened_map_too_large_to_take_apart_is_left_to_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[wire.__module__], "LARGEST_PARTS", 6 * 6 - 1)
+    chain = [Reshape((6,)), Dense(np.ones((3, 6), dtype=np.int64))]
+    with pytest.raises(NoWiringError, match="6 places of a map"):
+        wire(chain, (1, 2, 3), (3,))

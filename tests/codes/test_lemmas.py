@@ -182,6 +182,16 @@ def test_potentials_stay_in_the_proved_interval_at_every_step(seed: int, code: s
         assert bits(held) <= 24
 
 
+def test_a_network_without_neurons_is_a_sum() -> None:
+    base = random_network(3)
+    weight = Dense(np.array([[2, -1, 3]]))
+    encoder = InputEncoder("x", (3,), "static", np.ones(()), -127, 127)
+    readout = Readout("out", (1,), np.array([5]), 1.0)
+    network = replace(base, input=encoder, layers=(readout,), connections=(Connection("x", "out", (weight,)),))
+    found = reference.simulate(codes.encode(network, "signed"), np.array([[1.0, 2.0, -3.0]]))
+    assert found.readout[-1].tolist() == [[5 + 2 - 2 - 9]]
+
+
 def one_neuron(threshold: int, low: int, high: int, offset: int = 0) -> IntegerNetwork:
     """An input value reaches one neuron with weight 1."""
     layer = CountLayer("n", (1,), np.array([threshold]), np.array([0]), np.array([offset]), low, high, np.ones(()))

@@ -41,6 +41,24 @@ def test_a_library_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatc
     assert loader._loaded.__wrapped__() == "has interface version 1, and this spikeport needs -7"
 
 
+def test_a_library_built_from_other_sources_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not native.available():
+        pytest.skip(native.why_missing())
+    monkeypatch.setattr(loader, "_hash_of_sources", lambda: "0" * 64)
+    assert "was built from other sources" in loader._loaded.__wrapped__()
+
+
+def test_a_library_without_a_function_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not native.available():
+        pytest.skip(native.why_missing())
+
+    class Older:
+        sp_abi_version = staticmethod(lambda: loader.ABI_VERSION)
+
+    monkeypatch.setattr(loader.ctypes, "CDLL", lambda path: Older())
+    assert loader._loaded.__wrapped__().startswith("cannot be loaded")
+
+
 needs_library = pytest.mark.skipif(not native.available(), reason=native.why_missing())
 
 

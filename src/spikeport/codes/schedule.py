@@ -21,7 +21,7 @@ def presentation_steps(network: IntegerNetwork, steps: int | None) -> int:
         return steps
     first = [network[c.target] for c in network.connections if c.source == network.input.name]
     levels = [layer.high for layer in first if isinstance(layer, NeuronLayer)]
-    return max(levels, default=max(layer.high for layer in network.layers if isinstance(layer, NeuronLayer)))
+    return max(levels or [layer.high for layer in network.layers if isinstance(layer, NeuronLayer)], default=1)
 
 
 def require_state(code: str, network: IntegerNetwork, membranes: Mapping[str, Interval]) -> None:

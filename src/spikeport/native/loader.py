@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ LEVELS = ("portable", "avx2", "avx512", "amx")
 NAMES = {"linux": "libspikeport_native.so", "darwin": "libspikeport_native.dylib", "win32": "spikeport_native.dll"}
 FOLDERS = (Path(__file__).parent, Path(__file__).parent / "lib")
 """Where the library is looked for: `make native` builds beside this file, an installation into a folder of its own."""
+SOURCES = Path(__file__).parent / "csrc"
+"""The C++ files, in a source tree alone: a library that was built from others is not used."""
 _OUT_OF_MEMORY, _UNSUPPORTED = -1, -3
 _WHAT_TO_DO = "install a C++ compiler (Debian: g++), then install spikeport again; numpy and torch do the same, slower"
 
@@ -45,12 +48,26 @@ def _loaded() -> ctypes.CDLL | str:
         return f"cannot be loaded: {error}"
     if version != ABI_VERSION:
         return f"has interface version {version}, and this spikeport needs {ABI_VERSION}"
-    found.sp_last_error.restype = ctypes.c_char_p
-    found.sp_count_active.restype = ctypes.c_int64
-    found.sp_dynamics_spikes.restype = ctypes.c_int64
-    found.sp_dynamics_now.restype = ctypes.c_int64
-    found.sp_encode_floats.restype = ctypes.c_int64
-    return found
+    try:
+        found.sp_sources.restype = found.sp_last_error.restype = ctypes.c_char_p
+        for function in (
+            found.sp_count_active,
+            found.sp_dynamics_spikes,
+            found.sp_dynamics_now,
+            found.sp_encode_floats,
+        ):
+            function.restype = ctypes.c_int64
+        stale = SOURCES.is_dir() and found.sp_sources().decode() != _hash_of_sources()
+    except AttributeError as error:
+        return f"cannot be loaded: {error}"
+    return "was built from other sources than those beside it; run `make native`" if stale else found
+
+
+def _hash_of_sources() -> str:
+    """Hash of the C++ files as the build takes it: the hashes of all, in the order of their names."""
+    paths = sorted(path.relative_to(SOURCES).as_posix() for path in SOURCES.rglob("*") if path.suffix in (".cpp", ".h"))
+    listed = "".join(sha256((SOURCES / path).read_bytes()).hexdigest() for path in paths)
+    return sha256(listed.encode()).hexdigest()
 
 
 def available() -> bool:

@@ -178,7 +178,7 @@ def _events(plan: Plan, place: SpikeInput, spikes: Any, n_steps: int, batch: int
         place_of, times = np.unique((sample * n_steps + step) * place.size + neuron, return_counts=True)
         sample, rest = np.divmod(place_of, n_steps * place.size)
         step, neuron = np.divmod(rest, place.size)
-        values = times.astype(plan.dtype)
+        values = _in_range(plan, times, LARGEST_INPUT, place.name, problems)
     else:
         flat = spikes.reshape(len(spikes), batch, place.size).transpose(1, 0, 2)
         sample, step, neuron = np.nonzero(flat)

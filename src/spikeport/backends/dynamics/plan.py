@@ -29,8 +29,8 @@ from spikeport.primitives import (
 DTYPES: dict[str, Any] = {"float64": np.float64, "float32": np.float32, "integer": np.int64}
 LARGEST_INTEGER = 2**31
 """Integer weights, currents and parameters stay below it."""
-LARGEST_SUM = 2**60
-"""And what may arrive at a neuron in one step below this."""
+LARGEST_SUM = 2**62
+"""And what may be added to a membrane in one step below this."""
 
 
 class Kind(IntEnum):
@@ -279,9 +279,13 @@ def _too_large(
     for population in populations:
         incoming = [p for p in projections if p.target == sources[population.name]]
         weight = sum(_largest_sum(p.rows, population.size) for p in incoming)
-        gain = int(np.abs(population.gain).max(initial=0))
-        if weight * LARGEST_INPUT * max(gain, 1) >= LARGEST_SUM:
-            problems.append(Problem(population.name, "sums of its weights may leave 64 bits", "use smaller weights"))
+        gain = max(1, int(np.abs(population.gain).max(initial=0)))
+        constant = int(np.abs(population.bias).max(initial=0))
+        constant += sum(int(np.abs(values).max(initial=0)) for _, values in population.constants)
+        fed = LARGEST_INTEGER  # what a simulation may feed it
+        if (weight * LARGEST_INPUT + constant + fed) * gain >= LARGEST_SUM:
+            why = "what arrives in a step, times r, may leave 64 bits"
+            problems.append(Problem(population.name, why, "use smaller weights, biases or r"))
         for name in ("initial", "v_reset"):
             values = getattr(population, name)
             if values.min() < low or values.max() > high:

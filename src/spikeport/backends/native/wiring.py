@@ -23,6 +23,8 @@ from spikeport.primitives import Conv, Dense, MaxPool, OneToOne, Shape, SumPool,
 Integers = NDArray[np.int64]
 LARGEST = 2**31
 """Entries of all slabs of one connection, at most; beyond that a network is left to the reference."""
+LARGEST_PARTS = 2**26
+"""Entries of the tables by which a flattened map is taken apart, at most."""
 
 
 class NoWiringError(Exception):
@@ -170,9 +172,13 @@ def _fibers(reads: Integers, pixels: int) -> tuple[Integers, Integers, Integers,
     single = ((pixel == first[:, None]) | (pixel < 0)).all(axis=1)
     alone = np.flatnonzero(single & (first >= 0))
     rows, where, parts = [alone], [first[alone]], [channel[alone]]
+    split = 0
     for row in np.flatnonzero(~single):
         several = np.unique(pixel[row])
         several = several[several >= 0]
+        split += len(several) * reads.shape[1]
+        if split > LARGEST_PARTS:
+            raise NoWiringError(f"reads {len(several):,} places of a map with {reads.shape[1]:,} weights each")
         rows.append(np.full(len(several), row))
         where.append(several)
         parts.append(np.where(pixel[row] == several[:, None], channel[row], -1))

@@ -16,3 +16,6 @@ int32_t fail(Status status, const char* message) noexcept {
 SP_API int32_t sp_abi_version() { return SP_ABI_VERSION; }
 
 SP_API const char* sp_last_error() { return sp::last_error; }
+
+// What the library was built from: in a source tree it must be what lies beside it.
+SP_API const char* sp_sources() { return SP_SOURCES; }
