@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -119,8 +119,31 @@ def test_windows_are_those_of_max_pooling(padding: tuple[tuple[int, int], ...]) 
     assert np.array_equal(found, apply(window, [x]).reshape(2, -1))
 
 
-def test_a_flattened_map_too_large_to_take_apart_is_left_to_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules[wire.__module__], "LARGEST_PARTS", 6 * 6 - 1)
-    chain = [Reshape((6,)), Dense(np.ones((3, 6), dtype=np.int64))]
-    with pytest.raises(NoWiringError, match="6 places of a map"):
-        wire(chain, (1, 2, 3), (3,))
+def test_a_large_flattened_map_is_taken_apart_in_memory_of_its_weights() -> None:
+    source, size = (2, 100, 90), 2 * 100 * 90  # a table of places by weights would take 1.2 GiB
+    weight = integers(3, size)
+    tracemalloc.start()
+    found = wire((Reshape((size,)), Dense(weight)), source, (3,))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.rows is not None
+    assert found.offsets.tolist() == [0, 9000]
+    laid = np.empty((9000, 2, 3), dtype=np.int64)
+    laid[found.pixel] = found.rows[found.slab]  # (pixel, channel, output)
+    assert np.array_equal(laid.transpose(2, 1, 0).reshape(3, size), weight)
+    assert peak < 50 * weight.nbytes
+
+
+def test_a_large_map_is_flattened_in_memory_of_its_neurons() -> None:
+    source, size = (2, 100, 90), 2 * 100 * 90
+    tracemalloc.start()
+    found = wire((Reshape((size,)),), source, (size,))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.target is not None
+    assert found.factor is not None
+    to = np.empty((9000, 2), dtype=np.int64)
+    to[found.pixel] = found.target[found.slab]
+    assert np.array_equal(to.T.ravel(), np.arange(size))
+    assert (found.factor == 1).all()
+    assert peak < 100 * 8 * size

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -23,8 +24,6 @@ from spikeport.primitives import Conv, Dense, MaxPool, OneToOne, Shape, SumPool,
 Integers = NDArray[np.int64]
 LARGEST = 2**31
 """Entries of all slabs of one connection, at most; beyond that a network is left to the reference."""
-LARGEST_PARTS = 2**26
-"""Entries of the tables by which a flattened map is taken apart, at most."""
 
 
 class NoWiringError(Exception):
@@ -161,29 +160,32 @@ def _spread(reads: Integers, kernel: Integers, before: Integers) -> tuple[Intege
     return seen.transpose(order).reshape(shape), factors.transpose(order).reshape(shape)
 
 
-def _fibers(reads: Integers, pixels: int) -> tuple[Integers, Integers, Integers, Integers]:
-    """Split rows of source indices, (row, position), by source pixel.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fibers:
+    """Parts of rows, each of one source pixel, by row and pixel; a pattern is what several parts may have in common."""
 
-    Returns:
-        Row, pixel and pattern of each part, and the patterns: source channel at each position, -1 for none.
-    """
-    pixel, channel = np.where(reads >= 0, reads % pixels, -1), np.where(reads >= 0, reads // pixels, -1)
-    first = pixel.max(axis=1)
-    single = ((pixel == first[:, None]) | (pixel < 0)).all(axis=1)
-    alone = np.flatnonzero(single & (first >= 0))
-    rows, where, parts = [alone], [first[alone]], [channel[alone]]
-    split = 0
-    for row in np.flatnonzero(~single):
-        several = np.unique(pixel[row])
-        several = several[several >= 0]
-        split += len(several) * reads.shape[1]
-        if split > LARGEST_PARTS:
-            raise NoWiringError(f"reads {len(several):,} places of a map with {reads.shape[1]:,} weights each")
-        rows.append(np.full(len(several), row))
-        where.append(several)
-        parts.append(np.where(pixel[row] == several[:, None], channel[row], -1))
-    patterns, pattern = np.unique(np.concatenate(parts), axis=0, return_inverse=True)
-    return np.concatenate(rows), np.concatenate(where), pattern.reshape(-1), patterns
+    row: Integers
+    pixel: Integers
+    pattern: Integers
+    patterns: list[Integers]
+    """Position in the row, source channel and factor of each entry, shape (3, entry); positions rise."""
+
+
+def _fibers(reads: Integers, factors: Integers, pixels: int) -> _Fibers:
+    """Split rows of source indices, (row, position), -1 for none, by source pixel; in time and memory of their entries."""
+    row, position = np.nonzero(reads >= 0)
+    index = reads[row, position]
+    part = row * pixels + index % pixels
+    order = np.argsort(part, kind="stable")  # positions go on rising within a part
+    entries = np.stack([position, index // pixels, factors[row, position]], axis=1)[order]
+    part, begin = np.unique(part[order], return_index=True)
+    known: dict[bytes, int] = {}
+    pattern, patterns = np.empty(len(part), dtype=np.int64), list[Integers]()
+    for i, (a, b) in enumerate(pairwise([*begin.tolist(), len(entries)])):
+        pattern[i] = known.setdefault(entries[a:b].tobytes(), len(known))
+        if len(known) > len(patterns):
+            patterns.append(entries[a:b].T)
+    return _Fibers(part // pixels, part % pixels, pattern, patterns)
 
 
 def _diagonal(reads: Integers, factors: Integers, pixels: int, channels: int, target: tuple[int, int]) -> Wiring:
@@ -192,25 +194,20 @@ def _diagonal(reads: Integers, factors: Integers, pixels: int, channels: int, ta
     terms = len(reads)
     reads = reads.reshape(terms, target_channels, target_pixels).transpose(0, 2, 1).reshape(-1, target_channels)
     factors = factors.reshape(terms, target_channels, target_pixels).transpose(0, 2, 1).reshape(-1, target_channels)
-    row, pixel, pattern, patterns = _fibers(reads, pixels)
-    # a slab is a pattern with its factors
-    present = patterns[pattern] >= 0
-    keys = np.concatenate([patterns[pattern], np.where(present, factors[row], 0)], axis=1)
-    keys, slab = np.unique(keys, axis=0, return_inverse=True)
-    seen, scale = keys[:, :target_channels], keys[:, target_channels:]
-    offsets, order = _by_target(row % target_pixels, target_pixels)
-    taps = {"offsets": offsets, "pixel": pixel[order], "slab": slab.reshape(-1)[order]}
-    if all(len(np.unique(s[s >= 0])) == (s >= 0).sum() for s in seen):
-        to, factor = np.full((len(keys), channels), -1), np.zeros((len(keys), channels), dtype=np.int64)
-        for i, s in enumerate(seen):
-            at = np.flatnonzero(s >= 0)
-            to[i, s[at]], factor[i, s[at]] = at, scale[i, at]
+    parts = _fibers(reads, factors, pixels)
+    slabs = len(parts.patterns)
+    offsets, order = _by_target(parts.row % target_pixels, target_pixels)
+    taps = {"offsets": offsets, "pixel": parts.pixel[order], "slab": parts.pattern[order]}
+    if all(len(np.unique(channel)) == len(channel) for _, channel, _ in parts.patterns):
+        _bounded(slabs, channels, 1)
+        to, factor = np.full((slabs, channels), -1), np.zeros((slabs, channels), dtype=np.int64)
+        for i, (position, channel, scale) in enumerate(parts.patterns):
+            to[i, channel], factor[i, channel] = position, scale
         return Wiring(**taps, target=to, factor=factor)
-    _bounded(len(keys), channels, target_channels)
-    rows = np.zeros((len(keys), channels, target_channels), dtype=np.int64)
-    for i, s in enumerate(seen):
-        at = np.flatnonzero(s >= 0)
-        np.add.at(rows[i], (s[at], at), scale[i, at])
+    _bounded(slabs, channels, target_channels)
+    rows = np.zeros((slabs, channels, target_channels), dtype=np.int64)
+    for i, (position, channel, scale) in enumerate(parts.patterns):
+        rows[i, channel, position] = scale  # a position reads one channel
     return Wiring(**taps, rows=rows)
 
 
@@ -228,15 +225,15 @@ def _rows(
     """Wiring of weights between channels; `reads` before them (term, channel, pixel), `writes` after them."""
     terms, inputs, positions = reads.shape
     places = len(kernel)
-    row, pixel, pattern, patterns = _fibers(reads.transpose(0, 2, 1).reshape(-1, inputs), pixels)
+    flat = reads.transpose(0, 2, 1).reshape(-1, inputs)
+    parts = _fibers(flat, np.ones_like(flat), pixels)
     # parts of each row as a rectangle, so that the places of a kernel can look them up
-    order = np.argsort(row, kind="stable")
-    row, pixel, pattern = row[order], pixel[order], pattern[order]
+    row = parts.row
     start = np.searchsorted(row, np.arange(terms * positions))
     depth = int(np.bincount(row, minlength=1).max(initial=0))
     rectangle = np.full((2, terms, positions + 1, max(depth, 1)), -1)  # the last position is padding
     term, position, nth = row // positions, row % positions, np.arange(len(row)) - start[row]
-    rectangle[0, term, position, nth], rectangle[1, term, position, nth] = pixel, pattern
+    rectangle[0, term, position, nth], rectangle[1, term, position, nth] = parts.pixel, parts.pattern
     seen = rectangle[:, :, before]  # (2, term, place, output pixel, part)
     place = np.broadcast_to(np.arange(places)[None, :, None, None], seen.shape[1:])
     out_pixel = np.broadcast_to(np.arange(before.shape[1])[None, None, :, None], seen.shape[1:])
@@ -248,23 +245,23 @@ def _rows(
     unit = unit.reshape(len(unit), target_channels, target_pixels).transpose(0, 2, 1).reshape(-1, target_channels)
     if (unit[writes >= 0] != 1).any():
         raise NoWiringError("has weights after its weights")
-    to, from_pixel, tap_after, after = _fibers(writes, before.shape[1])
+    after = _fibers(writes, unit, before.shape[1])
     by_out = np.argsort(tap_out, kind="stable")
     begin = np.searchsorted(tap_out[by_out], np.arange(before.shape[1] + 1))
-    count = begin[from_pixel + 1] - begin[from_pixel]
-    which = np.repeat(np.arange(len(to)), count)
+    count = begin[after.pixel + 1] - begin[after.pixel]
+    which = np.repeat(np.arange(len(count)), count)
     nth = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
-    taken = by_out[begin[from_pixel[which]] + nth]
-    keys = np.stack([tap_place[taken], tap_in[taken], tap_after[which]], axis=1)
+    taken = by_out[begin[after.pixel[which]] + nth]
+    keys = np.stack([tap_place[taken], tap_in[taken], after.pattern[which]], axis=1)
     keys, slab = np.unique(keys, axis=0, return_inverse=True)
     _bounded(len(keys), channels, target_channels)
     rows = np.zeros((len(keys), channels, target_channels), dtype=np.int64)
     full = [_ungrouped(kernel[p], groups, inputs) for p in range(places)]
     for i, (p, pattern_in, pattern_out) in enumerate(keys):
-        at_in, at_out = np.flatnonzero(patterns[pattern_in] >= 0), np.flatnonzero(after[pattern_out] >= 0)
-        part = full[p][np.ix_(at_in, after[pattern_out][at_out])]
-        np.add.at(rows[i], np.ix_(patterns[pattern_in][at_in], at_out), part)
-    offsets, order = _by_target(to[which] % target_pixels, target_pixels)
+        (at_in, channel, _), (at_out, output, _) = parts.patterns[pattern_in], after.patterns[pattern_out]
+        part = full[p][np.ix_(at_in, output)]
+        np.add.at(rows[i], np.ix_(channel, at_out), part)  # several positions may read one channel
+    offsets, order = _by_target(after.row[which] % target_pixels, target_pixels)
     return Wiring(offsets, tap_pixel[taken][order], slab.reshape(-1)[order], rows=rows)
 
 
