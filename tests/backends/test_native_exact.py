@@ -297,3 +297,15 @@ def test_values_that_live_at_once_do_not_overlap(given_values: list[tuple[int, i
         for b, other in zip(lives[:i], offsets[:i], strict=True):
             if a.begin <= b.end and b.begin <= a.end:
                 assert at + a.size <= other or other + b.size <= at
+
+
+def test_a_batch_without_samples_shows_every_layer() -> None:
+    network = random_network(3)
+    evaluator, x = ExactEvaluator(network), np.empty((0, *network.input.shape))
+    expected, found = [], []
+    assert np.array_equal(
+        evaluator(x, lambda layer, value: found.append((layer.name, value.shape, value.dtype))),
+        evaluate(network, x, visit=lambda layer, value: expected.append((layer.name, value.shape, value.dtype))),
+    )
+    assert found == expected
+    assert len(found) == len(network.layers)
