@@ -299,3 +299,17 @@ def test_the_checker_runs_alone_and_says_so_by_its_exit_code(pair, tmp_path):
 
 def test_every_code_of_the_library_but_the_rate_code_is_checked():
     assert set(codes.CODES) - {"rate"} == set(CODES)
+
+
+@pytest.mark.parametrize("kind", ["SumPool", "MaxPool", "Conv"])
+def test_windows_are_counted_with_all_that_they_see(monkeypatch, kind):
+    """5 by 4 windows of 3 by 2 places, of 2 channels in 1 sample."""
+    p = {"kernel": [3, 2], "stride": [1, 2], "padding": [[0, 0], [1, 0]], "dilation": [1, 1]}
+    if kind == "Conv":
+        p |= {"weight": np.ones((1, 2, 3, 2), np.int64), "groups": 1}
+    x = np.ones((1, 2, 7, 7), np.int64)
+    monkeypatch.setattr(checker, "MAX_VALUES", 2 * 6 * 5 * 4)
+    assert checker.through([{kind: p}], x).shape == (1, 1 if kind == "Conv" else 2, 5, 4)
+    monkeypatch.setattr(checker, "MAX_VALUES", 2 * 6 * 5 * 4 - 1)
+    with pytest.raises(ValueError, match="is too large to be computed"):
+        checker.through([{kind: p}], x)

@@ -97,9 +97,8 @@ def digest(value: Any) -> str:
     if isinstance(value, np.ndarray):
         plain = np.asarray(value, dtype=value.dtype.newbyteorder("<"), order="C")
         return sha256(f"{plain.dtype.str} {list(plain.shape)}\n".encode() + plain.tobytes()).hexdigest()
-    return sha256(
-        (json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n").encode()
-    ).hexdigest()
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
+    return sha256(text.encode()).hexdigest()
 
 
 def hashed(value: Any, place: str, into: dict[str, str]) -> Any:
@@ -211,6 +210,7 @@ def windows(p: dict[str, Any], x: Any, kernel: Any, fill: float = 0) -> Any:
     x, axes = np.pad(x, ((0, 0), (0, 0), *p["padding"]), constant_values=fill), range(2, x.ndim)
     view: Any = np.lib.stride_tricks.sliding_window_view(x, spans, tuple(axes))
     view = view[(..., *(slice(None, None, step) for step in (*stride, *dilation)))]
+    need(view.size <= MAX_VALUES, "is too large to be computed")  # no copy so far
     return np.moveaxis(view, [axis - x.ndim for axis in axes], axes).reshape(*x.shape[:2], -1, *view.shape[2 : x.ndim])
 
 
