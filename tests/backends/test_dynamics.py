@@ -224,6 +224,16 @@ def test_integers_that_might_leave_64_bits_are_refused(part: str) -> None:
         run(made, [1])
 
 
+def test_refractory_periods_that_float32_cannot_count_are_refused() -> None:
+    def counting(steps: int, arithmetic: str) -> DynamicNetwork:
+        return alone(IF(refractory=np.array([float(steps)])), dt=1.0, arithmetic=arithmetic)
+
+    assert run(counting(2**24, "float32"), [2, 2, 2])[0] == [1, 0, 0]
+    assert run(counting(2**24 + 1, "float64"), [2, 2, 2])[0] == [1, 0, 0]
+    with pytest.raises(GraphError, match=r"n\.refractory: is 16,777,217 steps, and float32 counts to 16,777,216"):
+        run(counting(2**24 + 1, "float32"), [2])
+
+
 def test_a_spike_listed_more_often_than_integers_hold_is_refused() -> None:
     often = np.zeros(2**15 + 1, dtype=np.int64)
     with pytest.raises(DataError, match="in: has values beyond 32,768"):

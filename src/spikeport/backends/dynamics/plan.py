@@ -31,6 +31,8 @@ LARGEST_INTEGER = 2**31
 """Integer weights, currents and parameters stay below it."""
 LARGEST_SUM = 2**62
 """And what may be added to a membrane in one step below this."""
+LARGEST_FLOAT32_COUNT = 2**24
+"""Compiled kernels count the steps of refractory periods in the arithmetic's dtype."""
 
 
 class Kind(IntEnum):
@@ -187,6 +189,10 @@ def _population(
     initial = number("initial") if stated is not None or contract.initial == "zero" else number(contract.initial)
     fires = not isinstance(neuron, LI | CubaLI)
     zero = np.zeros(population.size)
+    refractory = np.rint(number("refractory") / contract.dt).astype(np.int64)
+    if dtype is np.float32 and refractory.max() > LARGEST_FLOAT32_COUNT:
+        why = f"is {refractory.max():,} steps, and float32 counts to {LARGEST_FLOAT32_COUNT:,}"
+        problems.append(Problem(f"{population.name}.refractory", why, 'arithmetic="float64", or a longer dt'))
     return PopulationPlan(
         name=population.name,
         size=population.size,
@@ -206,7 +212,7 @@ def _population(
         else zero.astype(dtype),
         current_decay=held(_each(_kept, current_ratio), "tau_syn") if cuba else zero.astype(dtype),
         w_in=held(number("w_in", 1.0), "w_in"),
-        refractory=np.rint(number("refractory") / contract.dt).astype(np.int64),
+        refractory=refractory,
         initial=held(initial, "initial"),
         constants=_constants(biased, population, contract, held),
         slots=slots,
