@@ -44,6 +44,15 @@ def uniform(seed: int, kind: str = "static") -> IntegerNetwork:
     return replace(network, layers=tuple(layers))
 
 
+def test_membranes_wider_than_asked_for_are_in_the_ledger() -> None:
+    base = replace(uniform(1), state_bits=8)
+    made = codes.encode(base, "rate", steps=32)
+    (entry,) = (entry for entry in made.ledger if entry.what == rate.WIDER)
+    assert entry.error == made.contract.state_bits - 8 > 0
+    wide = replace(base, state_bits=40)
+    assert rate.WIDER not in [entry.what for entry in codes.encode(wide, "rate", steps=32).ledger]
+
+
 def spikes_of(module: ModuleType, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Spikes of many units by the stepper's rule and by Python's integers, step by step."""
     rng = np.random.default_rng(seed)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from spikeport.report import Arrow, Divergence, RegressionError, Report
-from spikeport.report.plain import LEDGER_ENTRIES, headline
+from spikeport.report.plain import LEDGER_ENTRIES, compared, headline, quiet
 
 
 def test_the_verdict_stands_first_then_every_arrow_with_its_claim(report):
@@ -86,3 +86,9 @@ def test_names_cannot_send_commands_to_the_terminal(named):
     text = str(named("a\x1b[2J\r\nb\u202e"))
     assert "a\\x1b[2J\\r\\nb\\u202e" in text
     assert not set(text) & set("\x1b\r\u202e")
+
+
+def test_a_statistical_code_is_said_to_compare_and_to_prove_nothing():
+    report = replace(Report.empty(code="rate", drain_bound=32), stepped_samples=3)
+    assert quiet(report) == "stops after 32 steps"
+    assert compared(report) == "no counts of 3 samples compared: the rate code does not carry them exactly"

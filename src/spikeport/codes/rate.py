@@ -111,9 +111,23 @@ def encode(network: IntegerNetwork, *, steps: int | None = None) -> SpikingNetwo
         populations.append(_population(layer, fed, of_input, of_spikes))
     scaled = replace(network, connections=tuple(connections))
     contract = ExecutionContract(code="rate", presentation=steps, max_steps=steps, state_bits=network.state_bits)
-    made = network_of(scaled, tuple(populations), contract)
-    needed = max(map(bits, membranes(made).values()))
-    return replace(made, contract=replace(contract, state_bits=max(network.state_bits, needed)))
+    return _held(network_of(scaled, tuple(populations), contract))
+
+
+WIDER = "membranes are wider than what the integers were converted for"
+
+
+def _held(network: SpikingNetwork) -> SpikingNetwork:
+    """The network with as many state bits as its membranes need under this code, and the ledger saying so."""
+    before = network.contract.state_bits
+    needed = max(map(bits, membranes(network).values()))
+    if needed <= before:
+        return network
+    ledger = tuple(entry for entry in network.ledger if entry.what != WIDER)
+    already = sum(entry.error for entry in network.ledger if entry.what == WIDER)
+    entry = Approximation(network.output, WIDER, already + needed - before, "bits")
+    contract = replace(network.contract, state_bits=needed)
+    return replace(network, contract=contract, ledger=(*ledger, entry))
 
 
 def _currents(network: IntegerNetwork) -> set[str]:
@@ -214,10 +228,7 @@ def tuned(network: SpikingNetwork, parameters: Parameters) -> SpikingNetwork:
     unknown = parameters.keys() - network.by_name.keys()
     if unknown:
         raise ValueError(f"parameters of {', '.join(sorted(unknown))}, which there is not")
-    made = replace(network, populations=tuple(populations))
-    needed = max(map(bits, membranes(made).values()))
-    state_bits = max(network.contract.state_bits, needed)
-    return replace(made, contract=replace(network.contract, state_bits=state_bits))
+    return _held(replace(network, populations=tuple(populations)))
 
 
 def _broadcasts(shape: Shape, to: Shape) -> bool:

@@ -58,7 +58,8 @@ def quiet(report: Report) -> str:
         median = numbered(median_high(report.quiet_after), "step")
         parts.append(f"{median} (median), {max(report.quiet_after):,} at most")
     if report.drain_bound:
-        parts.append(f"proved: never more than {numbered(report.drain_bound, 'step')}")
+        bound = numbered(report.drain_bound, "step")
+        parts.append(f"stops after {bound}" if report.code == "rate" else f"proved: never more than {bound}")
     return "; ".join(parts)
 
 
@@ -67,6 +68,8 @@ def compared(report: Report) -> str:
     if not report.stepped_samples:
         return "no sample was stepped"
     counts, samples = numbered(report.comparisons, "count"), numbered(report.stepped_samples, "sample")
+    if not report.comparisons:
+        return f"no counts of {samples} compared: the {printable(report.code)} code does not carry them exactly"
     return f"{counts} of {samples} compared, {numbered(report.mismatches, 'mismatch', 'mismatches')}"
 
 
