@@ -252,3 +252,9 @@ def test_the_file_is_written_whole_or_not_at_all(report, tmp_path):
         replace(report, agreement="no number").to_html(path)
     assert path.read_text(encoding="utf-8") == page(report)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_page_claims_a_proved_bound_only_where_a_code_has_one(report):
+    bounded = replace(report, quiet_after=(20, 30), drain_bound=32)
+    assert "proved bound 32" in page(bounded)
+    assert "proved bound" not in page(replace(bounded, code="rate"))

@@ -133,7 +133,8 @@ def _gap(report: Report) -> Markup | None:
 def _curve(report: Report) -> Markup | None:
     if not report.curve and not report.quiet_after:
         return None
-    return figures.curve_figure(report.curve, report.quiet_after, report.drain_bound)
+    bound = 0 if report.code == "rate" else report.drain_bound  # where it just stops, nothing is proved
+    return figures.curve_figure(report.curve, report.quiet_after, bound)
 
 
 def _rows(layers: tuple[LayerStats, ...]) -> tuple[Row, ...]:
