@@ -300,10 +300,11 @@ class Run:
         check(status)
         return self._fired
 
-    def counts(self, layer: int, samples: int) -> NDArray[np.int64]:
-        """What the neurons of a layer have sent so far, (sample, channel, pixel)."""
+    def counts(self, layer: int, samples: int, out: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        """What the neurons of a layer have sent so far, (sample, channel, pixel), or in the shape of what it is written to."""
         pixels, channels = self._sizes[layer]
-        found = np.empty((samples, channels, pixels), dtype=np.int64)
+        found = np.empty((samples, channels, pixels), dtype=np.int64) if out is None else out
+        assert found.size == samples * channels * pixels
         check(library().sp_run_counts(self.handle, layer, samples, address(found)))
         return found
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -68,9 +69,9 @@ def simulate(
                 parts.append(stepping.group(run, 0, 0))
     except KeyboardInterrupt:
         done = sum(part.samples for part in parts)
-        finished = _recording(planned, parts, known, record, limit) if parts else None
+        finished = _recording(stepping, parts, known) if parts else None
         raise Interrupted(finished, done, source.batch) from None
-    return _recording(planned, parts, known, record, limit)
+    return _recording(stepping, parts, known)
 
 
 class _Source:
@@ -133,10 +134,17 @@ class _Part:
     last_fired: NDArray[np.int64]
     """Steps after which each sample fired no more, 0 if it never did."""
     readout: NDArray[np.int64]
-    counts: dict[str, NDArray[np.int64]]
     n_spikes: dict[str, NDArray[np.int64]]
     trains: dict[str, NDArray[np.int32]] = field(default_factory=dict)
     potentials: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+
+
+def _room(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[np.int64]]:
+    """Arrays that are not filled yet, side by side: fresh memory in one piece comes in large pages, a fault for megabytes at once."""
+    ends = np.cumsum([0, *(prod(shape) for shape in shapes.values())])
+    whole = np.empty(int(ends[-1]), dtype=np.int64)
+    parts = zip(shapes.items(), ends[:-1], ends[1:], strict=True)
+    return {name: whole[begin:end].reshape(shape) for (name, shape), begin, end in parts}
 
 
 class _Stepping:
@@ -150,6 +158,7 @@ class _Stepping:
         self.senders = [
             p.name for p in self.network.populations if p.name not in planned.host and p.name != self.network.output
         ]
+        self.counts = _room({name: (source.batch, *self.network[name].shape) for name in self.senders})
 
     def group(self, run: Run, first: int, samples: int) -> _Part:
         """Step some samples of the batch until they are quiet."""
@@ -193,12 +202,13 @@ class _Stepping:
         layers = self.planned.layers
         population = self.network.contract.code == "population"
         sent = run.charges if population else run.spikes
+        for name, counts in self.counts.items():
+            run.counts(layers[name], samples, counts[first : first + samples])
         return _Part(
             samples,
             steps,
             last_fired,
             np.concatenate(readouts)[:steps],
-            {n: run.counts(layers[n], samples).reshape(samples, *self.network[n].shape) for n in self.senders},
             {n: sent[:samples, layers[n]].copy() for n in self.senders},
             {n: np.concatenate([part[layers[n]] for part in trains])[:steps] for n in self.record},
             {
@@ -226,11 +236,10 @@ class _Stepping:
         return trains, potentials
 
 
-def _recording(
-    planned: NetworkPlan, parts: list[_Part], known: list[str], record: Collection[str], limit: int
-) -> Recording:
-    """The groups of a batch together."""
-    network = planned.network
+def _recording(stepping: _Stepping, parts: list[_Part], known: list[str]) -> Recording:
+    """The groups of a batch that were finished, together."""
+    network, record = stepping.network, stepping.record
+    done = sum(part.samples for part in parts)
     steps = max(part.steps for part in parts)
     last_fired = np.concatenate([part.last_fired for part in parts])
     fired = last_fired == steps
@@ -247,7 +256,7 @@ def _recording(
         quiet_after=quiet_after,
         readout=readout,
         output=readout[-1] * neuron.scale,
-        counts={name: np.concatenate([part.counts[name] for part in parts]) for name in senders},
+        counts={name: stepping.counts[name][:done] for name in senders},
         n_spikes={name: np.concatenate([part.n_spikes[name] for part in parts]) for name in senders},
         spikes={
             name: SpikeTrain(_joined([part.trains[name] for part in parts], steps, last=False), network.contract.dt)

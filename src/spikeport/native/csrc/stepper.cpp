@@ -23,6 +23,8 @@ const void* keep_bytes(PlannedLayer& planned, const void* from, size_t bytes) {
     return planned.owned.back().get();
 }
 
+constexpr int64_t WORTH_THREADS = 1 << 14;  // counts of a layer from which threads share the copying
+
 // ---- a group of samples
 
 void make_lane(const Plan& plan, int32_t steps, bool traced, Lane& lane) {
@@ -100,16 +102,19 @@ void make_state(const Plan& plan, SampleState& state) {
 
 // ---- the beginning of a sample
 
+// The initial state of some pixels of a layer, written just before they are stepped first, while it is near.
 template <typename V>
-void set_initial(const PlannedLayer& planned, SampleState& state, size_t index) {
-    const Layer& layer = planned.layer;
-    V* v = static_cast<V*>(state.v[index].get());
+void set_initial(const PlannedLayer& planned, SampleState& state, size_t index, int32_t begin, int32_t end) {
+    const int32_t padded = planned.layer.padded;
+    const size_t from = static_cast<size_t>(begin) * padded, count = static_cast<size_t>(end - begin) * padded;
+    V* v = static_cast<V*>(state.v[index].get()) + from;
     const V* initial = static_cast<const V*>(planned.initial.get());
-    for (int64_t pixel = 0; pixel < layer.pixels; ++pixel)
-        for (int32_t k = 0; k < layer.padded; ++k)
-            v[pixel * layer.padded + k] = initial == nullptr ? 0 : initial[pixel * planned.initial_stride + k];
-    state.sent[index].clear();
-    state.rests[index].clear();
+    if (initial == nullptr) std::memset(v, 0, count * sizeof(V));
+    else if (planned.initial_stride != 0) std::memcpy(v, initial + from, count * sizeof(V));
+    else
+        for (size_t at = 0; at < count; at += padded) std::memcpy(v + at, initial, padded * sizeof(V));
+    std::memset(static_cast<V*>(state.sent[index].get()) + from, 0, count * sizeof(V));
+    std::memset(static_cast<uint8_t*>(state.rests[index].get()) + begin, 0, static_cast<size_t>(end - begin));
 }
 
 // Values that enter once, V [channel][pixel], as a signal of step 0.
@@ -132,12 +137,16 @@ void present(const V* values, Signal& signal) {
 
 // A total as its share of each step and the remainder that is spread over them, both for a floor.
 template <typename V>
-void divide(void* total, void* remainder, size_t count, V steps) {
-    V *q = static_cast<V*>(total), *r = static_cast<V*>(remainder);
+void divide(V* total, V* remainder, size_t count, V steps) {
+    if ((steps & (steps - 1)) == 0) {  // whole vectors, where a division is many times slower
+        const int shift = __builtin_ctzll(static_cast<uint64_t>(steps));
+        for (size_t i = 0; i < count; ++i) remainder[i] = total[i] & (steps - 1), total[i] >>= shift;
+        return;
+    }
     for (size_t i = 0; i < count; ++i) {
-        const V a = q[i], share = a / steps - (a % steps < 0);
-        q[i] = share;
-        r[i] = a - share * steps;
+        const V a = total[i], share = a / steps - (a % steps < 0);
+        total[i] = share;
+        remainder[i] = a - share * steps;
     }
 }
 
@@ -156,6 +165,7 @@ void begin_sample(Run& run, int32_t sample, Lane& lane, const void* const* value
     const Plan& plan = *run.plan;
     SampleState& state = run.states[sample];
     for (int32_t& total : state.totals) total = 0;
+    state.fresh = true;
     for (size_t i = 0; i < plan.layers.size(); ++i) {
         const PlannedLayer& planned = plan.layers[i];
         const Layer& layer = planned.layer;
@@ -165,16 +175,16 @@ void begin_sample(Run& run, int32_t sample, Lane& lane, const void* const* value
             present<V>(static_cast<const V*>(values[i]) + sample * size, lane.signals[i]);
             continue;
         }
-        set_initial<V>(planned, state, i);
         if (planned.host_taps.empty()) continue;
-        void* total = state.share[i].get();
+        V *total = static_cast<V*>(state.share[i].get()), *rest = static_cast<V*>(state.rest[i].get());
         over_pixels(layer.pixels, threads, [&](int32_t begin, int32_t end, int32_t worker) {
             Scratch& scratch = run.workers[threads == 1 ? own : worker].scratch;
             if (plan.wide) SP_DISPATCH(sum_once64, planned.host_layer, lane.signals.data(), total, begin, end, scratch);
             else SP_DISPATCH(sum_once32, planned.host_layer, lane.signals.data(), total, begin, end, scratch);
+            const size_t from = static_cast<size_t>(begin) * layer.padded, count = static_cast<size_t>(end - begin) * layer.padded;
+            divide<V>(total + from, rest + from, count, static_cast<V>(plan.presentation));
+            std::memset(static_cast<V*>(state.error[i].get()) + from, 0, count * sizeof(V));
         });
-        divide<V>(total, state.rest[i].get(), static_cast<size_t>(layer.pixels) * layer.padded, static_cast<V>(plan.presentation));
-        state.error[i].clear();
     }
 }
 
@@ -339,6 +349,7 @@ bool step_sample(Run& run, int32_t sample, Lane& lane, int32_t first, int32_t st
         chunk.dense = planned.can_sum && SP_DISPATCH(sums_densely) && activity(planned, lane.signals) >= plan.dense_from;
         Signal* out = layer.kind == NEURON_ACCUMULATOR ? nullptr : &signal;
         const auto each = [&](Scratch& scratch, int32_t begin, int32_t end) {
+            if (state.fresh) set_initial<V>(planned, state, i, begin, end);
             if (plan.wide) SP_DISPATCH(step_layer64, layer, now, lane.signals.data(), out, chunk, begin, end, scratch);
             else SP_DISPATCH(step_layer32, layer, now, lane.signals.data(), out, chunk, begin, end, scratch);
         };
@@ -364,6 +375,7 @@ bool step_sample(Run& run, int32_t sample, Lane& lane, int32_t first, int32_t st
             copy_trace<V>(layer, trace, steps, sample, samples, outputs.potentials[i]);
         if (i + 1 == plan.layers.size()) copy_trace<V>(layer, trace, steps, sample, samples, outputs.readout);
     }
+    state.fresh = false;
     outputs.fired[sample] = fired;
     return true;
 }
@@ -423,12 +435,22 @@ void begin_group(Run& run, int32_t samples, int32_t threads, const void* const* 
 
 template <typename V>
 void copy_counts(const Run& run, int32_t index, int32_t samples, int64_t* to) {
+    constexpr int64_t LINE = 64 / sizeof(int64_t);  // pixels of a channel are written by whole cache lines
     const Layer& layer = run.plan->layers[index].layer;
-    for (int64_t s = 0; s < samples; ++s) {
-        const V* sent = static_cast<const V*>(run.states[s].sent[index].get());
-        for (int64_t k = 0; k < layer.channels; ++k)
-            for (int64_t pixel = 0; pixel < layer.pixels; ++pixel)
-                *to++ = sent[pixel * layer.padded + k];
+    const int64_t size = static_cast<int64_t>(layer.pixels) * layer.channels;
+    for (int64_t s = 0; s < samples; ++s, to += size) {
+        const SampleState& state = run.states[s];
+        if (state.fresh) {
+            std::memset(to, 0, static_cast<size_t>(size) * sizeof(int64_t));
+            continue;
+        }
+        const V* sent = static_cast<const V*>(state.sent[index].get());
+        over_pixels(layer.pixels, size < WORTH_THREADS ? 1 : run.threads, [&](int32_t begin, int32_t end, int32_t) {
+            for (int64_t from = begin; from < end; from += LINE)
+                for (int64_t k = 0; k < layer.channels; ++k)
+                    for (int64_t pixel = from; pixel < end && pixel < from + LINE; ++pixel)
+                        to[k * layer.pixels + pixel] = sent[pixel * layer.padded + k];
+        });
     }
 }
 

@@ -72,6 +72,7 @@ struct Plan {
 struct SampleState {
     std::vector<Buffer> v, sent, rests, share, rest, error;
     std::vector<int32_t> totals;  // events so far in each place of the input
+    bool fresh = true;            // begun and not stepped: v, sent and rests are written by the first step
 };
 
 // Room for what crosses layers in one chunk of one sample.
