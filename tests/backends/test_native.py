@@ -193,6 +193,15 @@ def test_no_samples_give_an_empty_recording() -> None:
         assert_equal(simulate(network, x, record=None), reference.simulate(network, x, record=None))
 
 
+def test_no_bins_are_steps_without_events() -> None:
+    network = spiking(3, "signed", kind="events")
+    assert network is not None
+    x = np.zeros((0, 2, *network.input.shape))
+    expected = reference.simulate(network, x, record=None)
+    assert_equal(expected, reference.simulate(network, np.zeros((1, *x.shape[1:])), record=None))
+    assert_equal(simulate(network, x, record=None), expected)
+
+
 def test_event_input_that_does_not_fit_is_refused_as_by_the_reference() -> None:
     network = spiking(4, "signed", kind="events", steps=2)
     assert network is not None

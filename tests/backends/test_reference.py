@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from spikeport import codes
 from spikeport.backends.reference import Stepper, encode_steps, simulate, split, stepper
 from spikeport.errors import DataError, OptionError
-from spikeport.quantize import evaluate
+from spikeport.primitives import Connection, Dense, InputEncoder
+from spikeport.quantize import IntegerNetwork, Readout, evaluate
 from tests.integer_networks import random_input, random_network
 
 
@@ -109,6 +110,22 @@ def test_event_input_in_too_many_bins_or_beyond_the_maximum_is_refused() -> None
         simulate(spiking, np.stack([x, x]))  # twice the maximum in the sum
     with pytest.raises(DataError, match="whole numbers"):
         simulate(spiking, x - 0.5)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "each"), [(np.float16, [2048, 1]), (np.uint8, [9] + 8 * [255]), (np.float32, [2048, 1])]
+)
+def test_the_maximum_holds_for_the_sum_of_all_bins_whatever_their_dtype(dtype: type, each: list[int]) -> None:
+    """In float16 2048 + 1 is 2048, and unsigned bytes wrap where they are not widened."""
+    source = InputEncoder("input", (1,), "events", np.ones(()), 0, 2048)
+    layers = (Readout("output", (1,), np.zeros(1, np.int64), 1.0),)
+    ends = (Connection("input", "output", (Dense(np.ones((1, 1), np.int64)),)),)
+    spiking = codes.encode(IntegerNetwork(source, layers, ends, 8, 32), "signed", steps=len(each))
+    x = np.array(each).astype(dtype).reshape(-1, 1, 1)
+    with pytest.raises(DataError, match="holds 2049 events in one place"):
+        simulate(spiking, x)
+    x[-1] -= 1
+    assert simulate(spiking, x).output.tolist() == [[2048]]
 
 
 MUTANTS = {

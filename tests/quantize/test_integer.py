@@ -176,6 +176,13 @@ def test_values_of_any_real_type_are_taken_as_they_are(dtype: type) -> None:
     assert found.dtype == np.int64
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).max <= np.finfo(np.float64).max, reason="long doubles are doubles here")
+def test_numbers_beyond_float64_are_refused() -> None:
+    assert encode_input(static(), np.array([[0, 1, 1]], np.longdouble)).tolist() == [[0, 2, 2]]
+    with pytest.raises(DataError, match="NaN or infinite"):
+        encode_input(static(), np.array([[np.finfo(np.float64).max, 0, 0]], np.longdouble) * 2)
+
+
 def test_events_are_their_own_integers_up_to_the_maximum() -> None:
     events = static(kind="events", scale=np.ones(()), low=0, high=15)
     for dtype in (np.float32, np.uint8, np.int64):

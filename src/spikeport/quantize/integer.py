@@ -166,7 +166,9 @@ def input_problems(encoder: InputEncoder, x: NDArray[Any]) -> list[Problem]:
                 "give a batch, with the batch axis first",
             )
         ]
-    if not np.isfinite(x).all():
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(x if x.dtype.itemsize <= 8 else x.astype(np.float64)).all()
+    if not finite:
         return [Problem("input", "holds NaN or infinite values", "clean the data first")]
     if encoder.kind == "events" and x.size:
         if x.min() < 0 or (x != np.rint(x)).any():

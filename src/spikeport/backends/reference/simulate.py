@@ -128,8 +128,12 @@ def encode_steps(network: SpikingNetwork, x: NDArray[Any]) -> NDArray[np.int64]:
         if len(x) > steps:
             hint = f"convert with steps={len(x)}, or sum the events into {steps} bins"
             raise DataError(Problem("input", f"has {len(x)} time bins, the network presents {steps}", hint))
-        encode_input(encoder, x.sum(axis=0))  # the declared maximum holds for the whole presentation
-        return np.stack([encode_input(encoder, part) for part in x])
+        encoded = np.empty(x.shape, dtype=np.int64)
+        for step, part in enumerate(x):
+            encoded[step] = encode_input(encoder, part)
+        # the declared maximum holds for the whole presentation; a sum in the dtype of x might round, or wrap
+        encode_input(encoder, encoded.sum(axis=0))
+        return encoded
     frame = encode_input(encoder, x)
     return np.stack([split(frame, step, steps) for step in range(steps)])
 
