@@ -126,7 +126,7 @@ def test_widths_out_of_range_are_listed_all_at_once_before_anything_is_read() ->
 
 
 def test_all_options_out_of_range_are_listed_at_once() -> None:
-    wrong = {**WRONG, "max_samples": 0, "seed": -1, "code": "rate", "steps": 0}
+    wrong = {**WRONG, "max_samples": 0, "seed": -1, "code": "morse", "steps": 0}
     with pytest.raises(sp.OptionError) as caught:
         convert(**wrong)
     assert {p.where for p in caught.value.problems} == set(wrong)
@@ -148,7 +148,7 @@ def test_all_options_out_of_range_are_listed_at_once() -> None:
         ("max_samples", 2.5),
         ("seed", -1),
         ("seed", "0"),
-        ("code", "rate"),
+        ("code", "morse"),
         ("steps", 0),
         ("steps", -3),
     ],
@@ -346,8 +346,8 @@ def test_with_code_keeps_the_integers_and_forgets_what_was_stepped() -> None:
     assert torch.equal(graded(X), snn(X))
     assert np.array_equal(graded.simulate(X).readout[-1], snn.simulate(X).readout[-1])
     assert same(convert(code="graded"), graded)
-    with pytest.raises(sp.OptionError, match="graded, phased, population, radix, signed"):
-        snn.with_code("rate")
+    with pytest.raises(sp.OptionError, match="graded, phased, population, radix, rate, signed"):
+        snn.with_code("morse")
     assert snn.report.code == "signed"
 
 
