@@ -221,6 +221,36 @@ def test_event_input_that_does_not_fit_is_refused_as_by_the_reference() -> None:
         assert str(mine.value) == str(theirs.value)
 
 
+def test_a_sum_of_half_precision_bins_is_not_rounded() -> None:
+    network = spiking(4, "signed", kind="events", steps=2)
+    assert network is not None
+    network = replace(network, input=replace(network.input, high=2048))
+    bins = np.stack([np.full((1, *network.input.shape), count, np.float16) for count in (2048, 1)])
+    for step in (simulate, reference.simulate):
+        with pytest.raises(DataError, match="holds 2049 events"):
+            step(network, bins)
+
+
+def test_bins_that_lie_apart_are_read_where_they_are() -> None:
+    network = spiking(4, "signed", kind="events", steps=2)
+    assert network is not None
+    x = random_input(random_network(4, kind="events", digits=True), 4).astype(np.int64)
+    bins = np.stack([x, 0 * x, 0 * x, x])[::-3, ::2]
+    bins[1] = 0
+    assert_equal(simulate(network, bins, record=None), reference.simulate(network, bins, record=None))
+
+
+def test_a_later_run_leaves_an_earlier_recording_alone() -> None:
+    network = spiking(4, "signed")
+    assert network is not None
+    x = random_input(random_network(4, digits=True), 4)
+    first = simulate(network, x)
+    kept = {name: counts.copy() for name, counts in first.counts.items()}
+    simulate(network, 0 * x)
+    assert any(counts.any() for counts in kept.values())
+    assert all(np.array_equal(first.counts[name], counts) for name, counts in kept.items())
+
+
 def test_wrong_options_are_refused_as_by_the_reference() -> None:
     network = spiking(4, "signed")
     assert network is not None

@@ -125,8 +125,16 @@ def test_a_packet_that_does_not_fit_is_refused() -> None:
         session.step(np.full(network.input.shape, network.input.high))
         with pytest.raises(DataError, match="since the last reset"):
             session.step(np.ones(network.input.shape))
+        # nothing of a refused packet is kept, not even the places before the one that does not fit
         session.reset()
-        session.run(bins)
+        broken = bins[0].astype(np.float64)
+        broken.flat[:] = network.input.high
+        broken.flat[-1] = 0.5
+        with pytest.raises(DataError, match="whole numbers"):
+            session.step(broken)
+        outputs = [session.step(packet).copy() for packet in bins]
+        session.reset()
+        assert np.array_equal(outputs, [session.step(packet) for packet in bins])
         session.step(None)
         with pytest.raises(DataError, match="after the 12 packets"):
             session.step(np.ones(network.input.shape))

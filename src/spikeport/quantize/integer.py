@@ -174,7 +174,7 @@ def input_problems(encoder: InputEncoder, x: NDArray[Any]) -> list[Problem]:
         if x.min() < 0 or (x != np.rint(x)).any():
             hint = 'pass input="static" for analogue values'
             return [Problem("input", "event counts must be whole numbers from 0 on", hint)]
-        if x.max() > encoder.high:
+        if int(x.max()) > encoder.high:  # as integers: a narrow float may round the declared maximum
             hint = f"convert with a larger input_bits; the declared maximum is {encoder.high}"
             return [Problem("input", f"holds {int(x.max())} events in one place", hint)]
     return []

@@ -53,7 +53,7 @@ class Stepper:
 
         Raises:
             DataError: counts that are none, more events in one place than were declared, or more packets with events than the network
-                presents. The packet is then not taken, and the session has to be reset.
+                presents. Nothing of the packet is then taken: the session is as before, and goes on with the next one.
             NativeError: the session is closed.
         """
         run = self._opened()

@@ -107,6 +107,8 @@ def _bins(network: SpikingNetwork, x: NDArray[Any]) -> NDArray[Any]:
         x = x.view(np.uint8)
     if x.dtype not in ITEMS:
         x = x.astype(np.float32 if x.dtype == np.float16 else np.float64 if x.dtype.kind == "f" else np.int64)
+    if x.size and x[0, 0].flags.c_contiguous and x.flags.aligned and not any(s % x.itemsize for s in x.strides[:2]):
+        return x  # bins of samples may lie anywhere: a slice of a recording is read where it is
     return native.plain(x, x.dtype)
 
 

@@ -1,6 +1,7 @@
 // Plans and runs of the event-driven stepper: memory, chunks of steps, threads. The arithmetic is in kernels/stepping.cpp.
 #include "stepper.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "abi.h"
@@ -202,11 +203,19 @@ struct Events {
     int64_t high;
 };
 
-// Packs the bins of a chunk; false where a count is none, or more events fell into one place than were declared.
+// Packs the bins of a chunk; false, and nothing changed, where a count is none or more
+// events fell into one place than were declared.
 template <typename T, typename V>
 bool pack(const T* data, const Events& events, int32_t first, int32_t steps, SampleState& state, Signal& signal, void* values) {
     constexpr int64_t BLOCK = 16;
     const int64_t pixels = signal.pixels, size = pixels * signal.channels;
+    const auto refuse = [&](int32_t last, int64_t place) {  // as if nothing of it had been seen
+        for (int32_t i = 0; i <= last; ++i) {
+            const T* bin = data + (first + i - events.first) * events.step;
+            for (int64_t j = 0; j < (i < last ? size : place); ++j) state.totals[j] -= static_cast<int32_t>(bin[j]);
+        }
+        return false;
+    };
     bool ones = true;
     signal.events = 0, signal.fired = 0;
     for (int64_t pixel = 0; pixel < pixels; ++pixel) signal.active[pixel] = 0;
@@ -219,9 +228,9 @@ bool pack(const T* data, const Events& events, int32_t first, int32_t steps, Sam
             if (!any) continue;
             for (int64_t j = from; j < end; ++j) {
                 if (bin[j] == 0) continue;
-                if (!(bin[j] > 0) || static_cast<double>(bin[j]) > static_cast<double>(events.high)) return false;
+                if (!(bin[j] > 0) || static_cast<double>(bin[j]) > static_cast<double>(events.high)) return refuse(i, j);
                 const int32_t count = static_cast<int32_t>(bin[j]);
-                if (static_cast<T>(count) != bin[j] || count > events.high - state.totals[j]) return false;
+                if (static_cast<T>(count) != bin[j] || count > events.high - state.totals[j]) return refuse(i, j);
                 state.totals[j] += count;
                 const int64_t channel = j / pixels, pixel = j - channel * pixels;
                 const uint64_t step = static_cast<uint64_t>(1) << i;
@@ -435,7 +444,7 @@ void begin_group(Run& run, int32_t samples, int32_t threads, const void* const* 
 
 template <typename V>
 void copy_counts(const Run& run, int32_t index, int32_t samples, int64_t* to) {
-    constexpr int64_t LINE = 64 / sizeof(int64_t);  // pixels of a channel are written by whole cache lines
+    constexpr int64_t RUN = 32;  // pixels of a channel that are written together: some cache lines, whose rows stay near meanwhile
     const Layer& layer = run.plan->layers[index].layer;
     const int64_t size = static_cast<int64_t>(layer.pixels) * layer.channels;
     for (int64_t s = 0; s < samples; ++s, to += size) {
@@ -446,9 +455,9 @@ void copy_counts(const Run& run, int32_t index, int32_t samples, int64_t* to) {
         }
         const V* sent = static_cast<const V*>(state.sent[index].get());
         over_pixels(layer.pixels, size < WORTH_THREADS ? 1 : run.threads, [&](int32_t begin, int32_t end, int32_t) {
-            for (int64_t from = begin; from < end; from += LINE)
+            for (int64_t from = begin; from < end; from += RUN)
                 for (int64_t k = 0; k < layer.channels; ++k)
-                    for (int64_t pixel = from; pixel < end && pixel < from + LINE; ++pixel)
+                    for (int64_t pixel = from; pixel < end && pixel < from + RUN; ++pixel)
                         to[k * layer.pixels + pixel] = sent[pixel * layer.padded + k];
         });
     }
@@ -543,6 +552,7 @@ SP_API int32_t sp_plan_layer(void* handle, int32_t index, const LayerArguments* 
 }
 
 struct TapsArguments;
+static void keep_mask(PlannedLayer& planned, const Plan& plan, const Layer& source, const TapsArguments& a, Taps& taps);
 static void keep_diagonal(PlannedLayer& planned, const Plan& plan, const Layer& source, const TapsArguments& a, Taps& taps);
 
 struct TapsArguments {
@@ -581,6 +591,7 @@ SP_API int32_t sp_plan_taps(void* handle, int32_t index, const TapsArguments* a)
         } else {
             keep_diagonal(planned, plan, source.layer, *a, taps);
         }
+        if (a->kind == TAPS_NARROW || a->kind == TAPS_WIDE) keep_mask(planned, plan, source.layer, *a, taps);
         (source.host ? planned.host_taps : planned.taps).push_back(taps);
         size_t most = 0;
         for (int32_t o = 0; o < layer.pixels; ++o) {
@@ -593,6 +604,23 @@ SP_API int32_t sp_plan_taps(void* handle, int32_t index, const TapsArguments* a)
         planned.most_rows += most * static_cast<size_t>(source.layer.padded);
         return static_cast<int32_t>(SP_OK);
     });
+}
+
+// Which channels of each slab have weights: where axes change places it is one of many, and the others need not be added.
+static void keep_mask(PlannedLayer& planned, const Plan& plan, const Layer& source, const TapsArguments& a, Taps& taps) {
+    const size_t channels = source.channels, words = source.words;
+    const size_t row = static_cast<size_t>(planned.layer.padded) * (a.kind == TAPS_NARROW ? 1 : plan.item());
+    std::vector<uint64_t> mask(static_cast<size_t>(a.slabs) * words, 0);
+    size_t weighted = 0;
+    const char* from = static_cast<const char*>(a.rows);
+    for (size_t slab = 0; slab < static_cast<size_t>(a.slabs); ++slab)
+        for (size_t c = 0; c < channels; ++c, from += row) {
+            const bool any = std::any_of(from, from + row, [](char byte) { return byte != 0; });
+            mask[slab * words + c / 64] |= static_cast<uint64_t>(any) << (c % 64);
+            weighted += any;
+        }
+    if (2 * weighted > static_cast<size_t>(a.slabs) * channels) return;
+    taps.mask = keep(planned, mask.data(), static_cast<int64_t>(mask.size()));
 }
 
 // Pads the slabs to whole vectors, and sees whether every channel meets its own.

@@ -183,7 +183,7 @@ static int32_t gather_tap(const Layer& layer, const Signal* signals, const Live&
     const uint64_t* bits = tap.bits + static_cast<int64_t>(step) * tap.words;
     const uint64_t* signs = tap.signs != nullptr ? tap.signs + static_cast<int64_t>(step) * tap.words : nullptr;
     for (int32_t w = 0; w < tap.words; ++w) {
-        for (uint64_t word = bits[w]; word != 0; word &= word - 1) {
+        for (uint64_t word = tap.mask != nullptr ? bits[w] & tap.mask[w] : bits[w]; word != 0; word &= word - 1) {
             const int32_t bit = __builtin_ctzll(word), c = 64 * w + bit;
             V value = values != nullptr ? values[c] : each;
             if (values == nullptr && signs != nullptr && (signs[w] >> bit & 1)) value = -value;
@@ -228,7 +228,8 @@ static void gather(const Layer& layer, const Signal* signals, int32_t step, Scra
             worth = each;
             uint32_t base = static_cast<uint32_t>(tap.first);
             for (int32_t w = 0; w < tap.words; ++w, base += 64) {
-                const uint64_t word = tap.bits[at + w], negative = tap.signs != nullptr ? word & tap.signs[at + w] : 0;
+                const uint64_t word = tap.mask != nullptr ? tap.bits[at + w] & tap.mask[w] : tap.bits[at + w];
+                const uint64_t negative = tap.signs != nullptr ? word & tap.signs[at + w] : 0;
                 n_plus = append(scratch.plus, n_plus, word ^ negative, base);
                 if (negative != 0) n_minus = append(scratch.minus, n_minus, negative, base);
             }
@@ -271,8 +272,9 @@ static Found find_live(const Layer& layer, const Signal* signals, int32_t pixel,
                 found.any |= here;
                 const int64_t at = static_cast<int64_t>(from) * source.steps * source.words;
                 const int64_t first = static_cast<int64_t>(taps.slab[i]) * taps.stride + static_cast<int64_t>(taps.base);
-                scratch.live[n] = {source.bits + at, source.signs != nullptr ? source.signs + at : nullptr, first, from, source.words,
-                                   bits ? static_cast<int32_t>(TAPS_BITS) : taps.kind, c, taps.stride};
+                const uint64_t* mask = taps.mask != nullptr ? taps.mask + static_cast<int64_t>(taps.slab[i]) * source.words : nullptr;
+                scratch.live[n] = {source.bits + at, source.signs != nullptr ? source.signs + at : nullptr, mask, first, from,
+                                   source.words, bits && mask == nullptr ? static_cast<int32_t>(TAPS_BITS) : taps.kind, c, taps.stride};
                 if (pass == 0) {
                     found.dense |= here;
                     ++found.n_dense;

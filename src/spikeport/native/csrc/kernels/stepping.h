@@ -51,6 +51,7 @@ struct Taps {
     const void* wide;       // V [slab][channel][padded]
     const int32_t* target;  // diagonal: [slab][padded] which target channel, -1 for none; identity: each channel its own
     const void* factor;     // V [slab][padded]
+    const uint64_t* mask;   // [slab][word] channels whose rows have weights; null where that is most of them
 };
 
 struct Layer {
@@ -114,6 +115,7 @@ struct Scratch {
 // A tap whose source pixel sent something in the chunk.
 struct Live {
     const uint64_t *bits, *signs;  // of its first step
+    const uint64_t* mask;          // channels of its slab that have weights; null for all
     int64_t first;                 // its first row, or the first item of its diagonal slab
     int32_t pixel, words, kind, connection, channels;  // channels: those of its slab, rounded up to 4; kind TAPS_BITS: narrow rows, one word of spikes that all count one
 };
