@@ -13,7 +13,17 @@ import pytest
 from spikeport import codes, native
 from spikeport.backends import reference
 from spikeport.errors import DataError, OptionError
-from spikeport.primitives import Connection, Conv, Dense, InputEncoder, MaxPool, OneToOne, Reshape, SpikingNetwork
+from spikeport.primitives import (
+    Connection,
+    Conv,
+    Dense,
+    InputEncoder,
+    MaxPool,
+    OneToOne,
+    Reshape,
+    SpikingNetwork,
+    Transpose,
+)
 from spikeport.quantize import CountLayer, IntegerNetwork, MaxLayer, Readout
 from tests.backends.test_reference import MUTANTS
 from tests.integer_networks import random_input, random_network
@@ -183,6 +193,37 @@ def test_payloads_wider_than_a_byte_equal_the_reference(monkeypatch: pytest.Monk
         expected = reference.simulate(network, x, record=None)
         assert max(abs(counts).max() for counts in expected.counts.values()) > 127
         assert_equal(simulate(network, x, record=None), expected)
+
+
+@pytest.mark.parametrize("largest", [127, 1000])
+@pytest.mark.parametrize("code", ["phased", "radix", "signed", "graded"])
+def test_axes_that_change_places_equal_the_reference(code: str, largest: int) -> None:
+    """Slabs with weights for few of their channels, beyond a word of them."""
+    rng = np.random.default_rng(0)
+
+    def conv(out: int, channels: int) -> Conv:
+        return Conv(rng.integers(-largest, largest + 1, size=(out, channels, 3)), (1,), ((1, 1),), (1,))
+
+    def layer(name: str, *shape: int) -> CountLayer:
+        threshold = rng.integers(2, 9, size=(shape[0], 1)) * largest
+        return CountLayer(name, shape, threshold, threshold // 5, threshold // 2, 0, 7, np.ones(()))
+
+    base = IntegerNetwork(
+        InputEncoder("input", (2, 3), "static", np.ones(()), -127, 127),
+        (layer("a", 70, 3), layer("b", 20, 70), Readout("output", (1400,), np.zeros(1400, int), 1.0)),
+        (
+            Connection("input", "a", (conv(70, 2),)),
+            Connection("a", "b", (Transpose((1, 0)), conv(20, 3))),
+            Connection("b", "output", (Reshape((1400,)),)),
+        ),
+        11,
+        31,
+    )
+    network = codes.encode(base, code)  # type: ignore[arg-type]
+    x = rng.integers(-127, 128, size=(3, 2, 3))
+    recording = simulate(network, x, record=None)
+    assert recording.counts["b"].any()
+    assert_equal(recording, reference.simulate(network, x, record=None))
 
 
 def test_no_samples_give_an_empty_recording() -> None:
