@@ -41,11 +41,14 @@ def test_a_library_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatc
     assert loader._loaded.__wrapped__() == "has interface version 1, and this spikeport needs -7"
 
 
-def test_a_library_built_from_other_sources_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_built_from_other_sources_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     if not native.available():
         pytest.skip(native.why_missing())
     monkeypatch.setattr(loader, "_hash_of_sources", lambda: "0" * 64)
     assert "was built from other sources" in loader._loaded.__wrapped__()
+    assert "run `make native`; numpy and torch do the same, slower" in caplog.text
 
 
 def test_a_library_without_a_function_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ says so and what to do; nothing falls back without a word.
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -30,17 +31,26 @@ FOLDERS = (Path(__file__).parent, Path(__file__).parent / "lib")
 """Where the library is looked for: `make native` builds beside this file, an installation into a folder of its own."""
 SOURCES = Path(__file__).parent / "csrc"
 """The C++ files, in a source tree alone: a library that was built from others is not used."""
+NOT_BUILT = "was not built when spikeport was installed"
+_log = logging.getLogger(__name__)
 _OUT_OF_MEMORY, _UNSUPPORTED = -1, -3
 _WHAT_TO_DO = "install a C++ compiler (Debian: g++), then install spikeport again; numpy and torch do the same, slower"
 
 
 @cache
 def _loaded() -> ctypes.CDLL | str:
-    """The library, or why there is none."""
+    """The library, or why there is none; one that is there and cannot be used is worth a warning."""
+    found = _found()
+    if isinstance(found, str) and found != NOT_BUILT:
+        _log.warning("the native library %s; numpy and torch do the same, slower", found)
+    return found
+
+
+def _found() -> ctypes.CDLL | str:
     name = NAMES.get(sys.platform, NAMES["linux"])
     path = next((folder / name for folder in FOLDERS if (folder / name).exists()), None)
     if path is None:
-        return "was not built when spikeport was installed"
+        return NOT_BUILT
     try:
         found = ctypes.CDLL(str(path))
         version = int(found.sp_abi_version())
