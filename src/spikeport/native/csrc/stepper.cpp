@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "abi.h"
+#include "kernels/transpose.h"
 #include "parallel.h"
 
 namespace sp {
@@ -86,16 +87,22 @@ void make_worker(const Plan& plan, int32_t steps, Worker& worker) {
 }
 
 void make_state(const Plan& plan, SampleState& state) {
+    const auto bytes_of = [&](const PlannedLayer& planned) {
+        return planned.is_source ? 0 : static_cast<size_t>(planned.layer.pixels) * planned.layer.padded * plan.item();
+    };
+    size_t total = 0;
+    for (const PlannedLayer& planned : plan.layers)
+        total += bytes_of(planned) * (planned.host_taps.empty() ? 2 : 5) + static_cast<size_t>(planned.layer.pixels) + 6 * LINE;
+    state.memory = Buffer(total);
+    uint8_t* piece = static_cast<uint8_t*>(state.memory.get());
     for (const PlannedLayer& planned : plan.layers) {
-        const Layer& layer = planned.layer;
-        const size_t bytes = planned.is_source ? 0 : static_cast<size_t>(layer.pixels) * layer.padded * plan.item();
-        state.v.emplace_back(bytes);
-        state.sent.emplace_back(bytes);
-        state.rests.emplace_back(planned.is_source ? 0 : layer.pixels);
-        const size_t current = planned.host_taps.empty() ? 0 : bytes;
-        state.share.emplace_back(current);
-        state.rest.emplace_back(current);
-        state.error.emplace_back(current);
+        const size_t bytes = bytes_of(planned), current = planned.host_taps.empty() ? 0 : bytes;
+        state.v.emplace_back(bytes, piece);
+        state.sent.emplace_back(bytes, piece);
+        state.rests.emplace_back(planned.is_source ? 0 : planned.layer.pixels, piece);
+        state.share.emplace_back(current, piece);
+        state.rest.emplace_back(current, piece);
+        state.error.emplace_back(current, piece);
     }
     const PlannedLayer& input = plan.layers.front();
     if (!input.host) state.totals.resize(static_cast<size_t>(input.layer.pixels) * input.layer.channels);
@@ -455,6 +462,11 @@ void copy_counts(const Run& run, int32_t index, int32_t samples, int64_t* to) {
         }
         const V* sent = static_cast<const V*>(state.sent[index].get());
         over_pixels(layer.pixels, size < WORTH_THREADS ? 1 : run.threads, [&](int32_t begin, int32_t end, int32_t) {
+            if constexpr (sizeof(V) == sizeof(int32_t)) {
+                SP_DISPATCH(widen_transposed, sent + static_cast<int64_t>(begin) * layer.padded, layer.padded, end - begin,
+                            layer.channels, to + begin, layer.pixels);
+                return;
+            }
             for (int64_t from = begin; from < end; from += RUN)
                 for (int64_t k = 0; k < layer.channels; ++k)
                     for (int64_t pixel = from; pixel < end && pixel < from + RUN; ++pixel)
@@ -575,7 +587,7 @@ SP_API int32_t sp_plan_taps(void* handle, int32_t index, const TapsArguments* a)
         taps.pixel = keep(planned, a->pixel, a->taps);
         taps.slab = keep(planned, a->slab, a->taps);
         if (a->kind == TAPS_NARROW) {
-            std::vector<int8_t>& pool = source.host ? planned.host_rows : planned.rows;
+            std::vector<int8_t, Paged<int8_t>>& pool = source.host ? planned.host_rows : planned.rows;
             taps.base = pool.size() / layer.padded;
             // slabs begin at whole fours of rows
             const int8_t* from = static_cast<const int8_t*>(a->rows);

@@ -9,26 +9,30 @@
 #include <vector>
 
 #include "kernels/stepping.h"
+#include "memory.h"
 
 namespace sp {
 
-// Memory of its own, aligned to whole vectors, not initialised.
+// Memory of its own, aligned to whole vectors, not initialised; or a part of a larger piece that somebody else keeps.
 class Buffer {
 public:
     Buffer() = default;
     explicit Buffer(size_t bytes) {
         if (bytes == 0) return;
-        data_.reset(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
-        if (!data_) throw std::bad_alloc();
-        size_ = bytes;
+        data_.reset(take_memory(bytes));
+        at_ = data_.get(), size_ = bytes;
+    }
+    Buffer(size_t bytes, uint8_t*& piece) {
+        if (bytes == 0) return;
+        at_ = piece, size_ = bytes, piece += (bytes + LINE - 1) / LINE * LINE;
     }
     Buffer(const void* from, size_t bytes) : Buffer(bytes) {
-        if (bytes != 0) std::memcpy(data_.get(), from, bytes);
+        if (bytes != 0) std::memcpy(at_, from, bytes);
     }
-    void* get() const { return data_.get(); }
+    void* get() const { return at_; }
     size_t size() const { return size_; }
     void clear() {
-        if (size_ != 0) std::memset(data_.get(), 0, size_);
+        if (size_ != 0) std::memset(at_, 0, size_);
     }
 
 private:
@@ -36,6 +40,7 @@ private:
         void operator()(void* p) const { std::free(p); }
     };
     std::unique_ptr<void, Free> data_;
+    void* at_ = nullptr;
     size_t size_ = 0;
 };
 
@@ -53,11 +58,11 @@ struct PlannedLayer {
     int64_t initial_stride = 0, bias_rows = 0;
     std::vector<Taps> taps, host_taps;
     std::vector<Buffer> owned;
-    std::vector<int8_t> rows;
-    std::vector<int8_t> host_rows;
+    std::vector<int8_t, Paged<int8_t>> rows;
+    std::vector<int8_t, Paged<int8_t>> host_rows;
     Layer host_layer{};
     size_t most_live = 0, most_rows = 0;
-    std::vector<uint8_t> packed;
+    std::vector<uint8_t, Paged<uint8_t>> packed;
     std::vector<double> work;  // of each connection: taps times channels; 0 unless narrow
     bool can_sum = false;      // all payloads that arrive through narrow taps fit a byte
 };
@@ -70,6 +75,7 @@ struct Plan {
 };
 
 struct SampleState {
+    Buffer memory;  // all that follows, in one piece
     std::vector<Buffer> v, sent, rests, share, rest, error;
     std::vector<int32_t> totals;  // events so far in each place of the input
     bool fresh = true;            // begun and not stepped: v, sent and rests are written by the first step

@@ -470,7 +470,7 @@ static Fired fire_units(const Rule<int32_t>& rule, int32_t padded, uint64_t* bit
                     open |= (_mm512_cmpge_epi32_mask(v, th) & _mm512_cmplt_epi32_mask(s, high)) |
                             (_mm512_movepi32_mask(v) & _mm512_cmpgt_epi32_mask(s, low));
                 }
-            } else if (up != 0) {
+            } else {  // without a branch: whether any of 16 units fires cannot be foreseen
                 v = _mm512_mask_sub_epi32(v, up, v, th);
                 const __m512i s = _mm512_loadu_si512(rule.sent + k);
                 _mm512_storeu_si512(rule.sent + k, _mm512_mask_add_epi32(s, up, s, one));
