@@ -38,8 +38,8 @@ def value():
 def wide():
     return nn.Sequential(nn.Linear(9, 12), nn.ReLU(), nn.Linear(12, 3))
 
-def softplus():
-    return nn.Sequential(nn.Linear(6, 12), nn.Softplus(), nn.Linear(12, 3))
+def softsign():
+    return nn.Sequential(nn.Linear(6, 12), nn.Softsign(), nn.Linear(12, 3))
 
 def batches():
     print("a batch")
@@ -139,7 +139,7 @@ class TestConvert:
             ("nowhere:mlp", "data.npz", [], "OptionError", "there is no module nowhere"),
             ("tiny.nets:rnn", "data.npz", [], "OptionError", "tiny.nets has no rnn"),
             ("tiny.nets:words", "data.npz", [], "OptionError", "not a torch.nn.Module"),
-            ("tiny.nets:softplus", "data.npz", [], "CaptureError", "Softplus"),
+            ("tiny.nets:softsign", "data.npz", [], "CaptureError", "Softsign"),
             ("mlp.pth", "data.npz", [], "OptionError", "does not end in .pt2"),
             ("mlp.pt2", "data.npz", [], "FileError", "does not exist"),
             ("tiny.nets:mlp", "data.csv", [], "OptionError", "does not end in .npz"),

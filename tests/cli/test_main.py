@@ -72,7 +72,7 @@ def test_versions(capsys: pytest.CaptureFixture[str]) -> None:
         (["simulate"], "error: spikeport: No such command 'simulate'"),
         (["convert"], "error: spikeport convert: Missing argument 'MODEL'"),
         (["convert", "a:b", "c.npz"], "error: spikeport convert: Missing option '-o'"),
-        (["convert", "a:b", "c.npz", "-o", "m.spk", "--code", "rate"], "'rate' is not one of"),
+        (["convert", "a:b", "c.npz", "-o", "m.spk", "--code", "burst"], "'burst' is not one of"),
         (["convert", "a:b", "c.npz", "-o", "m.spk", "--input", "video"], "'video' is not one of"),
         (["convert", "a:b", "c.npz", "-o", "m.spk", "--levels", "many"], "'many' is not a valid integer"),
         (["convert", "a:b", "c.npz", "-o", "m.spk", "--level", "31"], "No such option"),

@@ -390,7 +390,7 @@ def test_a_value_of_another_kind_than_its_field_is_refused(structure, where):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("code", "rate"), ("layer_latency", False), ("layer_latency", 0.0), ("dt", "1")]
+    ("key", "value"), [("code", "burst"), ("layer_latency", False), ("layer_latency", 0.0), ("dt", "1")]
 )
 def test_closed_choices_stay_closed(key, value):
     structure, _ = encode(CONTRACT)
