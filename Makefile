@@ -38,7 +38,7 @@ native: venv  ## Build the native kernels into the source tree (a moment when no
 	@rm -f build-native.log
 	@test ! -f build/native/build.ninja || $(BIN)/cmake --build build/native --parallel $(WORKERS)
 
-sanitize: venv  ## Run the tests of the native kernels under the address and undefined behaviour sanitizers
+sanitize: native  ## Run the tests of the native kernels under the address and undefined behaviour sanitizers
 	$(BIN)/cmake -S . -B $(SANITIZED) -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DSPIKEPORT_SANITIZE=address,undefined
 	$(BIN)/cmake --build $(SANITIZED) --parallel $(WORKERS)
 	LD_PRELOAD=$(RUNTIME) ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=8 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
