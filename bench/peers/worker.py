@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-# Behind everything else: a library's own modules may have the names of ours.
+# Behind everything else: a library's own modules may have the names of ours. What follows is imported with this path (E402).
 sys.path[:1] = []
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 

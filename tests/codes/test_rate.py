@@ -254,6 +254,16 @@ def test_a_model_of_rates_is_called_by_stepping_and_keeps_what_was_fitted(tmp_pa
         _ = snn.certificate
 
 
+def test_rates_that_nothing_was_fitted_to_are_in_the_ledger() -> None:
+    snn = replace(model(), samples=None)
+    unfitted = snn.with_code("rate", steps=9)
+    assert any("are not fitted" in entry.what for entry in unfitted.network.ledger)
+    fitted = model().with_code("rate", steps=9)
+    assert not any("are not fitted" in entry.what for entry in fitted.network.ledger)
+    with pytest.raises(OptionError, match="data: is given, and the signed code fits nothing to it"):
+        snn.with_code("signed", data=np.zeros((1, *snn.integer.input.shape)))
+
+
 def test_parameters_that_do_not_fit_are_refused() -> None:
     snn = model()
     good = dict(rate.parameters_of(snn.network))

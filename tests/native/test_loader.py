@@ -1,18 +1,14 @@
-"""The native library: found, refused when it does not fit, and the same numbers under every instruction set."""
+"""The native library: found, refused when it does not fit."""
 
 from __future__ import annotations
 
 import shutil
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from spikeport import native
 from spikeport.errors import NativeError
-from spikeport.native import activity, loader
+from spikeport.native import loader
 
 COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
 
@@ -31,7 +27,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_library_says_why_and_what_to_do(without: None) -> None:
     assert not native.available()
     with pytest.raises(NativeError, match=r"(?s)was not built.*install a C\+\+ compiler"):
-        native.count_active(np.zeros(3, np.uint8))
+        native.levels()
 
 
 def test_a_library_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,20 +76,3 @@ def test_the_instruction_set_comes_back_after_the_block() -> None:
     with native.using("portable"):
         assert native.level() == "portable"
     assert native.level() == before
-
-
-@needs_library
-@given(
-    hnp.arrays(np.uint8, st.integers(0, 300), elements=st.integers(0, 3)),
-    st.integers(1, 3),
-    st.sampled_from(["C", "reversed", "misaligned"]),
-)
-def test_activity_equals_its_twin_under_every_instruction_set(values: np.ndarray, stride: int, kind: str) -> None:
-    if kind == "reversed":
-        values = values[::-1]
-    elif kind == "misaligned":
-        values = values[1:]
-    values = values[::stride]
-    for name in native.levels():
-        with native.using(name):
-            assert native.count_active(values) == activity.twin(values)

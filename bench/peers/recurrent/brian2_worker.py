@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+# Behind everything else: a library's own modules may have the names of ours. What follows is imported with this path (E402).
 sys.path[:1] = []
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from spikeport import certify, codes, native
 from spikeport.backends import reference, stepping
 from spikeport.backends.native import ExactEvaluator as NativeEvaluator
-from spikeport.errors import ArchiveError, DataError, Problem
+from spikeport.errors import ArchiveError, DataError, OptionError, Problem
 from spikeport.graph import Graph, apply
 from spikeport.model import archive, codec
 from spikeport.model.summary import summary
-from spikeport.primitives import Code, Ledger, Recording, SpikingNetwork, frozen
+from spikeport.primitives import Approximation, Code, Ledger, Recording, SpikingNetwork, frozen
 from spikeport.quantize import IntegerNetwork, Layer, encode_input, evaluate, input_problems
 from spikeport.report import Report, report_from_json
 
@@ -175,11 +175,20 @@ class SpikingModel:
             code: its name.
             steps: of the presentation.
             data: a batch of inputs on which a rate code fits thresholds and biases; the few samples that the model keeps without it.
+
+        Raises:
+            OptionError: a code that does not carry the network, or `data` for one that fits nothing.
         """
+        if data is not None and code not in codes.STATISTICAL:
+            raise OptionError(Problem("data", f"is given, and the {code} code fits nothing to it", "leave it out"))
         network = codes.encode(self.integer, code, steps=steps)
         if code in codes.STATISTICAL:
             encoded = self.samples if data is None else encode_input(self.integer.input, reference.as_array(data))
-            network = network if encoded is None else codes.rate.calibrated(network, self.integer, encoded)
+            if encoded is None:
+                what = "thresholds and biases are not fitted: the model keeps no samples, and no data was given"
+                network = replace(network, ledger=(*network.ledger, Approximation(network.output, what, 0.0)))
+            else:
+                network = codes.rate.calibrated(network, self.integer, encoded)
         return SpikingModel(
             self.graph,
             self.integer,

@@ -1,6 +1,5 @@
 """Compiled kernels (C++17 behind a plain C interface), each beside a numpy twin that it equals bit for bit."""
 
-from spikeport.native.activity import count_active
 from spikeport.native.dynamics import DynamicsHandle
 from spikeport.native.loader import (
     LEVELS,
@@ -24,7 +23,6 @@ __all__ = [
     "address",
     "available",
     "check",
-    "count_active",
     "default_threads",
     "level",
     "levels",

@@ -47,6 +47,7 @@ def _loaded() -> ctypes.CDLL | str:
 
 
 def _found() -> ctypes.CDLL | str:
+    """The library if it is there, fits this code, and was built from the sources beside it."""
     name = NAMES.get(sys.platform, NAMES["linux"])
     path = next((folder / name for folder in FOLDERS if (folder / name).exists()), None)
     if path is None:
@@ -61,7 +62,6 @@ def _found() -> ctypes.CDLL | str:
     try:
         found.sp_sources.restype = found.sp_last_error.restype = ctypes.c_char_p
         for function in (
-            found.sp_count_active,
             found.sp_dynamics_spikes,
             found.sp_dynamics_now,
             found.sp_encode_floats,

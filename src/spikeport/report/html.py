@@ -11,6 +11,7 @@ from typing import NamedTuple
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from spikeport.codes import STATISTICAL
 from spikeport.files import write_whole
 from spikeport.report import figures
 from spikeport.report.plain import (
@@ -133,7 +134,7 @@ def _gap(report: Report) -> Markup | None:
 def _curve(report: Report) -> Markup | None:
     if not report.curve and not report.quiet_after:
         return None
-    bound = 0 if report.code == "rate" else report.drain_bound  # where it just stops, nothing is proved
+    bound = 0 if report.code in STATISTICAL else report.drain_bound  # where it just stops, nothing is proved
     return figures.curve_figure(report.curve, report.quiet_after, bound)
 
 

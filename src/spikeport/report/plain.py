@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from statistics import median_high
 
+from spikeport.codes import STATISTICAL
 from spikeport.report.report import LayerStats, Report
 
 LEDGER_ENTRIES = 12
@@ -59,7 +60,7 @@ def quiet(report: Report) -> str:
         parts.append(f"{median} (median), {max(report.quiet_after):,} at most")
     if report.drain_bound:
         bound = numbered(report.drain_bound, "step")
-        parts.append(f"stops after {bound}" if report.code == "rate" else f"proved: never more than {bound}")
+        parts.append(f"stops after {bound}" if report.code in STATISTICAL else f"proved: never more than {bound}")
     return "; ".join(parts)
 
 
