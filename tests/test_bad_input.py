@@ -19,8 +19,8 @@ from torch import nn  # noqa: E402
 from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
 
 import spikeport as sp  # noqa: E402
-from spikeport.model import archive  # noqa: E402
 from spikeport.quantize import CountLayer  # noqa: E402
+from spikeport.storage import archive  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="module")

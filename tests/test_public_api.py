@@ -9,6 +9,7 @@ import spikeport
 NAMES = [
     "Approximation",
     "ArchiveError",
+    "BackendError",
     "CaptureError",
     "DataError",
     "DynamicNetwork",
@@ -19,6 +20,7 @@ NAMES = [
     "GraphError",
     "IntegerNetwork",
     "Interrupted",
+    "LowerError",
     "NativeError",
     "NirError",
     "OptionError",

@@ -16,11 +16,13 @@ from spikeport.backends.stepping import simulate
 from spikeport.convert import convert
 from spikeport.errors import (
     ArchiveError,
+    BackendError,
     CaptureError,
     DataError,
     FileError,
     GraphError,
     Interrupted,
+    LowerError,
     NativeError,
     NirError,
     OptionError,
@@ -49,6 +51,7 @@ from spikeport.version import __version__
 __all__ = [
     "Approximation",
     "ArchiveError",
+    "BackendError",
     "CaptureError",
     "DataError",
     "DynamicNetwork",
@@ -59,6 +62,7 @@ __all__ = [
     "GraphError",
     "IntegerNetwork",
     "Interrupted",
+    "LowerError",
     "NativeError",
     "NirError",
     "OptionError",

@@ -62,6 +62,14 @@ class QuantizeError(SpikeportError):
     """A layer that has no integer form with the given widths."""
 
 
+class LowerError(SpikeportError):
+    """A network that a target cannot carry; lists everything in the way, by node."""
+
+
+class BackendError(SpikeportError, RuntimeError):
+    """A backend that is missing, cannot be loaded, or was written for another contract; a program that is not its own; a session that is closed."""
+
+
 class ProofError(SpikeportError):
     """Two stages that must agree do not: a bug of ours, or a model that does not always compute the same."""
 

@@ -15,9 +15,9 @@ from spikeport import certify, codes
 from spikeport.certify.certificate import tensor_hash
 from spikeport.graph import Graph, Input, Node
 from spikeport.model import SpikingModel
-from spikeport.model.archive import read_archive, write_archive
 from spikeport.quantize import IntegerNetwork
 from spikeport.report import Report
+from spikeport.storage.archive import read_archive, write_archive
 from tests.integer_networks import random_input, random_network
 
 

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from spikeport.codes import graded, phased, population, radix, rate, signed, staircase
-from spikeport.codes.choice import NEEDS, Choice, Feature, choose, feature_problems, needs
+from spikeport.codes.choice import NEEDS, Choice, choose, feature_problems, needs
 from spikeport.codes.unsigned import of_layer, split_signs
 from spikeport.errors import OptionError, Problem
 from spikeport.primitives import SpikingNetwork
 from spikeport.quantize import IntegerNetwork
+from spikeport.targets import Feature
 
 CODES: Mapping[str, Callable[..., SpikingNetwork]] = {
     "graded": graded.encode,

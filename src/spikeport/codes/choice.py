@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from spikeport.errors import OptionError, Problem
 from spikeport.primitives import Code, SpikingNetwork
 from spikeport.quantize import IntegerNetwork, StaircaseLayer
-
-Feature = Literal[
-    "clock",
-    "counter",
-    "halving threshold",
-    "many units",
-    "payload",
-    "signed events",
-    "subtract reset",
-    "table",
-]
-"""What a target may offer: phases by a clock; a saturating counter of what a neuron has sent; thresholds (and weights) that halve with
-the clock; as many units as levels for each neuron; events with a number; events of both signs; a reset that subtracts the threshold; a
-table of thresholds for each neuron."""
+from spikeport.targets import Feature
 
 NEEDS: Mapping[Code, frozenset[Feature]] = {
     "graded": frozenset(["payload"]),

@@ -17,11 +17,11 @@ from spikeport.backends import reference, stepping
 from spikeport.backends.native import ExactEvaluator as NativeEvaluator
 from spikeport.errors import ArchiveError, DataError, OptionError, Problem
 from spikeport.graph import Graph, apply
-from spikeport.model import archive, codec
 from spikeport.model.summary import summary
 from spikeport.primitives import Approximation, Code, Ledger, Recording, SpikingNetwork, frozen
 from spikeport.quantize import IntegerNetwork, Layer, encode_input, evaluate, input_problems
 from spikeport.report import Report, report_from_json
+from spikeport.storage import archive, codec
 
 if TYPE_CHECKING:
     import torch

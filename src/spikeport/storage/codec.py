@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from spikeport import graph, primitives, quantize
 from spikeport.errors import ArchiveError, GraphError, Problem
-from spikeport.model.check import network_problems
 from spikeport.primitives import SpikingNetwork
 from spikeport.quantize import IntegerNetwork
+from spikeport.storage.check import network_problems
 
 TYPES: Mapping[str, type[Any]] = {
     cls.__name__: cls

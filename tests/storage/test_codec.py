@@ -12,8 +12,6 @@ from hypothesis.extra import numpy as npst
 from spikeport import codes
 from spikeport.errors import ArchiveError
 from spikeport.graph import Activation, Add, Affine, Concat, Graph, Input, Node, Quantize, Relu, Softmax, build
-from spikeport.model.archive import read_archive, write_archive
-from spikeport.model.codec import ARRAY, MAX_DEPTH, TYPES, decode, encode
 from spikeport.primitives import (
     Accumulator,
     Approximation,
@@ -46,6 +44,8 @@ from spikeport.quantize import (
     evaluate,
     quantize,
 )
+from spikeport.storage.archive import read_archive, write_archive
+from spikeport.storage.codec import ARRAY, MAX_DEPTH, TYPES, decode, encode
 
 
 def same(one, other):

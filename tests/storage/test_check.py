@@ -8,7 +8,6 @@ import pytest
 from spikeport import codes
 from spikeport.errors import ArchiveError
 from spikeport.graph import Add, Concat, Input, Node, Quantize, Relu, Softmax, build
-from spikeport.model.check import check_network, network_problems
 from spikeport.primitives import (
     Accumulator,
     Connection,
@@ -34,6 +33,7 @@ from spikeport.primitives import (
     Upsample,
 )
 from spikeport.quantize import CountLayer, IntegerNetwork, MaxLayer, QuantizeOptions, Readout, StaircaseLayer, quantize
+from spikeport.storage.check import check_network, network_problems
 
 POOL = MaxPool((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
 ONE = np.array(1)

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from spikeport.errors import ArchiveError, FileError
-from spikeport.model import archive
-from spikeport.model.archive import read_archive, write_archive
+from spikeport.storage import archive
+from spikeport.storage.archive import read_archive, write_archive
 
 DOCUMENTS = {"model.json": b'{"format": "some", "content": [1, 2, 3]}', "report.json": b'{"ok": true}'}
 ARRAYS = {

@@ -1,0 +1,82 @@
+"""What `check` says of a network and a target."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from spikeport.errors import Problem
+from spikeport.primitives import Ledger
+
+Outcome = Literal["faithful", "approximate", "impossible"]
+"""The chip computes the network, exactly; it computes something close; it cannot carry it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One resource: how much of it a network takes."""
+
+    resource: str
+    """Plural noun, for example "cores"."""
+    used: int
+    limit: int | None
+    """None where no limit is known."""
+    enforced: bool
+    """Whether more than the limit is refused; otherwise the limit is too uncertain, and only shown."""
+    source: str = ""
+    """Where the limit comes from."""
+
+    @property
+    def over(self) -> bool:
+        """Whether it is more than an enforced limit."""
+        return self.enforced and self.limit is not None and self.used > self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Resources of the whole chip."""
+
+    uses: tuple[Use, ...] = ()
+
+    def __getitem__(self, resource: str) -> Use:
+        return next(use for use in self.uses if use.resource == resource)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A change after which the network fits."""
+
+    changes: Mapping[str, Any]
+    """What to change: `levels`, `weight_bits`, `state_bits`, `code`, `steps`, `input_bits` are options of `compile` and `convert`; `pooling` ("average")
+    and `width` (a factor of the channels) are changes of the model; `allow_host` leaves parts to the host."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a target can carry a network, why not, what it takes, and what would make it fit."""
+
+    network: str
+    target: str
+    outcome: Outcome
+    code: str | None
+    """The code that would carry a converted network."""
+    reasons: tuple[Problem, ...] = ()
+    """Everything that stands in the way, by node; empty unless impossible."""
+    losses: Ledger = ()
+    """What is approximated, where and how much."""
+    notes: tuple[str, ...] = ()
+    """What was not checked or is not sure, a sentence each."""
+    bill: Bill = field(default_factory=Bill)
+    suggestions: tuple[Suggestion, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether the target carries it, exactly or not."""
+        return self.outcome != "impossible"
+
+    def as_json(self) -> str:
+        """One JSON document."""
+        return json.dumps(asdict(self), allow_nan=False)

@@ -1,0 +1,1 @@
+"""For those who write backends: the conformance suite."""
