@@ -117,7 +117,7 @@ def _simulate_dynamics(
         "record": [name for name in names if name not in silent],
         "potentials": names,
     }
-    if on == "reference" or (on is None and not native.available()):
+    if on == "reference" or (on is None and (network.contract.chip or not native.available())):
         return reference.simulate_dynamics(network, x, **options)
     from spikeport.backends.native import simulate_dynamics
 

@@ -4,6 +4,7 @@ from spikeport.primitives.approximation import Approximation, Ledger
 from spikeport.primitives.contract import Code, DynamicsContract, ExecutionContract
 from spikeport.primitives.dynamic_network import DynamicNetwork, DynamicPopulation, Projection, SpikeInput
 from spikeport.primitives.dynamic_neurons import IF, LI, LIF, CubaLI, CubaLIF, DynamicNeuron, Threshold, Values
+from spikeport.primitives.fixed_neurons import FixedCubaLIF, FixedNeuron, GradedThreshold, ResonateAndFire, SigmaDelta
 from spikeport.primitives.frozen import freeze_fields, frozen
 from spikeport.primitives.network import SpikingNetwork
 from spikeport.primitives.neurons import (
@@ -60,7 +61,10 @@ __all__ = [
     "DynamicRecording",
     "DynamicsContract",
     "ExecutionContract",
+    "FixedCubaLIF",
+    "FixedNeuron",
     "GradedIF",
+    "GradedThreshold",
     "InputEncoder",
     "InputKind",
     "Ledger",
@@ -77,8 +81,10 @@ __all__ = [
     "RadixIF",
     "Recording",
     "Reshape",
+    "ResonateAndFire",
     "Routing",
     "Shape",
+    "SigmaDelta",
     "SignedIF",
     "Slice",
     "Sparse",

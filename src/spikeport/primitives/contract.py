@@ -62,11 +62,33 @@ class DynamicsContract:
     A sum x begins at 0 and adds, in this order, `weight * value` by step of sending, source (inputs, then populations, in the order
     of their lists), projection in the order of the list, index of the source neuron, and position among its synapses; the
     constant biases of projections are summed apart and added last.
+
+    `loihi1` and `loihi2` are the fixed-point neurons of these chips, `loihi(...)` makes their contracts; everything else in a
+    contract is settled by them. All numbers are integers, `>>` rounds down, T(x, k) = sign(x) (|x| k >> 12) towards zero, and
+    wrap(x, n) = (x + 2^n) mod 2^(n + 1) - 2^n. Of a projection p that leads to a neuron, S_p is the sum of weight times payload over what was sent
+    1 + delay steps before; where synapses of loihi2 hold a `Conv`, the shifted S_p is wrap(S_p, 23). The arriving sum of loihi2 is
+    a = sum of (S_p << exponent, or S_p >> -exponent).
+
+        loihi2  FixedCubaLIF     u = T(u, 4095 - du) + (a << 6);  u = u - 2^24 where u > 2^23, u + 2^24 where u <= -2^23, once
+                                 v = clip(T(v, 4096 - dv) + u + bias, -(2^23 - 1), 2^23 - 1)
+                                 sends 1 where v > threshold, and v = 0 there; u stays
+                SigmaDelta       sigma = sigma + a;  act' = sigma + bias, in "relu" at least 0;  d = act' - act + residue
+                                 s = d where |d| >= threshold, else 0;  residue = d - s;  act = act';  sends s >> state_exp;
+                                 every sum wrap(..., 31)
+                ResonateAndFire  re' = clip(D(re, cos) - D(im, sin) + (a << state_exp), -(2^23 - 1), 2^23 - 1)
+                                 im' = clip(D(re, sin) + D(im, cos) + (a_imag << state_exp), likewise), D(x, k) = T with decay_bits for 12
+                                 "rf": sends 1 where re' >= threshold, im' >= 0 and im < 0, no reset
+                                 "izhikevich": sends 1 where im' >= threshold; re = 0 and im = threshold - 1 there
+                GradedThreshold  v = wrap(a, 31);  sends v where |v| > threshold, or v > threshold with `relu`;  v = 0
+        loihi1  FixedCubaLIF     q = wrap(sum of (S_p << exponent + 6, or >> if that is negative), 21)
+                                 u = wrap(T(u, 4095 - du) + q, 23);  w = wrap(u + bias, 23)
+                                 v = clip(T(v, 4096 - dv) + w, v_min, v_max);  v = 0 where r > 0
+                                 sends 1 where v > threshold, and v = 0, r = refractory there;  r = max(r - 1, 0)
     """
 
     dt: float
     """Duration of a step in seconds."""
-    integrator: Literal["accumulate", "forward_euler", "exponential"]
+    integrator: Literal["accumulate", "forward_euler", "exponential", "loihi1", "loihi2"]
     synapse: Literal["current", "delta"] = "current"
     """What arrives is a current that lasts the step, or a jump."""
     compare: Literal[">", ">="] = ">"
@@ -102,9 +124,45 @@ class DynamicsContract:
         bits = self.state_bits
         if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= MAX_STATE_BITS:
             problems.append(Problem("contract.state_bits", f"is {bits!r}", f"2 to {MAX_STATE_BITS}"))
+        if self.chip and not problems:
+            for name, settled in SETTLED_BY_CHIPS.items():
+                if getattr(self, name) != settled:
+                    why = f"is {getattr(self, name)!r}, and {self.integrator} settles it: {settled!r}"
+                    problems.append(Problem(f"contract.{name}", why, f'DynamicsContract.loihi("{self.integrator}")'))
         if problems:
             raise OptionError(problems)
 
+    @property
+    def chip(self) -> bool:
+        """Whether the neurons are the fixed-point ones of a chip."""
+        return self.integrator in ("loihi1", "loihi2")
+
+    @classmethod
+    def loihi(cls, integrator: Literal["loihi1", "loihi2"], *, dt: float = 1e-3) -> DynamicsContract:
+        """The contract of a chip; the integers do not depend on `dt`.
+
+        >>> DynamicsContract.loihi("loihi2").layer_latency
+        1
+        """
+        if integrator not in ("loihi1", "loihi2"):
+            raise OptionError(Problem("contract.integrator", f"is {integrator!r}", "'loihi1' or 'loihi2'"))
+        return cls(dt=dt, integrator=integrator, **SETTLED_BY_CHIPS)
+
+
+SETTLED_BY_CHIPS: dict[str, Any] = {
+    "synapse": "current",
+    "compare": ">",
+    "reset": "to_value",
+    "reset_when": "same_step",
+    "layer_latency": 1,
+    "current_order": "new",
+    "initial": "zero",
+    "bias_register": "spikes",
+    "arithmetic": "integer",
+    "state_bits": 24,
+    "overflow": "saturate",
+}
+"""What the equations of `loihi1` and `loihi2` leave no choice in: their potentials saturate at 24 bits, and what wraps they say."""
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     name: get_args(hint) for name, hint in get_type_hints(DynamicsContract).items() if get_args(hint)

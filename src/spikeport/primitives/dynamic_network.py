@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from spikeport.errors import GraphError, Problem
 from spikeport.primitives.approximation import Ledger
 from spikeport.primitives.contract import DynamicsContract
 from spikeport.primitives.dynamic_neurons import IF, LI, LIF, CubaLI, CubaLIF, DynamicNeuron, Threshold
+from spikeport.primitives.fixed_neurons import FixedNeuron, ResonateAndFire, chip_problems, parameter_problems
 from spikeport.primitives.frozen import freeze_fields
 from spikeport.primitives.sparse import Sparse
 from spikeport.primitives.synapses import Shape, Synapse
@@ -22,6 +23,8 @@ MAX_DELAY = 2**16
 """Steps; a population keeps what arrives later in a ring of this many slots at most."""
 WHOLE = 1e-6
 """A duration is a whole number of steps if it is so close to one: seconds are decimal fractions, which floats round."""
+MAX_EXPONENT = 16
+"""Bits that the sum of a projection is shifted by, to either side, at most."""
 _POSITIVE = ("tau", "tau_syn", "tau_mem")
 
 
@@ -44,7 +47,7 @@ class DynamicPopulation:
 
     name: str
     shape: Shape
-    neuron: DynamicNeuron
+    neuron: DynamicNeuron | FixedNeuron
 
     def __post_init__(self) -> None:
         problems = tuple(_population_problems(self))
@@ -67,6 +70,10 @@ class Projection:
     delay: int = 0
     bias: NDArray[Any] | None = None
     """What arrives in every step besides, broadcastable to the target's shape: the bias of an affine layer."""
+    exponent: int = 0
+    """Under a chip's contract: what a step's spikes are worth, all together, is shifted left by it, or right (floor) if negative."""
+    port: Literal["", "imag"] = ""
+    """Where it arrives: "imag" is the imaginary part of `ResonateAndFire`."""
 
     def __post_init__(self) -> None:
         problems = []
@@ -78,9 +85,19 @@ class Projection:
             problems.append(Problem(self.name, f"its delay is {self.delay!r}", f"0 to {MAX_DELAY - 1} steps"))
         if self.bias is not None and not _finite(np.asarray(self.bias)):
             problems.append(Problem(self.name, "its bias is not finite numbers"))
+        if (
+            isinstance(self.exponent, bool)
+            or not isinstance(self.exponent, int | np.integer)
+            or not -MAX_EXPONENT <= self.exponent <= MAX_EXPONENT
+        ):
+            hint = f"{-MAX_EXPONENT} to {MAX_EXPONENT} bits"
+            problems.append(Problem(self.name, f"its exponent is {self.exponent!r}", hint))
+        if self.port not in ("", "imag"):
+            problems.append(Problem(self.name, f"its port is {self.port!r}", '"", or "imag" of ResonateAndFire'))
         if problems:
             raise GraphError(problems)
         object.__setattr__(self, "delay", int(self.delay))
+        object.__setattr__(self, "exponent", int(self.exponent))
         freeze_fields(self, "bias")
 
     @property
@@ -133,6 +150,14 @@ def _population_problems(population: DynamicPopulation) -> Iterator[Problem]:
     bad_shape = list(_shape_problems(population.name, population.shape))
     yield from bad_shape
     neuron: Any = population.neuron
+    if isinstance(neuron, FixedNeuron):
+        yield from parameter_problems(population.name, neuron)
+        for parameter in fields(neuron):
+            shape = np.shape(getattr(neuron, parameter.name))
+            if shape and not bad_shape and not _fits(shape, population.shape):
+                where = f"{population.name}.{parameter.name}"
+                yield Problem(where, f"has shape {shape}, which does not broadcast to {population.shape}")
+        return
     if not isinstance(neuron, IF | LIF | CubaLIF | LI | CubaLI | Threshold):
         yield Problem(population.name, f"{type(neuron).__name__} is not a neuron with dynamics")
         return
@@ -182,13 +207,32 @@ def _network_problems(network: DynamicNetwork) -> Iterator[Problem]:
         ):
             hint = "give it a delay of 1 step, or the contract a layer latency of 1, or list the populations in another order"
             yield Problem(p.name, "would have an effect on its own step", hint)
+        yield from _chip_projection_problems(p, network)
         if p.bias is not None and p.target in position and not _fits(p.bias.shape, network[p.target].shape):
             yield Problem(p.name, f"its bias has shape {p.bias.shape}, and the target {network[p.target].shape}")
+
+
+def _chip_projection_problems(p: Projection, network: DynamicNetwork) -> Iterator[Problem]:
+    """What chips alone have, where there is none; and what they do not have."""
+    target = network.by_name.get(p.target)
+    if p.port == "imag" and not (target is not None and isinstance(target.neuron, ResonateAndFire)):
+        yield Problem(p.name, "its port is 'imag', which ResonateAndFire alone has", "leave the port out")
+    if not network.contract.chip and p.exponent != 0:
+        yield Problem(p.name, "its exponent has no meaning under this contract", "scale the weights")
+    if network.contract.chip and p.bias is not None:
+        yield Problem(p.name, f"{network.contract.integrator} has no bias in synapses", "give the neurons a bias")
 
 
 def _contract_problems(population: DynamicPopulation, contract: DynamicsContract) -> Iterator[Problem]:
     """What of a population its contract has no meaning for: nothing that was written is ignored."""
     neuron, name = population.neuron, population.name
+    if contract.chip:
+        yield from chip_problems(name, neuron, contract.integrator)
+        return
+    if isinstance(neuron, FixedNeuron):
+        hint = 'DynamicsContract.loihi("loihi2"), or "loihi1"'
+        yield Problem(name, f"{type(neuron).__name__} has no meaning under this contract", hint)
+        return
     leaky = isinstance(neuron, LIF | CubaLIF | LI | CubaLI)
     if leaky and contract.integrator == "accumulate":
         hint = 'integrator="forward_euler" or "exponential", or an IF neuron'

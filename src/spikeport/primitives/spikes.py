@@ -83,9 +83,11 @@ class SpikeEvents:
     batch: int
     dt: float
     """Duration of a step in seconds."""
+    values: NDArray[Any] | None = None
+    """Payload of each spike, shape of `steps`; None: all are 1."""
 
     def __post_init__(self) -> None:
-        freeze_fields(self, "samples", "steps", "neurons")
+        freeze_fields(self, "samples", "steps", "neurons", "values")
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -98,14 +100,15 @@ class SpikeEvents:
         return flat.reshape(self.batch, *self.shape)
 
     def train(self) -> SpikeTrain:
-        """The same as a raster.
+        """The same as a raster of payloads.
 
         >>> one = np.array([0]), np.array([1]), np.array([2])
         >>> SpikeEvents(*one, shape=(3,), n_steps=2, batch=1, dt=1e-3).train().raster.tolist()
         [[[0, 0, 0]], [[0, 0, 1]]]
         """
-        raster = np.zeros((self.n_steps, self.batch, prod(self.shape)), dtype=np.int8)
-        raster[self.steps, self.samples, self.neurons] = 1
+        kind = np.int8 if self.values is None else self.values.dtype
+        raster = np.zeros((self.n_steps, self.batch, prod(self.shape)), dtype=kind)
+        raster[self.steps, self.samples, self.neurons] = 1 if self.values is None else self.values
         return SpikeTrain(raster.reshape(self.n_steps, self.batch, *self.shape), self.dt)
 
 
@@ -119,4 +122,8 @@ class DynamicRecording:
     spikes: Mapping[str, SpikeEvents]
     """Recorded spikes."""
     potentials: Mapping[str, NDArray[Any]]
-    """Recorded membrane potentials at the end of each step, shape (time, batch, *population)."""
+    """Recorded membrane potentials at the end of each step, shape (time, batch, *population); sigma of `SigmaDelta`, the real part
+    of `ResonateAndFire`, 0 of `GradedThreshold`, which keeps nothing."""
+    currents: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """Second state of fixed-point neurons, as `potentials`: u of `FixedCubaLIF`, the residue of `SigmaDelta`, the imaginary part of
+    `ResonateAndFire`; none of `GradedThreshold`."""

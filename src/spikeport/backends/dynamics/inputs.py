@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.backends.dynamics.plan import LARGEST_INPUT, LARGEST_INTEGER, Plan
+from spikeport.backends.dynamics.fixed import FixedPlan
+from spikeport.backends.dynamics.plan import LARGEST_INTEGER, Plan
 from spikeport.errors import DataError, OptionError, Problem
 from spikeport.primitives import SpikeEvents, SpikeInput
 
@@ -37,7 +38,7 @@ class Drive:
 
 
 def drive(
-    plan: Plan,
+    plan: Plan | FixedPlan,
     x: Any,
     *,
     n_steps: int | None = None,
@@ -64,6 +65,12 @@ def drive(
     for name, values in list(fed.items()):
         if name not in plan.network.by_name:
             problems.append(Problem(f"currents[{name!r}]", "is not a population of this network"))
+            del fed[name]
+        elif plan.contract.chip:
+            hint = "send spikes over a projection, or give the neurons a bias"
+            problems.append(
+                Problem(f"currents[{name!r}]", f"neurons of {plan.contract.integrator} take no currents", hint)
+            )
             del fed[name]
         elif not _numbers(values):
             problems.append(Problem(f"currents[{name!r}]", "is not finite numbers"))
@@ -95,7 +102,7 @@ def drive(
     return Drive(total, samples, events, ready)
 
 
-def _named(plan: Plan, x: Any, problems: list[Problem]) -> dict[str, Any]:
+def _named(plan: Plan | FixedPlan, x: Any, problems: list[Problem]) -> dict[str, Any]:
     names = [place.name for place in plan.network.inputs]
     if x is None:
         return {}
@@ -147,7 +154,9 @@ def _current_lengths(values: NDArray[Any], ndim: int) -> tuple[int, int]:
     return (0, values.shape[0]) if values.ndim == ndim + 1 else (values.shape[0], values.shape[1])
 
 
-def _in_range(plan: Plan, values: NDArray[Any], limit: int, where: str, problems: list[Problem]) -> NDArray[Any]:
+def _in_range(
+    plan: Plan | FixedPlan, values: NDArray[Any], limit: int, where: str, problems: list[Problem]
+) -> NDArray[Any]:
     if plan.dtype is np.int64 and values.size:
         if (values != np.rint(values)).any():
             problems.append(Problem(where, "has values that are not whole numbers, and the arithmetic is integer"))
@@ -156,7 +165,9 @@ def _in_range(plan: Plan, values: NDArray[Any], limit: int, where: str, problems
     return np.ascontiguousarray(values, dtype=plan.dtype)
 
 
-def _events(plan: Plan, place: SpikeInput, spikes: Any, n_steps: int, batch: int, problems: list[Problem]) -> Events:
+def _events(
+    plan: Plan | FixedPlan, place: SpikeInput, spikes: Any, n_steps: int, batch: int, problems: list[Problem]
+) -> Events:
     if spikes is None or problems:
         return Events(np.zeros((batch, n_steps + 1), np.int64), np.zeros(0, np.uint32), np.zeros(0, plan.dtype))
     if isinstance(spikes, SpikeEvents):
@@ -174,22 +185,31 @@ def _events(plan: Plan, place: SpikeInput, spikes: Any, n_steps: int, batch: int
                 )
         if problems:
             return _events(plan, place, None, n_steps, batch, problems)
+        payload = np.ones(len(spikes), np.int64) if spikes.values is None else np.asarray(spikes.values)
+        if payload.shape != step.shape or not _numbers(payload):
+            why = f"has payloads of type {payload.dtype} and shape {payload.shape} for {len(spikes)} spikes"
+            problems.append(Problem(place.name, why, "one finite number a spike"))
+            return _events(plan, place, None, n_steps, batch, problems)
         # a spike that is listed twice counts twice
-        place_of, times = np.unique((sample * n_steps + step) * place.size + neuron, return_counts=True)
+        place_of, which = np.unique((sample * n_steps + step) * place.size + neuron, return_inverse=True)
+        values = np.zeros(len(place_of), dtype=np.int64 if payload.dtype.kind in "iub" else np.float64)
+        np.add.at(values, which, payload)
         sample, rest = np.divmod(place_of, n_steps * place.size)
         step, neuron = np.divmod(rest, place.size)
-        values = _in_range(plan, times, LARGEST_INPUT, place.name, problems)
+        values = _in_range(plan, values, plan.largest_input, place.name, problems)
     else:
         flat = spikes.reshape(len(spikes), batch, place.size).transpose(1, 0, 2)
         sample, step, neuron = np.nonzero(flat)
-        values = _in_range(plan, flat[sample, step, neuron], LARGEST_INPUT, place.name, problems)
+        values = _in_range(plan, flat[sample, step, neuron], plan.largest_input, place.name, problems)
     counts = np.bincount(sample * n_steps + step, minlength=batch * n_steps).reshape(batch, n_steps)
     ends = np.cumsum(counts).reshape(batch, n_steps)
     offsets = np.concatenate([(ends - counts)[:, :1], ends], axis=1)
     return Events(np.ascontiguousarray(offsets), neuron.astype(np.uint32), values)
 
 
-def _current(plan: Plan, name: str, values: NDArray[Any], n_steps: int, problems: list[Problem]) -> NDArray[Any]:
+def _current(
+    plan: Plan | FixedPlan, name: str, values: NDArray[Any], n_steps: int, problems: list[Problem]
+) -> NDArray[Any]:
     """As (time or 1, batch or 1, neuron)."""
     shape, where = plan.network[name].shape, f"currents[{name!r}]"
     lead = max(0, values.ndim - len(shape))

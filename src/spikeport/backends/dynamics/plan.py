@@ -114,6 +114,11 @@ class Plan:
     def contract(self) -> DynamicsContract:
         return self.network.contract
 
+    @property
+    def largest_input(self) -> int:
+        """Largest absolute value of a spike from outside under integer arithmetic."""
+        return LARGEST_INPUT
+
 
 def make_plan(network: DynamicNetwork) -> Plan:
     """The numbers of a network.
@@ -121,6 +126,9 @@ def make_plan(network: DynamicNetwork) -> Plan:
     Raises:
         GraphError: synapses that do not fit their populations, or values that the arithmetic cannot hold; all of them.
     """
+    if network.contract.chip:
+        why = f"its contract is {network.contract.integrator}'s, whose neurons have a plan of their own"
+        raise GraphError(Problem(network.name, why, "make_fixed_plan"))
     dtype = DTYPES[network.contract.arithmetic]
     problems: list[Problem] = []
     shapes = {place.name: place.shape for place in network.inputs}
@@ -157,7 +165,8 @@ def _population(
     slots: int,
     problems: list[Problem],
 ) -> PopulationPlan:
-    neuron, shape, dtype = population.neuron, population.shape, DTYPES[contract.arithmetic]
+    neuron: Any = population.neuron
+    shape, dtype = population.shape, DTYPES[contract.arithmetic]
     exact = contract.integrator == "exponential"
 
     def number(name: str, default: float = 0.0) -> NDArray[np.float64]:

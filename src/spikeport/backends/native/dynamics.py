@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spikeport.backends.dynamics import Drive, Plan, PopulationPlan, drive, make_plan
 from spikeport.backends.reference.dynamics import chosen
-from spikeport.errors import Interrupted, OptionError, Problem
+from spikeport.errors import Interrupted, NativeError, OptionError, Problem
 from spikeport.native import DynamicsHandle, default_threads
 from spikeport.native.dynamics import NUMBERS
 from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContract, SpikeEvents
@@ -45,13 +45,13 @@ class DynamicSession:
 
         Raises:
             GraphError: the network's synapses do not fit.
-            NativeError: there is no library.
+            NativeError: there is no library, or the network has fixed-point neurons.
         """
         for name, value in (("batch", batch), ("threads", threads)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise OptionError(Problem(name, f"is {value!r}", "a whole number from 1 on"))
         self.network, self.batch = network, batch
-        self._plan = make_plan(network)
+        self._plan = _planned(network)
         self._handle = _open(self._plan, batch, threads)
         self._pace = _Pace(self._handle.threads)
 
@@ -97,6 +97,15 @@ class DynamicSession:
     def __del__(self) -> None:
         if hasattr(self, "_handle"):
             self._handle.close()
+
+
+def _planned(network: DynamicNetwork) -> Plan:
+    """The numbers of a network that these kernels carry."""
+    if network.contract.chip:
+        neurons = ", ".join(sorted({type(p.neuron).__name__ for p in network.populations}))
+        why = f"its contract is {network.contract.integrator}'s ({neurons}), which these kernels do not step"
+        raise NativeError(Problem(network.name, why, 'on="reference", or on=None'))
+    return make_plan(network)
 
 
 def _open(plan: Plan, batch: int, threads: int | None) -> DynamicsHandle:
@@ -248,10 +257,10 @@ def simulate_dynamics(
     """Step a batch from the initial state; as `spikeport.backends.reference.simulate_dynamics`, many times faster.
 
     Raises:
-        NativeError: there is no library.
+        NativeError: there is no library, or the network has fixed-point neurons.
     """
     kept = chosen(network, record, potentials)
-    plan = make_plan(network)
+    plan = _planned(network)
     entering = drive(plan, x, n_steps=n_steps, currents=currents)
     handle = _open(plan, entering.batch, threads)
     try:

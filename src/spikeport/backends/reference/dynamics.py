@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.backends.dynamics import Drive, Kind, Plan, PopulationPlan, drive, make_plan
+from spikeport.backends.dynamics import Drive, FixedPlan, Kind, Plan, PopulationPlan, drive, make_fixed_plan, make_plan
 from spikeport.backends.dynamics.plan import Current, state_range
+from spikeport.backends.reference.fixed import FixedStepper
 from spikeport.errors import OptionError, Problem
-from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContract, SpikeEvents
+from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContract, GradedThreshold, SpikeEvents
 
 
 @dataclass
@@ -189,12 +190,19 @@ def simulate_dynamics(
         DataError: input that does not fit.
         OptionError: a name that is not in the network.
     """
-    plan = make_plan(network)
+    chip = network.contract.chip
+    plan = make_fixed_plan(network) if chip else make_plan(network)
     kept = chosen(network, record, potentials)
     entering = drive(plan, x, n_steps=n_steps, currents=currents)
-    stepper = DynamicStepper(plan, entering.batch)
-    found: dict[str, list[NDArray[np.bool_]]] = {p.name: [] for p in plan.populations}
+    batch = entering.batch
+    stepper: DynamicStepper | FixedStepper = (
+        FixedStepper(plan, batch) if isinstance(plan, FixedPlan) else DynamicStepper(plan, batch)
+    )
+    found: dict[str, list[NDArray[Any]]] = {p.name: [] for p in plan.populations}
     membranes: dict[str, list[NDArray[Any]]] = {name: [] for name in potentials}
+    seconds: dict[str, list[NDArray[Any]]] = {
+        name: [] for name in potentials if chip and not isinstance(network[name].neuron, GradedThreshold)
+    }
     for step in range(entering.n_steps):
         fed = {name: values[min(step, len(values) - 1)] for name, values in entering.currents.items()}
         spikes = stepper.step(_inputs(plan, entering, step), fed)
@@ -202,27 +210,32 @@ def simulate_dynamics(
             found[name].append(values)
         for name in membranes:
             membranes[name].append(stepper.state[name].v)
-    spiking = [p for p in plan.populations if p.fires]
-    rasters = {p.name: np.array(found[p.name]).transpose(1, 0, 2) for p in spiking}
-    shapes = {p.name: network[p.name].shape for p in plan.populations}
-    batch = entering.batch
+        for name in seconds:
+            seconds[name].append(stepper.state[name].current)
+    rasters = {name: np.array(found[name]).transpose(1, 0, 2) for name in _spiking(network)}
+    shapes = {p.name: p.shape for p in network.populations}
+
+    def over_time(values: list[NDArray[Any]], name: str) -> NDArray[Any]:
+        return np.array(values).reshape(entering.n_steps, batch, *shapes[name])
+
     return DynamicRecording(
         n_steps=entering.n_steps,
-        counts={name: r.sum(axis=1, dtype=np.int64).reshape(batch, *shapes[name]) for name, r in rasters.items()},
+        counts={name: np.count_nonzero(r, axis=1).reshape(batch, *shapes[name]) for name, r in rasters.items()},
         spikes={name: _events(rasters[name], shapes[name], network.contract.dt) for name in kept},
-        potentials={
-            name: np.array(values).reshape(entering.n_steps, batch, *shapes[name]) for name, values in membranes.items()
-        },
+        potentials={name: over_time(values, name) for name, values in membranes.items()},
+        currents={name: over_time(values, name) for name, values in seconds.items()},
     )
 
 
-def _events(raster: NDArray[np.bool_], shape: tuple[int, ...], dt: float) -> SpikeEvents:
-    """Spikes of a raster (batch, time, neuron)."""
+def _events(raster: NDArray[Any], shape: tuple[int, ...], dt: float) -> SpikeEvents:
+    """Spikes of a raster (batch, time, neuron) of payloads."""
     samples, steps, neurons = np.nonzero(raster)
-    return SpikeEvents(samples, steps, neurons, shape, raster.shape[1], raster.shape[0], dt)
+    values = raster[samples, steps, neurons]
+    payloads = None if (values == 1).all() else values
+    return SpikeEvents(samples, steps, neurons, shape, raster.shape[1], raster.shape[0], dt, payloads)
 
 
-def _inputs(plan: Plan, entering: Drive, step: int) -> dict[int, NDArray[Any]]:
+def _inputs(plan: Plan | FixedPlan, entering: Drive, step: int) -> dict[int, NDArray[Any]]:
     values = {}
     for number, (size, events) in enumerate(zip(plan.input_sizes, entering.events, strict=True)):
         values[number] = np.zeros((entering.batch, size), plan.dtype)
@@ -232,13 +245,17 @@ def _inputs(plan: Plan, entering: Drive, step: int) -> dict[int, NDArray[Any]]:
     return values
 
 
+def _spiking(network: DynamicNetwork) -> list[str]:
+    return [p.name for p in network.populations if hasattr(p.neuron, "threshold")]
+
+
 def chosen(network: DynamicNetwork, record: Collection[str] | None, potentials: Collection[str]) -> tuple[str, ...]:
     """Names of the populations whose spikes are kept.
 
     Raises:
         OptionError: names that are not in the network, or populations that never spike.
     """
-    spiking = [p.name for p in network.populations if hasattr(p.neuron, "threshold")]
+    spiking = _spiking(network)
     problems = [
         Problem(n, "is not a population of this network")
         for n in sorted({*(record or ()), *potentials} - set(network.by_name))
