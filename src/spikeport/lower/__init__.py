@@ -1,5 +1,21 @@
 """From a network to a target: what fits, what it takes, and where it goes."""
 
-from spikeport.lower.verdict import Bill, Outcome, Suggestion, Use, Verdict
+from spikeport.lower.cut import Cut
+from spikeport.lower.place import place
+from spikeport.lower.placement import Load, Part, Placement
+from spikeport.lower.verdict import Bill, Knob, Outcome, Reason, Suggestion, Use, Verdict
 
-__all__ = ["Bill", "Outcome", "Suggestion", "Use", "Verdict"]
+__all__ = [
+    "Bill",
+    "Cut",
+    "Knob",
+    "Load",
+    "Outcome",
+    "Part",
+    "Placement",
+    "Reason",
+    "Suggestion",
+    "Use",
+    "Verdict",
+    "place",
+]

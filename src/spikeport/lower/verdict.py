@@ -14,6 +14,20 @@ Outcome = Literal["faithful", "approximate", "impossible"]
 """The chip computes the network, exactly; it computes something close; it cannot carry it."""
 
 
+Knob = Literal["code", "levels", "weight_bits", "state_bits", "input_bits", "pooling", "width", "allow_host"]
+"""What can be changed so that a network fits; as in `Suggestion.changes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason(Problem):
+    """One thing that a target cannot carry."""
+
+    fact: str = ""
+    """The field of the target that says so."""
+    helps: frozenset[Knob] = frozenset()
+    """What might change it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """One resource: how much of it a network takes."""
