@@ -30,7 +30,6 @@ from spikeport.errors import (
     ProofError,
     QuantizeError,
     SpikeportError,
-    TargetError,
 )
 from spikeport.model import SpikingModel, load
 from spikeport.primitives import (
@@ -76,7 +75,6 @@ __all__ = [
     "SpikeportError",
     "SpikingModel",
     "SpikingNetwork",
-    "TargetError",
     "__version__",
     "convert",
     "from_nir",

@@ -1,6 +1,5 @@
 """Chips as data: what each can do, with the source of every fact."""
 
-from spikeport.targets.catalog import find_target, load_target, read_target, target_names
 from spikeport.targets.target import (
     FACTS,
     Arithmetic,
@@ -10,12 +9,10 @@ from spikeport.targets.target import (
     Execution,
     Fact,
     Feature,
-    MixedSigns,
     Multiplicity,
     NeuronModel,
     Overflow,
     Placement,
-    Plasticity,
     Reset,
     Rounding,
     SynapseKind,
@@ -31,18 +28,12 @@ __all__ = [
     "Execution",
     "Fact",
     "Feature",
-    "MixedSigns",
     "Multiplicity",
     "NeuronModel",
     "Overflow",
     "Placement",
-    "Plasticity",
     "Reset",
     "Rounding",
     "SynapseKind",
     "Target",
-    "find_target",
-    "load_target",
-    "read_target",
-    "target_names",
 ]

@@ -1,1 +1,0 @@
-"""Simulators of chips that others wrote, each in an environment of its own."""

@@ -1,0 +1,95 @@
+"""What steps a placed program: the library, or its numpy twin. Both give the same chunk of steps, bit for bit."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport import native
+from spikeport.backends.loihi.placed import Placed
+from spikeport.native.lockstep import LineSpikes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """What happened in some steps; mappings are by name of the group, for those that were asked for."""
+
+    rasters: Mapping[str, NDArray[np.int32]]
+    """Payloads, (step, sample, *group)."""
+    potentials: Mapping[str, NDArray[np.int64]]
+    """After each step."""
+    seconds: Mapping[str, NDArray[np.int64]]
+    """Second states of fixed-point neurons: currents, residues, imaginary parts."""
+    events: NDArray[np.int64]
+    """Spikes, (step, sample, group)."""
+    charges: NDArray[np.int64]
+    """Their payloads, added up."""
+
+
+class Engine(ABC):
+    """The state of a batch of samples. It is used by one thread at a time."""
+
+    placed: Placed
+    samples: int
+    step_index: int
+    """Of the next step of the chip."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Restore the initial state."""
+
+    @abstractmethod
+    def advance(
+        self,
+        steps: int,
+        lines: Mapping[str, LineSpikes],
+        *,
+        injected: Mapping[str, NDArray[np.int64]] | None = None,
+        record: Collection[str] = (),
+        potentials: Collection[str] = (),
+        seconds: Collection[str] = (),
+        last: Mapping[str, int] | None = None,
+    ) -> Chunk:
+        """Take so many steps.
+
+        Args:
+            lines: spikes from outside in these steps.
+            injected: by group, (step, sample, *group): what is added to potentials of converted neurons.
+            last: by group the step of the chip from which on it stands still.
+        """
+
+    @abstractmethod
+    def counts(self, name: str) -> NDArray[np.int64]:
+        """What each neuron of a group has sent so far, (sample, *group): the sum of payloads of converted neurons, the number of
+        spikes of others."""
+
+
+NEVER = 2**31 - 1
+
+
+def open_engine(placed: Placed, samples: int, *, threads: int | None = None, on: str | None = None) -> Engine:
+    """The library where it is there, else its twin; `on` chooses "native" or "numpy"."""
+    from spikeport.backends.loihi.compiled import NativeEngine
+    from spikeport.backends.loihi.twin import Twin
+
+    if on == "numpy" or (on is None and not native.available()):
+        return Twin(placed, samples)
+    return NativeEngine(placed, samples, threads=native.default_threads() if threads is None else threads)
+
+
+def line_spikes(raster: NDArray[Any]) -> LineSpikes:
+    """Payloads of shape (step, sample, *line) as lists."""
+    steps, samples = raster.shape[:2]
+    flat = raster.reshape(steps, samples, -1).transpose(1, 0, 2)
+    sample, step, neuron = np.nonzero(flat)
+    counts = np.bincount(sample * steps + step, minlength=samples * steps).reshape(samples, steps)
+    ends = np.cumsum(counts).reshape(samples, steps)
+    offsets = np.concatenate([ends[:, :1] - counts[:, :1], ends], axis=1)
+    return LineSpikes(
+        np.ascontiguousarray(offsets, np.int64), neuron.astype(np.uint32), flat[sample, step, neuron].astype(np.int64)
+    )

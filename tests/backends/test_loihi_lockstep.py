@@ -1,0 +1,160 @@
+"""The lockstep simulator of placed programs: the library equals its twin, and both the reference; cores make no difference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikeport import native
+from spikeport.backends.loihi.compiled import NativeEngine
+from spikeport.backends.loihi.engine import Chunk, Engine, line_spikes, open_engine
+from spikeport.backends.loihi.fixed import place_fixed
+from spikeport.backends.loihi.placed import Placed
+from spikeport.backends.reference import simulate_dynamics
+from spikeport.primitives import (
+    Dense,
+    DynamicNetwork,
+    DynamicPopulation,
+    DynamicsContract,
+    FixedCubaLIF,
+    GradedThreshold,
+    Projection,
+    SigmaDelta,
+    SpikeInput,
+)
+from tests.backends.loihi_networks import fixed_networks, parts_of
+
+ENGINES = ["numpy", *(["native"] if native.available() else [])]
+
+
+def ran(engine: Engine, x: dict[str, np.ndarray], pieces: list[int]) -> list[Chunk]:
+    """Everything that an engine shows, taken in pieces of so many steps."""
+    names = [group.name for group in engine.placed.groups]
+    seconds = [g.name for g in engine.placed.groups if not isinstance(g.neuron, GradedThreshold)]
+    chunks, first = [], 0
+    for steps in pieces:
+        lines = {name: line_spikes(raster[first : first + steps]) for name, raster in x.items()}
+        chunks.append(engine.advance(steps, lines, record=names, potentials=names, seconds=seconds))
+        first += steps
+    return chunks
+
+
+def joined(chunks: list[Chunk], field: str, name: str) -> np.ndarray:
+    return np.concatenate([getattr(chunk, field)[name] for chunk in chunks])
+
+
+def check(
+    network: DynamicNetwork, placed: Placed, x: dict[str, np.ndarray], pieces: list[int], on: str, threads: int
+) -> int:
+    """An engine against the reference; returns the number of spikes."""
+    expected = simulate_dynamics(network, x, record=None, potentials=list(network.by_name))
+    samples = next(iter(x.values())).shape[1]
+    engine = open_engine(placed, samples, threads=threads, on=on)
+    chunks = ran(engine, x, pieces)
+    for name in network.by_name:
+        raster = expected.spikes[name].train().raster
+        np.testing.assert_array_equal(joined(chunks, "rasters", name), raster, err_msg=f"{on}: spikes of {name}")
+        np.testing.assert_array_equal(
+            joined(chunks, "potentials", name), expected.potentials[name], err_msg=f"{on}: potentials of {name}"
+        )
+        if name in expected.currents:
+            np.testing.assert_array_equal(
+                joined(chunks, "seconds", name), expected.currents[name], err_msg=f"{on}: currents of {name}"
+            )
+        np.testing.assert_array_equal(engine.counts(name), expected.counts[name])
+    events = np.concatenate([chunk.events for chunk in chunks])
+    assert events.sum(axis=0).tolist() == [
+        [int(np.count_nonzero(expected.spikes[n].train().raster[:, s])) for n in network.by_name]
+        for s in range(samples)
+    ]
+    charges = np.concatenate([chunk.charges for chunk in chunks])
+    assert charges.sum() == sum(expected.spikes[n].train().raster.sum(dtype=np.int64) for n in network.by_name)
+    return int(events.sum())
+
+
+@pytest.mark.parametrize("on", ENGINES)
+@given(fixed_networks(), st.integers(0, 2**32), st.integers(1, 2))
+@settings(max_examples=60)
+def test_random_networks_equal_the_reference_on_any_cores(on: str, case: Any, seed: int, threads: int) -> None:
+    network, x = case
+    rng = np.random.default_rng(seed)
+    steps = len(next(iter(x.values())))
+    cuts = sorted({0, steps, *rng.integers(0, steps + 1, 2).tolist()})
+    pieces = np.diff(cuts).tolist()
+    check(network, place_fixed(network), x, pieces, on, threads)
+    check(network, place_fixed(network, parts_of(network.populations, rng)), x, pieces, on, threads)
+
+
+def one(neuron: Any, chip: Any = "loihi2", *, delay: int = 0, exponent: int = 0, weight: int = 1) -> DynamicNetwork:
+    joined = Projection("in", "n", (Dense(np.array([[weight]])),), delay=delay, exponent=exponent)
+    population = DynamicPopulation("n", (1,), neuron)
+    return DynamicNetwork("n", (SpikeInput("in", (1,)),), (population,), (joined,), DynamicsContract.loihi(chip))
+
+
+def series(*payloads: int) -> dict[str, np.ndarray]:
+    return {"in": np.array(payloads).reshape(-1, 1, 1)}
+
+
+LIMIT = 2**23
+KEEPS = {"du": 4095, "dv": 4096}
+
+
+@pytest.mark.parametrize("on", ENGINES)
+def test_ends_of_registers(on: str) -> None:
+    edge = LIMIT >> 6
+    cases = [
+        (one(FixedCubaLIF(du=4095, dv=0, threshold=3 << 6)), series(3, 1, 0, 0)),
+        (one(FixedCubaLIF(**KEEPS, threshold=0, bias=1)), series(-1, 0, 1)),
+        (
+            one(FixedCubaLIF(**KEEPS, threshold=0)),
+            series(edge - 1, edge, edge + 1, -edge + 1, -edge, -edge - 1, 3 * edge + 1, 0),
+        ),
+        (one(FixedCubaLIF(du=4095, dv=0, threshold=LIMIT)), series(edge, edge, 0, -edge - 5, -edge, 0)),
+        (one(FixedCubaLIF(**KEEPS, threshold=0), "loihi1"), series(2**15 - 1, 2**15, -(2**15), -(2**15) - 1, 2**24, 0)),
+        (one(FixedCubaLIF(du=0, dv=0, threshold=LIMIT, bias=LIMIT), "loihi1"), series(*[2**15 - 1] * 8)),
+        (one(FixedCubaLIF(**KEEPS, threshold=0, refractory=3), "loihi1"), series(*[1] * 8)),
+        (one(SigmaDelta(threshold=3)), series(2, 3, -8, 0, 2**24, -(2**24), 0)),
+        (one(SigmaDelta(threshold=1, activation="unit"), weight=254, exponent=7), series(*[2**24] * 3, -(2**24), 0)),
+        (one(GradedThreshold(threshold=0), weight=-256, exponent=7), series(2**16, 2**16 - 1, -(2**16), 1, 0)),
+    ]
+    for network, x in cases:
+        check(network, place_fixed(network), x, [len(x["in"])], on, 1)
+
+
+@pytest.mark.parametrize("on", ENGINES)
+@pytest.mark.parametrize("exponent", [-7, -1, 0, 1, 7])
+@pytest.mark.parametrize("delay", [0, 1, 62])
+def test_exponents_shift_sums_and_delays_add_to_the_latency(on: str, exponent: int, delay: int) -> None:
+    network = one(FixedCubaLIF(**KEEPS, threshold=3 << 6), delay=delay, exponent=exponent, weight=-3)
+    x = series(*[1, -1, 0, -200], *[0] * (delay + 3))
+    assert check(network, place_fixed(network), x, [2, len(x["in"]) - 2], on, 1) > 0
+
+
+@pytest.mark.skipif(not native.available(), reason="the native library is missing")
+def test_state_goes_on_in_64_bits_where_a_payload_asks_for_it() -> None:
+    network = one(FixedCubaLIF(du=100, dv=100, threshold=9000), weight=254, delay=2)
+    placed = place_fixed(network)
+    x = series(5, 30, 1, 2**24, -(2**24), 3, 0, 0, 0, 0)
+    assert 2 < placed.narrow_to < 2**24
+    check(network, placed, x, [3, 7], "native", 1)
+    engine = open_engine(placed, 1, on="native")
+    assert isinstance(engine, NativeEngine)
+    engine.advance(3, {"in": line_spikes(x["in"][:3])})
+    assert not engine.wide
+    engine.advance(1, {"in": line_spikes(x["in"][3:4])})
+    assert engine.wide
+
+
+@pytest.mark.skipif(not native.available(), reason="the native library is missing")
+@given(fixed_networks())
+@settings(max_examples=15)
+def test_instruction_sets_and_threads_give_the_same_bits(case: Any) -> None:
+    network, x = case
+    placed = place_fixed(network, parts_of(network.populations, np.random.default_rng(0)))
+    for level in native.levels():
+        with native.using(level):
+            check(network, placed, x, [len(next(iter(x.values())))], "native", 3)
