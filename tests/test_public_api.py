@@ -33,6 +33,7 @@ NAMES = [
     "SpikeportError",
     "SpikingModel",
     "SpikingNetwork",
+    "TargetError",
     "__version__",
     "convert",
     "from_nir",
@@ -118,6 +119,7 @@ def test_every_error_is_a_spikeport_error_and_what_python_calls_such_an_error() 
         "OptionError": ValueError,
         "GraphError": ValueError,
         "NirError": ValueError,
+        "TargetError": ValueError,
         "FileError": OSError,
         "ArchiveError": spikeport.FileError,
     }

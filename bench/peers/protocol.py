@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -55,13 +57,20 @@ class Worker:
     """A child process that answers questions; close it, or use it in a `with` statement."""
 
     def __init__(
-        self, python: Path, *arguments: str, script: Path = WORKER, threads: int = 2, cpus: frozenset[int] | None = None
+        self,
+        python: Path,
+        *arguments: str,
+        script: Path = WORKER,
+        threads: int = 2,
+        cpus: frozenset[int] | None = None,
+        limit: float | None = None,
     ) -> None:
         """Start `script` with arguments.
 
         Args:
             threads: what OpenMP and the numerical libraries of the child may use.
             cpus: the processors that the child may use, all if None.
+            limit: seconds that an answer may take; then the child is ended, with all processes that it has started.
         """
         self.name = " ".join((script.stem, *arguments))
         self._noise = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the worker)
@@ -73,7 +82,9 @@ class Worker:
             stderr=self._noise,
             text=True,
             env={**os.environ, **limits},
+            start_new_session=limit is not None,
         )
+        self._limit = limit
         if cpus is not None:
             os.sched_setaffinity(self._child.pid, cpus)
 
@@ -87,6 +98,8 @@ class Worker:
         assert self._child.stdout is not None
         try:
             print(json.dumps({"ask": question, **fields}), file=self._child.stdin, flush=True)
+            if self._limit is not None and not select.select([self._child.stdout], [], [], self._limit)[0]:
+                os.killpg(self._child.pid, signal.SIGKILL)
             line = self._child.stdout.readline()
         except BrokenPipeError:
             line = ""

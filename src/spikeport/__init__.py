@@ -30,6 +30,7 @@ from spikeport.errors import (
     ProofError,
     QuantizeError,
     SpikeportError,
+    TargetError,
 )
 from spikeport.model import SpikingModel, load
 from spikeport.primitives import (
@@ -75,6 +76,7 @@ __all__ = [
     "SpikeportError",
     "SpikingModel",
     "SpikingNetwork",
+    "TargetError",
     "__version__",
     "convert",
     "from_nir",

@@ -62,6 +62,10 @@ class QuantizeError(SpikeportError):
     """A layer that has no integer form with the given widths."""
 
 
+class TargetError(SpikeportError, ValueError):
+    """A description of a chip that is not well formed; lists everything that is wrong, by key."""
+
+
 class LowerError(SpikeportError):
     """A network that a target cannot carry; lists everything in the way, by node."""
 

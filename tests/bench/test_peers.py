@@ -313,3 +313,51 @@ def test_packets_are_missed_when_they_take_longer_than_asked(peers: Any, monkeyp
     assert (found.misses, found.values["packets"], found.values["differing"]) == ((), 16, 0)
     given.p50 = given.p99 = 0.0
     assert len(packet.measure(given).misses) == 2
+
+
+def test_a_group_says_which_python_it_needs(peers: Any, tmp_path: Path) -> None:
+    environments = module("environments")
+    requirements = ROOT / "bench" / "peers" / "requirements"
+    assert environments.needed(requirements / "lava.txt") == "3.10"
+    assert environments.needed(requirements / "nest.txt") is None
+    here = "{}.{}".format(*sys.version_info)
+    assert environments.interpreter(None) == Path(sys.executable)
+    assert environments.interpreter(here) == Path(sys.executable)
+    with pytest.raises(environments.NoPythonError, match=r"needs Python 3\.10, and .*switched-off is no Python"):
+        environments.interpreter("3.10", script(tmp_path / "switched-off", "exit 127"))
+    with pytest.raises(environments.NoPythonError, match=r"needs Python 3\.10, and .*other is 3\.9"):
+        environments.interpreter("3.10", script(tmp_path / "other", "echo 3.9"))
+    given = script(tmp_path / "right", "echo 3.10")
+    assert environments.interpreter("3.10", given) == given
+
+
+def test_a_python_is_found_on_the_path_or_in_pyenv(peers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environments = module("environments")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    with pytest.raises(environments.NoPythonError, match="there is none; name one with --python"):
+        environments.interpreter("2.99")
+    script(tmp_path / "bin" / "python2.99", "exit 127")
+    in_pyenv = script(tmp_path / "pyenv" / "versions" / "2.99.1" / "bin" / "python", "echo 2.99")
+    assert environments.interpreter("2.99") == in_pyenv
+    named = script(tmp_path / "bin" / "python2.99", "echo 2.99")
+    assert environments.interpreter("2.99") == named
+
+
+def script(path: Path, does: str) -> Path:
+    """A program that says something."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{does}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_worker_that_does_not_answer_in_time_is_ended(peers: Any, tmp_path: Path) -> None:
+    protocol = module("protocol")
+    sleeping = tmp_path / "sleeping.py"
+    sleeping.write_text("import subprocess, sys\nsubprocess.run(['sleep', '1000'])\n")
+    with (
+        protocol.Worker(Path(sys.executable), script=sleeping, limit=0.2) as worker,
+        pytest.raises(protocol.PeerError, match="ended with status -9"),
+    ):
+        worker.ask("anything")

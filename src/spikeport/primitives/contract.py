@@ -65,21 +65,23 @@ class DynamicsContract:
 
     `loihi1` and `loihi2` are the fixed-point neurons of these chips, `loihi(...)` makes their contracts; everything else in a
     contract is settled by them. All numbers are integers, `>>` rounds down, T(x, k) = sign(x) (|x| k >> 12) towards zero, and
-    wrap(x, n) = (x + 2^n) mod 2^(n + 1) - 2^n. Of a projection p that leads to a neuron, S_p is the sum of weight times payload over what was sent
-    1 + delay steps before; where synapses of loihi2 hold a `Conv`, the shifted S_p is wrap(S_p, 23). The arriving sum of loihi2 is
-    a = sum of (S_p << exponent, or S_p >> -exponent).
+    wrap(x, n) = (x + 2^n) mod 2^(n + 1) - 2^n. Of a projection p that leads to a neuron, S_p is the sum of weight times payload over
+    what was sent 1 + delay steps before, wrap(..., 31); where synapses of loihi2 hold a `Conv`, the shifted S_p is wrap(..., 23). The
+    arriving sum of loihi2 is a = wrap(sum of (S_p << exponent, or S_p >> -exponent if that is negative), 31).
 
-        loihi2  FixedCubaLIF     u = T(u, 4095 - du) + (a << 6);  u = u - 2^24 where u > 2^23, u + 2^24 where u <= -2^23, once
+        loihi2  FixedCubaLIF     u = wrap(T(u, 4095 - du) + (a << 6), 31)
+                                 u = u - 2^24 where u > 2^23, u + 2^24 where u <= -2^23, once
                                  v = clip(T(v, 4096 - dv) + u + bias, -(2^23 - 1), 2^23 - 1)
                                  sends 1 where v > threshold, and v = 0 there; u stays
                 SigmaDelta       sigma = sigma + a;  act' = sigma + bias, in "relu" at least 0;  d = act' - act + residue
-                                 s = d where |d| >= threshold, else 0;  residue = d - s;  act = act';  sends s >> state_exp;
+                                 s = d where |d| >= threshold, else 0;  residue = d - s;  act = act';  sends s >> state_exp
                                  every sum wrap(..., 31)
-                ResonateAndFire  re' = clip(D(re, cos) - D(im, sin) + (a << state_exp), -(2^23 - 1), 2^23 - 1)
-                                 im' = clip(D(re, sin) + D(im, cos) + (a_imag << state_exp), likewise), D(x, k) = T with decay_bits for 12
+                ResonateAndFire  re' = clip(D(re, cos) - D(im, sin) + wrap(a << state_exp, 31), -(2^23 - 1), 2^23 - 1)
+                                 im' = clip(D(re, sin) + D(im, cos) + wrap(a_imag << state_exp, 31), likewise)
+                                 D(x, k) is T with decay_bits for 12, a_imag is what arrives at port "imag"
                                  "rf": sends 1 where re' >= threshold, im' >= 0 and im < 0, no reset
                                  "izhikevich": sends 1 where im' >= threshold; re = 0 and im = threshold - 1 there
-                GradedThreshold  v = wrap(a, 31);  sends v where |v| > threshold, or v > threshold with `relu`;  v = 0
+                GradedThreshold  sends a where |a| > threshold, or where a > threshold with `relu`
         loihi1  FixedCubaLIF     q = wrap(sum of (S_p << exponent + 6, or >> if that is negative), 21)
                                  u = wrap(T(u, 4095 - du) + q, 23);  w = wrap(u + bias, 23)
                                  v = clip(T(v, 4096 - dv) + w, v_min, v_max);  v = 0 where r > 0

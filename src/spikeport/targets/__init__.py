@@ -1,5 +1,6 @@
 """Chips as data: what each can do, with the source of every fact."""
 
+from spikeport.targets.catalog import find_target, load_target, read_target, target_names
 from spikeport.targets.target import (
     FACTS,
     Arithmetic,
@@ -9,10 +10,12 @@ from spikeport.targets.target import (
     Execution,
     Fact,
     Feature,
+    MixedSigns,
     Multiplicity,
     NeuronModel,
     Overflow,
     Placement,
+    Plasticity,
     Reset,
     Rounding,
     SynapseKind,
@@ -28,12 +31,18 @@ __all__ = [
     "Execution",
     "Fact",
     "Feature",
+    "MixedSigns",
     "Multiplicity",
     "NeuronModel",
     "Overflow",
     "Placement",
+    "Plasticity",
     "Reset",
     "Rounding",
     "SynapseKind",
     "Target",
+    "find_target",
+    "load_target",
+    "read_target",
+    "target_names",
 ]

@@ -25,8 +25,9 @@ Feature = Literal[
 (and weights) that halve with the clock; as many units as levels for each neuron; events with a number; events of both signs; a reset that
 subtracts the threshold; a table of thresholds for each neuron."""
 
-Confidence = Literal["measured", "source", "document", "memory"]
-"""How a fact is known: by running the vendor's software; read in the vendor's source or package; in a public document; from memory only."""
+Confidence = Literal["measured", "source", "document", "memory", "design"]
+"""How a fact is known: by running the vendor's software; read in the vendor's source or package; in a public document; from memory only, and
+then it is never enforced; or because who wrote it down decides it."""
 NeuronModel = Literal[
     "IF",
     "LIF",
@@ -52,6 +53,10 @@ Compare = Literal[">", ">="]
 Reset = Literal["to zero", "to value", "subtract", "programmable", "none"]
 Multiplicity = Literal["one", "several", "payload"]
 """What a neuron sends in one step: one spike, a count of spikes, or an event with a number."""
+MixedSigns = Literal["any", "even"]
+"""Weights of a projection that has both signs: as precise as those of one sign; or even ones alone, as the sign takes a bit."""
+Plasticity = Literal["STDP", "three-factor", "structural", "last layer"]
+"""Learning on the chip: by times of spikes; by a third signal besides; of the wiring; of the last layer alone."""
 Execution = Literal["steps", "frames", "asynchronous", "analog"]
 """Steps in lockstep; one pass a frame; events without a clock; continuous time. The last two have no step-exact meaning."""
 Placement = Literal["slices", "layers", "chip"]
@@ -100,20 +105,29 @@ class Target:
     compare: Fact[Compare] | None = _fact("comparison with the threshold")
     reset: Fact[frozenset[Reset]] | None = _fact("what a spike does to the potential")
     multiplicity: Fact[Multiplicity] | None = _fact("what a neuron sends in one step")
+    plasticity: Fact[frozenset[Plasticity]] | None = _fact("learning on the chip")
     layer_latency: Fact[int] | None = _fact("steps from a spike to its arrival", "step")
+    input_latency: Fact[int] | None = _fact("steps from an input to its arrival", "step")
     delay_max: Fact[int] | None = _fact("longest delay of a synapse besides", "step")
     refractory_max: Fact[int] | None = _fact("longest refractory period", "step")
+    dt_min: Fact[float] | None = _fact("shortest step, where steps last as long as the chip's clock says", "s")
 
     # widths
     weight_bits: Fact[int] | None = _fact("width of a weight, its sign included", "bit")
     weight_exponent_min: Fact[int] | None = _fact("least power of two that scales the weights of a projection")
     weight_exponent_max: Fact[int] | None = _fact("largest power of two that scales the weights of a projection")
+    mixed_signs: Fact[MixedSigns] | None = _fact("weights of projections that have both signs")
     state_bits: Fact[int] | None = _fact("width of a membrane potential, its sign included", "bit")
+    fraction_bits: Fact[int] | None = _fact("places of a potential below the unit of weights and thresholds", "bit")
+    arrival_bits: Fact[int] | None = _fact("width of what arrives in one step, in units of the potential", "bit")
     threshold_bits: Fact[int] | None = _fact("width of a threshold", "bit")
     bias_bits: Fact[int] | None = _fact("width of a bias, its sign included", "bit")
+    bias_exponent_max: Fact[int] | None = _fact("largest power of two that scales a bias")
     payload_min: Fact[int] | None = _fact("least number of an event")
     payload_max: Fact[int] | None = _fact("largest number of an event, or count of spikes in one step")
-    input_bits: Fact[int] | None = _fact("width of an input value", "bit")
+    payload_caps: Fact[tuple[int, ...]] | None = _fact("numbers at which the events of a neuron may be capped")
+    input_bits: Fact[int] | None = _fact("width of an input value, its sign included if it has one", "bit")
+    input_signed: Fact[bool] | None = _fact("whether inputs may be negative")
 
     # resources
     placement: Fact[Placement] | None = _fact("how networks fill the chip")
@@ -122,20 +136,35 @@ class Target:
     neurons_per_core: Fact[int] | None = _fact("neurons of a core", "neuron")
     synapses_max: Fact[int] | None = _fact("synapses of the chip", "synapse")
     synapse_bits_per_core: Fact[int] | None = _fact("synapse memory of a core", "bit")
+    shared_memory: Fact[int] | None = _fact("memory of synapses outside the cores, all together", "byte")
     axons_in_per_core: Fact[int] | None = _fact("sources that reach a core", "axon")
     axons_out_per_core: Fact[int] | None = _fact(
         "neurons of a core that reach other cores, once a core reached", "axon"
     )
     inputs_max: Fact[int] | None = _fact("lines from outside", "line")
+    hidden_max: Fact[int] | None = _fact("neurons that are not read", "neuron")
     outputs_max: Fact[int] | None = _fact("neurons that are read", "neuron")
     fan_in_max: Fact[int] | None = _fact("synapses into one neuron", "synapse")
     layers_min: Fact[int] | None = _fact("least number of layers of neurons", "layer")
+    fan_out_layers_max: Fact[int] | None = _fact("layers that one layer may feed", "layer")
     channels_max: Fact[int] | None = _fact("channels of a layer", "channel")
+    map_edge_in_max: Fact[int] | None = _fact("edge of a map that enters a layer", "place")
+    map_edge_out_max: Fact[int] | None = _fact("edge of a map that leaves a layer, before pooling", "place")
     kernel_max: Fact[int] | None = _fact("edge of a kernel", "place")
-    strides: Fact[tuple[int, ...]] | None = _fact("strides of a convolution")
-    pools: Fact[tuple[int, ...]] | None = _fact("edges of a pooling window")
+    kernels: Fact[tuple[int, ...]] | None = _fact(
+        "edges of a kernel, where not all up to the largest are offered", "place"
+    )
+    padding_max: Fact[int] | None = _fact("rows of zeros around a map", "place")
+    strides: Fact[tuple[int, ...]] | None = _fact("strides of a convolution", "place")
+    pools: Fact[tuple[int, ...]] | None = _fact("edges of a pooling window", "place")
     core_weight_words: Fact[tuple[int, ...]] | None = _fact("weight memory of each core", "word")
     core_neuron_words: Fact[tuple[int, ...]] | None = _fact("neuron memory of each core", "word")
+
+    # what tells whether it is right
+    dynamics_simulator: Fact[bool] | None = _fact(
+        "whether software of the vendor computes its dynamics without hardware"
+    )
+    mapping_simulator: Fact[bool] | None = _fact("whether software of the vendor places networks without hardware")
 
     def limit(self, name: str, default: Any = None) -> Any:
         """Value of an enforced fact; the default where it is unknown or only mentioned.

@@ -18,13 +18,9 @@ from spikeport.primitives import (
     DynamicNetwork,
     DynamicPopulation,
     DynamicsContract,
-    FixedCubaLIF,
     FixedNeuron,
-    GradedThreshold,
     Projection,
-    ResonateAndFire,
     Shape,
-    SigmaDelta,
     Sparse,
     Synapse,
 )
@@ -32,9 +28,6 @@ from spikeport.primitives.fixed_neurons import STATE_LIMIT
 
 LARGEST_PAYLOAD = 2**24
 """Largest absolute value of a spike from outside."""
-LARGEST_SUM = 2**62
-"""What arrives in a step stays below it."""
-_LARGEST_SENT = {FixedCubaLIF: 1, ResonateAndFire: 1, SigmaDelta: 2**31, GradedThreshold: 2**31}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,8 +78,7 @@ def make_fixed_plan(network: DynamicNetwork) -> FixedPlan:
     """The integers of a network.
 
     Raises:
-        GraphError: another contract than a chip's, synapses that do not fit, weights that are not whole numbers, or sums that might
-            leave 64 bits; all of them.
+        GraphError: another contract than a chip's, synapses that do not fit, or weights that are not whole numbers; all of them.
     """
     if not network.contract.chip:
         raise GraphError(
@@ -96,7 +88,7 @@ def make_fixed_plan(network: DynamicNetwork) -> FixedPlan:
     places = {place.name: place.shape for place in network.inputs}
     places |= {place.name: place.shape for place in network.populations}
     numbers = {name: i for i, name in enumerate(places)}
-    projections, arriving = [], dict.fromkeys(network.by_name, 0)
+    projections = []
     for p in network.projections:
         before = len(problems)
         synapses = tuple(_whole(p, synapse, problems) for synapse in p.synapses)
@@ -117,12 +109,6 @@ def make_fixed_plan(network: DynamicNetwork) -> FixedPlan:
                 p.port == "imag",
             )
         )
-        sent = _LARGEST_SENT[type(network[p.source].neuron)] if p.source in network.by_name else LARGEST_PAYLOAD
-        # 13 bits: the largest shifts on arrival
-        arriving[p.target] += (_largest_sum(synapses, places[p.source]) * sent) << max(shift, 0) + 13
-    for name, most in arriving.items():
-        if most >= LARGEST_SUM:
-            problems.append(Problem(name, "what arrives in a step may leave 64 bits", "use smaller weights"))
     if problems:
         raise GraphError(problems)
     populations = tuple(FixedPopulation(p.name, p.size, _flat(p)) for p in network.populations)
@@ -180,25 +166,14 @@ def _shape_problems(
         yield Problem(p.name, f"its synapses lead to shape {shape}, and the target has {target}")
 
 
-def apply_chain(synapses: tuple[Synapse | Sparse, ...], x: NDArray[Any]) -> NDArray[Any]:
-    """What payloads of shape (batch, *source) are worth at the target, shape (batch, neuron), in the dtype of payloads and weights."""
+def apply_chain(synapses: tuple[Synapse | Sparse, ...], x: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What payloads of shape (batch, *source) are worth at the target, shape (batch, neuron); a sum beyond 64 bits wraps."""
     for synapse in synapses:
         if isinstance(synapse, Sparse):
             source = np.repeat(np.arange(synapse.pre), np.diff(synapse.offsets))
             sent = x.reshape(len(x), -1)[:, source] * synapse.each_weight()
-            x = np.zeros((len(x), synapse.post), dtype=x.dtype)
+            x = np.zeros((len(x), synapse.post), dtype=np.int64)
             np.add.at(x.T, synapse.targets, sent.T)
         else:
             x = apply_synapse(synapse, x)
     return x.reshape(len(x), -1)
-
-
-def _largest_sum(synapses: tuple[Synapse | Sparse, ...], source: Shape) -> int:
-    """Largest sum of absolute weights into one neuron."""
-    sizes: list[Any] = []
-    for synapse in synapses:
-        name = "weights" if isinstance(synapse, Sparse) else "weight"
-        weights = getattr(synapse, name, None)
-        # in floats, which do not wrap
-        sizes.append(synapse if weights is None else replace(synapse, **{name: np.abs(weights).astype(np.float64)}))
-    return int(apply_chain(tuple(sizes), np.ones((1, *source))).max(initial=0))

@@ -69,7 +69,7 @@ class FixedStepper:
 
     def _send(self, p: FixedProjection, payloads: Integers) -> None:
         x = payloads.reshape(self.batch, *p.source_shape)
-        total = shifted(apply_chain(p.synapses, x), p.shift)
+        total = shifted(wrap(apply_chain(p.synapses, x), 31), p.shift)
         state = self.state[self.plan.populations[p.target - len(self.plan.input_sizes)].name]
         ring = state.imag if p.imag else state.ring
         ring[(self.step_index + p.delay) % self.slots] += wrap(total, 23) if p.wraps else total
@@ -84,8 +84,8 @@ class FixedStepper:
             case ResonateAndFire():
                 return _resonate_and_fire(n, state, a, a_imag)
             case GradedThreshold():
-                v = wrap(a, 31)
-                return np.where((v if n.relu else np.abs(v)) > n.threshold, v, np.int64(0))
+                a = wrap(a, 31)
+                return np.where((a if n.relu else np.abs(a)) > n.threshold, a, np.int64(0))
             case _:
                 assert_never(n)
 
@@ -112,7 +112,7 @@ def scaled(x: Integers, factor: Any, bits: Any = 12) -> Integers:
 
 
 def _loihi2(n: Any, state: _State, a: Integers) -> Integers:
-    u = scaled(state.current, 4095 - n.du) + (a << 6)
+    u = wrap(scaled(state.current, 4095 - n.du) + (wrap(a, 31) << 6), 31)
     u = np.where(u > 2**23, u - 2**24, np.where(u <= -(2**23), u + 2**24, u))
     v = np.clip(scaled(state.v, 4096 - n.dv) + u + n.bias, -STATE_LIMIT, STATE_LIMIT)
     spikes = v > n.threshold
@@ -147,8 +147,8 @@ def _sigma_delta(n: Any, state: _State, a: Integers) -> Integers:
 def _resonate_and_fire(n: Any, state: _State, a: Integers, a_imag: Integers) -> Integers:
     re, im = state.v, state.current
     bits = n.decay_bits
-    new_re = scaled(re, n.cos, bits) - scaled(im, n.sin, bits) + (a << n.state_exp)
-    new_im = scaled(re, n.sin, bits) + scaled(im, n.cos, bits) + (a_imag << n.state_exp)
+    new_re = scaled(re, n.cos, bits) - scaled(im, n.sin, bits) + wrap(a << n.state_exp, 31)
+    new_im = scaled(re, n.sin, bits) + scaled(im, n.cos, bits) + wrap(a_imag << n.state_exp, 31)
     new_re, new_im = np.clip(new_re, -STATE_LIMIT, STATE_LIMIT), np.clip(new_im, -STATE_LIMIT, STATE_LIMIT)
     if n.kind == "rf":
         spikes = (new_re >= n.threshold) & (new_im >= 0) & (im < 0)
