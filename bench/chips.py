@@ -73,6 +73,12 @@ class Case:
 
 def save(case: Case, path: Path) -> None:
     """For the worker: connections and payloads as arrays, the rest as JSON."""
+    arrays, text = parted(case)
+    np.savez(path, case=json.dumps(text), **arrays)
+
+
+def parted(case: Case) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arrays by name, and the rest."""
     arrays: dict[str, Any] = {f"n {name}": np.asarray(values) for name, values in case.numbers.items()}
     specs = []
     for i, link in enumerate(case.links):
@@ -84,12 +90,11 @@ def save(case: Case, path: Path) -> None:
             arrays[f"x {i}"] = link.x
         specs.append(spec)
     text = {"name": case.name, "kind": case.kind, "shape": case.shape, "steps": case.steps, "connections": specs}
-    np.savez(path, case=json.dumps(text), **arrays)
+    return arrays, text
 
 
-def load(arrays: Mapping[str, NDArray[Any]]) -> Case:
-    """What `save` wrote."""
-    text = json.loads(str(arrays["case"]))
+def joined(arrays: Mapping[str, NDArray[Any]], text: Mapping[str, Any]) -> Case:
+    """The inverse of `parted`."""
     links = []
     for i, spec in enumerate(text["connections"]):
         known = {name: value for name, value in spec.items() if name in Link.__dataclass_fields__}
@@ -238,40 +243,40 @@ def add(total: dict[str, int], more: Mapping[str, int]) -> None:
 
 
 def pack(cases: Iterable[tuple[Case, States]], path: Path, **facts: Any) -> None:
-    """Golden vectors: cases and what the simulator made of them, in the narrowest types that hold them."""
-    stored: dict[str, Any] = {}
-    for i, (case, states) in enumerate(cases):
-        temporary = path.with_suffix(".case.npz")
-        save(case, temporary)
-        with np.load(temporary) as arrays:
-            stored |= {f"{i}/{name}": _narrow(values) for name, values in arrays.items()}
-        temporary.unlink()
-        stored |= {f"{i}/their {n}": _narrow(v) for n, v in asdict_states(states).items() if v is not None}
-    np.savez_compressed(path, **stored, **facts)
+    """Golden vectors: cases and what the simulator made of them, all integers in one row, since every array of a file costs some."""
+    texts, index, parts = [], [], []
+    for case, states in cases:
+        arrays, text = parted(case)
+        arrays |= {f"their {name}": values for name, values in by_name(states).items() if values is not None}
+        texts.append(text)
+        index.append({name: np.shape(values) for name, values in arrays.items()})
+        parts += [np.asarray(values).ravel() for values in arrays.values()]
+    row = np.concatenate(parts).astype(np.int64)
+    if (row != row.astype(np.int32)).any():
+        raise ValueError("values beyond 32 bits")
+    # a byte of each value after the other: the upper ones are nearly all the same
+    planes = row.astype("<i4").view(np.uint8).reshape(-1, 4).T
+    np.savez_compressed(path, planes=planes, texts=json.dumps(texts), index=json.dumps(index), **facts)
 
 
 def unpack(path: Path) -> list[tuple[Case, States]]:
     """What `pack` stored."""
     with np.load(path) as stored:
-        arrays = dict(stored)
-    found = []
-    for i in range(sum(name.endswith("/case") for name in arrays)):
-        part = {name.split("/", 1)[1]: values for name, values in arrays.items() if name.startswith(f"{i}/")}
-        states = {name[6:]: part.pop(name).astype(np.int64) for name in list(part) if name.startswith("their ")}
-        case = load({name: v if name == "case" else v.astype(np.int64) for name, v in part.items()})
+        row = np.ascontiguousarray(stored["planes"].T).view("<i4").ravel().astype(np.int64)
+        texts, index = json.loads(str(stored["texts"])), json.loads(str(stored["index"]))
+    found, at = [], 0
+    for text, shapes in zip(texts, index, strict=True):
+        arrays = {}
+        for name, shape in shapes.items():
+            size = int(np.prod(shape, dtype=np.int64))
+            arrays[name] = row[at : at + size].reshape(shape)
+            at += size
+        states = {name[6:]: arrays.pop(name) for name in list(arrays) if name.startswith("their ")}
+        case = joined(arrays, text)
         found.append((case, States(states.get("current"), states.get("potential"), states["spikes"])))
     return found
 
 
-def asdict_states(states: States) -> dict[str, Any]:
+def by_name(states: States) -> dict[str, Any]:
     """By name."""
     return {"current": states.current, "potential": states.potential, "spikes": states.spikes}
-
-
-def _narrow(values: NDArray[Any]) -> NDArray[Any]:
-    if values.dtype.kind not in "iub" or not values.size:
-        return values
-    for dtype in (np.int8, np.int16, np.int32):
-        if np.iinfo(dtype).min <= values.min() and values.max() <= np.iinfo(dtype).max:
-            return values.astype(dtype)
-    return values

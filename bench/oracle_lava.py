@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import chips
 import common
+import oracle
 from chips import Case, Link
-from common import Finding
-from peers.protocol import ENVIRONMENTS, PeerError, Worker, python_of
+from oracle import Simulator
+from peers.protocol import PeerError
 
-WORKER = Path(__file__).parent / "peers" / "chips" / "lava_worker.py"
 LEAST = 10_000_000
 """Values that are compared at least."""
-PATIENCE = 300.0
-"""Seconds for a case; where a process of Lava fails, the others wait for it without an end."""
 DECAYS = (0, 1, 2, 17, 1024, 2047, 2048, 4094, 4095)
-Draw = Callable[[np.random.Generator, int, int], Case]
-"""A case of one class, of so many neurons and steps."""
 
 
 def binary(rng: np.random.Generator, lines: int, steps: int, rate: float = 0.25) -> np.ndarray:
@@ -38,6 +30,11 @@ def payloads(rng: np.random.Generator, lines: int, steps: int, most: int, rate: 
 def signed(rng: np.random.Generator, shape: tuple[int, ...], sign: str = "mixed") -> np.ndarray:
     low, high = {"mixed": (-256, 256), "excitatory": (0, 256), "inhibitory": (-255, 1)}[sign]
     return rng.integers(low, high, shape)
+
+
+def thresholds(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Mantissas of all magnitudes."""
+    return rng.integers(0, 2 ** rng.integers(1, 18, n))
 
 
 def lif(n: int, **numbers: Any) -> dict[str, Any]:
@@ -62,7 +59,7 @@ def anything(rng: np.random.Generator, n: int, steps: int) -> Case:
         n,
         du=rng.integers(0, 4096, n),
         dv=rng.integers(0, 4096, n),
-        vth=rng.integers(0, 6000, n),
+        vth=thresholds(rng, n),
         bias_mant=rng.integers(-4096, 4096, n),
         bias_exp=rng.integers(-7, 5, n),
         v=rng.integers(-5000, 5000, n),
@@ -75,7 +72,7 @@ def decays(rng: np.random.Generator, n: int, steps: int) -> Case:
     du, dv = np.meshgrid(DECAYS, (*DECAYS, 4096))
     at = np.resize(np.arange(du.size), n)
     link = Link(signed(rng, (n, 12)), payloads(rng, 12, steps, 40), message_bits=8, exponent=2)
-    numbers = lif(n, du=du.ravel()[at], dv=dv.ravel()[at], vth=rng.integers(100, 100_000, n))
+    numbers = lif(n, du=du.ravel()[at], dv=dv.ravel()[at], vth=thresholds(rng, n))
     return Case("decay classes", "lif", (n,), steps, (link,), numbers)
 
 
@@ -113,7 +110,9 @@ def odd(rng: np.random.Generator, n: int, steps: int) -> Case:
     weights = np.where(rng.random((n, 16)) < 0.5, np.clip(ends, low, high - 1), weights)
     bits = 8 if rng.random() < 0.5 else int(rng.integers(1, 8))
     link = Link(weights, binary(rng, 16, steps), bits=bits, sign=forced)
-    numbers = lif(n, du=rng.integers(0, 4096, n), dv=rng.integers(0, 4096, n), vth=rng.integers(0, 2000, n))
+    # a bias, so that inhibited neurons have something to fire for
+    settled = {"bias_mant": rng.integers(-500, 4096, n), "bias_exp": rng.integers(0, 4, n)}
+    numbers = lif(n, du=rng.integers(0, 4096, n), dv=rng.integers(0, 4096, n), vth=thresholds(rng, n), **settled)
     return Case("weights: odd, clipped, forced signs", "lif", (n,), steps, (link,), numbers)
 
 
@@ -125,7 +124,7 @@ def exponents(rng: np.random.Generator, n: int, steps: int) -> Case:
         else Link(signed(rng, (n, 3), "inhibitory"), payloads(rng, 3, steps, 9), exponent=e, message_bits=8)
         for e in rng.permutation(np.arange(-7, 8))[:5]
     )
-    numbers = lif(n, du=rng.integers(0, 4096, n), dv=rng.integers(0, 4096, n), vth=rng.integers(0, 131_072, n))
+    numbers = lif(n, du=rng.integers(0, 4096, n), dv=rng.integers(0, 4096, n), vth=thresholds(rng, n))
     return Case("exponents -7 to 7, projections added", "lif", (n,), steps, links, numbers)
 
 
@@ -133,7 +132,7 @@ def graded_input(rng: np.random.Generator, n: int, steps: int) -> Case:
     """Payloads of up to 16 bits and a sign."""
     x = payloads(rng, 8, steps, [1, 127, 2047, 2**15][rng.integers(4)])
     link = Link(signed(rng, (n, 8)), x, message_bits=16, exponent=int(rng.integers(-7, 1)))
-    numbers = lif(n, du=rng.integers(0, 4096, n), dv=rng.integers(0, 4096, n), vth=rng.integers(0, 131_072, n))
+    numbers = lif(n, du=rng.integers(0, 4096, n), dv=rng.integers(0, 4096, n), vth=thresholds(rng, n))
     return Case("graded payloads", "lif", (n,), steps, (link,), numbers)
 
 
@@ -143,7 +142,7 @@ def beyond(rng: np.random.Generator, n: int, steps: int) -> Case:
         Link(signed(rng, (n, 3)), payloads(rng, 3, steps, 2**24, 0.3), exponent=e, message_bits=24)
         for e in rng.permutation(np.arange(-7, 8))[:2]
     )
-    numbers = lif(n, du=rng.choice(DECAYS, n), dv=rng.choice(DECAYS, n), vth=rng.integers(0, 131_072, n))
+    numbers = lif(n, du=rng.choice(DECAYS, n), dv=rng.choice(DECAYS, n), vth=thresholds(rng, n))
     return Case("sums beyond 32 bits", "lif", (n,), steps, links, numbers)
 
 
@@ -188,7 +187,7 @@ def documented(rng: np.random.Generator, n: int, steps: int) -> Case:
         n,
         du=int(rng.choice(DECAYS)),
         dv=int(rng.choice(DECAYS)),
-        vth=int(rng.integers(1, 4000)),
+        vth=int(rng.integers(1, 400)),
         bias_mant=rng.integers(-400, 400, n),
     )
     return Case("parameters as documented", "lif", (n,), steps, (link,), numbers)
@@ -232,7 +231,7 @@ def conv_lif(rng: np.random.Generator, n: int, steps: int) -> Case:
     """Convolutions of spikes and of payloads onto LIF."""
     shape, link = convolution(rng, steps, int(rng.choice([1, 1, 50])))
     size = int(np.prod(shape))
-    numbers = lif(size, du=rng.integers(0, 4096, size), dv=rng.integers(0, 4096, size), vth=rng.integers(0, 900, size))
+    numbers = lif(size, du=rng.integers(0, 4096, size), dv=rng.integers(0, 4096, size), vth=thresholds(rng, size))
     return Case("convolution onto LIF", "lif", shape, steps, (link,), numbers)
 
 
@@ -275,19 +274,28 @@ def sigma_delta_ends(rng: np.random.Generator, n: int, steps: int) -> Case:
 
 
 def resonators(rng: np.random.Generator, n: int, steps: int, kind: Any) -> Case:
-    """Oscillators of all periods, with decay and without, small and at the ends of their range."""
+    """Oscillators of all periods, with decay and without; small, where states meet thresholds, or at the ends of their range."""
     bits = int(rng.choice([12, 12, 6]))
-    period, kept = rng.uniform(4.1, 40, n), 1 - rng.choice([0, 0.01, 0.1, 0.3], n)
+    period, kept = rng.uniform(2, 40, n), 1 - rng.choice([0, 0.01, 0.1, 0.3], n)
+    small = rng.random() < 0.5
+    if small:  # a quarter of a turn a step, without decay: whole numbers stay whole
+        period, kept = np.where(rng.random(n) < 0.7, 4, period), np.where(rng.random(n) < 0.7, 1, kept)
     cos, sin = (np.trunc(kept * f(2 * np.pi / period) * 2**bits).astype(np.int64) for f in (np.cos, np.sin))
-    most, exponent = (40, 0) if rng.random() < 0.7 else (2000, 7)
+    most, exponent = (2, 0) if small else [(40, 0), (2000, 7)][rng.integers(2)]
     links = tuple(
-        Link(signed(rng, (n, 5)), payloads(rng, 5, steps, most, 0.2), message_bits=16, exponent=exponent, imag=imag)
+        Link(
+            2 * rng.integers(-1, 2, (n, 5)) if small else signed(rng, (n, 5)),
+            payloads(rng, 5, steps, most, 0.2),
+            message_bits=16,
+            exponent=exponent,
+            imag=imag,
+        )
         for imag in (False, True)
     )
     numbers = {
         "cos": cos,
         "sin": sin,
-        "vth": rng.choice([1, 100, 5000, 40_000], n),
+        "vth": rng.integers(0, 9, n) if small else rng.choice([1, 100, 5000, 40_000], n),
         "state_exp": int(rng.integers(0, 7)),
         "decay_bits": bits,
     }
@@ -312,7 +320,7 @@ def graded_vectors(rng: np.random.Generator, n: int, steps: int) -> Case:
     return Case("graded vectors", kind, (n,), steps, (link,), {"vth": rng.integers(0, 9, n)})
 
 
-CLASSES: tuple[Draw, ...] = (
+CLASSES = (
     anything,
     decays,
     equal,
@@ -336,66 +344,15 @@ CLASSES: tuple[Draw, ...] = (
 )
 
 
-def cases(seed: int, n: int, steps: int) -> Iterator[Case]:
-    """Cases of all classes in turns, without an end; case i does not depend on how many there were before."""
-    index = 0
-    while True:
-        yield CLASSES[index % len(CLASSES)](np.random.default_rng([seed, index]), n, steps)
-        index += 1
-
-
-def measure(options: argparse.Namespace) -> Finding:
-    """Cases in turns until enough was compared."""
-    compared: dict[str, dict[str, list[int]]] = {on: {} for on in options.on}
-    met: dict[str, int] = {}
-    total = 0
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Worker(python_of("lava", options.environments), script=WORKER, threads=1, limit=PATIENCE) as lava,
-    ):
-        versions = lava.ask("describe")["versions"]
-        for case in cases(options.seed, options.neurons, options.steps):
-            chips.save(case, Path(folder) / "case.npz")
-            lava.ask("run", case=str(Path(folder) / "case.npz"), into=str(Path(folder) / "found.npz"))
-            with np.load(Path(folder) / "found.npz") as found:
-                theirs = chips.theirs(case, found)
-            chips.add(met, chips.happened(case, theirs))
-            for on in options.on:
-                values, differ = chips.compare(chips.run_ours(case, on), theirs)
-                entry = compared[on].setdefault(case.name, [0, 0])
-                entry[0] += values
-                entry[1] += differ
-            total += values
-            common.say(f"{total:,} of {options.comparisons:,} values, {case.name}: {differ} differ")
-            if total >= options.comparisons and all(len(c) == len(CLASSES) for c in compared.values()):
-                break
-    lines, misses = [], []
-    for on, by_name in compared.items():
-        lines.append(f"{on} beside Lava:")
-        lines += [f"  {name}: {values:,} compared, {differ} differ" for name, (values, differ) in by_name.items()]
-        values, differ = (sum(column) for column in zip(*by_name.values(), strict=True))
-        lines.append(f"  all: {values:,} compared, {differ} differ")
-        if differ:
-            misses.append(f"{differ} values on {on} differ from Lava's")
-    lines.append("boundaries met: " + ", ".join(f"{what} {count:,} times" for what, count in met.items()))
-    lines.append("versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()))
-    return Finding(tuple(lines), {"compared": compared, "met": met, "versions": versions}, tuple(misses))
+LAVA = Simulator(
+    name="Lava", group="lava", worker=Path(__file__).parent / "peers" / "chips" / "lava_worker.py", classes=CLASSES
+)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--comparisons", type=common.positive, default=LEAST, help="values that are compared at least")
-    parser.add_argument("--neurons", type=common.positive, default=300, help="neurons of a case")
-    parser.add_argument("--steps", type=common.positive, default=300, help="steps of a case")
-    parser.add_argument("--seed", type=int, default=0, help="cases are drawn from it")
-    parser.add_argument("--on", nargs="+", default=["reference"], help="backends of ours that are compared")
-    parser.add_argument(
-        "--environments", type=Path, default=ENVIRONMENTS, metavar="DIR", help="where simulators are installed"
-    )
-    parser.add_argument("--threads", type=common.positive, default=2, help="threads that ours may use")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    options = oracle.parser(__doc__, comparisons=LEAST).parse_args()
     try:
-        return common.run(measure, parser.parse_args())
+        return common.run(lambda chosen: oracle.measure(LAVA, chosen), options)
     except PeerError as error:
         print(error, file=sys.stderr)
         return common.UNUSABLE
