@@ -33,12 +33,16 @@ NAMES = [
     "SpikeportError",
     "SpikingModel",
     "SpikingNetwork",
+    "Target",
     "TargetError",
+    "TargetInfo",
     "__version__",
     "convert",
     "from_nir",
     "load",
+    "load_target",
     "simulate",
+    "targets",
     "to_nir",
     "validate",
 ]
@@ -54,6 +58,8 @@ SIGNATURES = {
     "record: 'Collection[str] | None' = (), max_steps: 'int | None' = None, "
     "currents: 'Mapping[str, Any] | None' = None, on: 'On | None' = None) -> 'Recording | DynamicRecording'",
     "load": "(path: 'str | Path') -> 'SpikingModel'",
+    "load_target": "(path: 'str | Path') -> 'Target'",
+    "targets": "() -> 'TargetList'",
     "to_nir": "(model: 'SpikingModel | SpikingNetwork', path: 'str | Path') -> 'Ledger'",
     "from_nir": "(path: 'str | Path') -> 'SpikingNetwork'",
 }

@@ -33,6 +33,7 @@ from spikeport.errors import (
     TargetError,
 )
 from spikeport.model import SpikingModel, load
+from spikeport.plugin import TargetInfo, targets
 from spikeport.primitives import (
     Approximation,
     DynamicNetwork,
@@ -46,6 +47,7 @@ from spikeport.primitives import (
 )
 from spikeport.quantize import IntegerNetwork
 from spikeport.report import Report
+from spikeport.targets import Target, load_target
 from spikeport.validate import validate
 from spikeport.version import __version__
 
@@ -76,12 +78,16 @@ __all__ = [
     "SpikeportError",
     "SpikingModel",
     "SpikingNetwork",
+    "Target",
     "TargetError",
+    "TargetInfo",
     "__version__",
     "convert",
     "from_nir",
     "load",
+    "load_target",
     "simulate",
+    "targets",
     "to_nir",
     "validate",
 ]

@@ -15,7 +15,7 @@ from tests.native.test_loader import COMPILER
 
 pytest.importorskip("scikit_build_core", reason="needs the build backend")
 ROOT = Path(__file__).parents[2]
-ASK = "from spikeport import native; print(native.why_missing() or native.levels())"
+ASK = "from spikeport import native; from spikeport.targets import target_names; print(native.why_missing() or native.levels(), target_names())"
 
 
 def installed(folder: Path, **environment: str) -> tuple[str, str]:
@@ -33,6 +33,7 @@ def installed(folder: Path, **environment: str) -> tuple[str, str]:
     environment |= {"PYTHONPATH": os.pathsep.join([str(folder / "site"), str(Path(np.__file__).parents[1])])}
     asked = [sys.executable, "-S", "-P", "-c", ASK]
     found = subprocess.run(asked, env=environment, cwd=folder, capture_output=True, text=True, check=True)
+    assert "'loihi2'" in found.stdout  # the catalog of targets is there
     return built.stdout + built.stderr, found.stdout
 
 

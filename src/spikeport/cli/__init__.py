@@ -1,4 +1,4 @@
-"""The command line: convert, validate, export, run, version."""
+"""The command line."""
 
 from spikeport.cli.main import main
 

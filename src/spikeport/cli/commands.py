@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
-from functools import wraps
+from collections.abc import Iterator
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +16,7 @@ from numpy.typing import NDArray
 
 from spikeport import certify
 from spikeport.backends.stepping import STEPPERS, On, simulate
+from spikeport.cli.command import command
 from spikeport.cli.console import Console
 from spikeport.cli.loading import check_outputs, load_data, load_model
 from spikeport.codes import CODES, STATISTICAL
@@ -34,26 +32,6 @@ PART = 64
 VERSIONS = ("numpy", "torch", "nir")
 
 Row = dict[str, Any]
-
-
-def command(function: Callable[..., int | None]) -> click.Command:
-    """A command of the group, with `--json` and `--debug`; what foreign code prints meanwhile is said, not a result."""
-
-    @wraps(function)
-    def run(**arguments: Any) -> int:
-        console = click.get_current_context().find_object(Console)
-        assert console is not None
-        with redirect_stdout(console.err), warnings.catch_warnings():
-            # torch 2.13 copies its own tree specs through copyreg, which asks the question torch deprecated
-            warnings.filterwarnings("ignore", r".isinstance\(treespec, LeafSpec\)", FutureWarning, "copyreg")
-            return function(console, **arguments) or 0
-
-    made = click.command(function.__name__.removesuffix("_command").replace("_", "-"))(run)
-    made.params.append(
-        click.Option(["--json"], is_flag=True, expose_value=False, help="Print one JSON document, also for errors.")
-    )
-    made.params.append(click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks."))
-    return made
 
 
 @command

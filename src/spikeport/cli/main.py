@@ -12,6 +12,7 @@ import click
 
 from spikeport.cli.commands import COMMANDS
 from spikeport.cli.console import Console, OutputClosedError
+from spikeport.cli.targets import targets_command
 from spikeport.errors import Problem, SpikeportError
 from spikeport.version import __version__
 
@@ -22,7 +23,11 @@ READER_GONE = 141  # what a shell shows of a command that SIGPIPE ended
 NEED_TORCH = ("torch", "safetensors")
 
 
-@click.group(commands=COMMANDS, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    commands=(*COMMANDS, targets_command),
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="spikeport", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks; so does SPIKEPORT_DEBUG=1.")
 def spikeport() -> None:

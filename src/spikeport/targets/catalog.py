@@ -25,7 +25,8 @@ from spikeport.targets.target import FACTS, Confidence, Fact, Target
 LARGEST_FILE = 2**20
 """Bytes; a description of a chip is a few pages."""
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-_TEXTS = ("name", "title", "vendor")
+_REQUIRED = ("name", "title", "vendor")
+_TEXTS = (*_REQUIRED, "backend")
 _PARTS = ("value", "source", "confidence", "enforced")
 
 
@@ -36,19 +37,25 @@ def target_names() -> tuple[str, ...]:
     )
 
 
-def find_target(name: str) -> Target:
-    """A chip of the catalog.
+def find_target(target: Target | str | Path) -> Target:
+    """A chip of the catalog by its name, or one described in a `.toml` file of one's own; a target is itself.
 
     >>> find_target("loihi2").limit("neurons_per_core")
     8192
 
     Raises:
         OptionError: there is no chip of this name.
+        FileError: the file cannot be read.
+        TargetError: the file is not the description of a chip.
     """
+    if isinstance(target, Target):
+        return target
+    if isinstance(target, Path) or target.lower().endswith(".toml"):
+        return load_target(target)
     known = target_names()
-    if name not in known:
-        raise OptionError(Problem("target", f"{name!r} is not known", _nearest(name, known)))
-    return _of_catalog(name)
+    if target not in known:
+        raise OptionError(Problem("target", f"{target!r} is not known", _nearest(target, known)))
+    return _of_catalog(target)
 
 
 def load_target(path: str | Path) -> Target:
@@ -98,7 +105,7 @@ def read_target(content: bytes, where: str) -> Target:
             problems.append(
                 Problem(f"{where}: {key}", "is no field of a target", _nearest(key, [*_TEXTS, "notes", *FACTS]))
             )
-    problems += [Problem(f"{where}: {key}", "is missing") for key in _TEXTS if key not in document]
+    problems += [Problem(f"{where}: {key}", "is missing") for key in _REQUIRED if key not in document]
     if not NAME.fullmatch(found.get("name", "unnamed")):
         hint = "give lower-case letters, digits, - and _, a letter first, 64 at most"
         problems.append(Problem(f"{where}: name", f"{found['name']!r} cannot be the name of a target", hint))

@@ -88,6 +88,8 @@ class Target:
     """As in `sp.compile(..., target=name)`."""
     title: str
     vendor: str
+    backend: str = ""
+    """Name of the backend that compiles for it; empty where there is none yet."""
     notes: tuple[str, ...] = ()
     """What a reader should know besides, a sentence each: what was not compared with anything, what simulators of it leave out."""
 
@@ -109,8 +111,10 @@ class Target:
     layer_latency: Fact[int] | None = _fact("steps from a spike to its arrival", "step")
     input_latency: Fact[int] | None = _fact("steps from an input to its arrival", "step")
     delay_max: Fact[int] | None = _fact("longest delay of a synapse besides", "step")
-    refractory_max: Fact[int] | None = _fact("longest refractory period", "step")
-    dt_min: Fact[float] | None = _fact("shortest step, where steps last as long as the chip's clock says", "s")
+    refractory_max: Fact[int] | None = _fact(
+        "least steps between two spikes of a neuron, at most; 1 is no refractory period", "step"
+    )
+    dt_min: Fact[float] | None = _fact("shortest step in seconds, where a step lasts a time", "s")
 
     # widths
     weight_bits: Fact[int] | None = _fact("width of a weight, its sign included", "bit")

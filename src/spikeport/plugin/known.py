@@ -1,0 +1,79 @@
+"""What there is: chips that are known, and backends that are installed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import metadata
+
+from spikeport.targets import FACTS, Target, find_target, target_names
+
+GROUP = "spikeport.backends"
+"""Entry points under which distributions bring backends."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetInfo:
+    """A chip of the catalog, or an installed backend whose targets are known once it is loaded."""
+
+    name: str
+    target: Target | None
+    """None for a backend of others, which is not imported for a list."""
+    backend: str = ""
+    """Name of the installed backend that compiles for it; empty where there is none: `check` needs none."""
+    distribution: str = ""
+    """Name and version of the distribution that brings the backend."""
+
+    @property
+    def installed(self) -> bool:
+        """Whether `compile` reaches it."""
+        return bool(self.backend)
+
+
+class TargetList(tuple[TargetInfo, ...]):
+    """Targets; printed, a table."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        head = ("name", "title", "vendor", "facts", "simulator of the vendor's", "backend")
+        rows = [head, *map(_row, self)]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+        rows.insert(1, tuple("-" * width for width in widths))
+        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def targets() -> TargetList:
+    """All chips of the catalog and all installed backends, without importing any of them.
+
+    >>> print(targets())
+    name          title                           vendor  facts ...
+    """
+    installed = {point.name: point for point in metadata.entry_points(group=GROUP)}
+    known = [_of_catalog(find_target(name), installed) for name in target_names()]
+    named = {info.backend for info in known}
+    others = [TargetInfo(name, None, name, _distribution(installed[name])) for name in sorted(installed.keys() - named)]
+    return TargetList([*known, *others])
+
+
+def _of_catalog(target: Target, installed: dict[str, metadata.EntryPoint]) -> TargetInfo:
+    point = installed.get(target.backend)
+    return (
+        TargetInfo(target.name, target, target.backend, _distribution(point))
+        if point
+        else TargetInfo(target.name, target)
+    )
+
+
+def _distribution(point: metadata.EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else ""
+
+
+def _row(info: TargetInfo) -> tuple[str, ...]:
+    by = f"{info.backend}, of {info.distribution}" if info.distribution else info.backend or "none: check alone"
+    if info.target is None:
+        return (info.name, "targets are known once it is loaded", "", "", "", by)
+    facts = [fact for name in FACTS if (fact := getattr(info.target, name)) is not None]
+    simulated = {"dynamics_simulator": "dynamics", "mapping_simulator": "mapping"}
+    simulators = " and ".join(text for name, text in simulated.items() if info.target.known(name))
+    counted = f"{len(facts)}, {sum(fact.enforced for fact in facts)} enforced"
+    return (info.name, info.target.title, info.target.vendor, counted, simulators or "none", by)
