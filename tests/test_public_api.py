@@ -20,6 +20,7 @@ NAMES = [
     "GraphError",
     "IntegerNetwork",
     "Interrupted",
+    "LavaError",
     "LowerError",
     "NativeError",
     "NirError",
@@ -41,6 +42,7 @@ NAMES = [
     "from_nir",
     "load",
     "load_target",
+    "read_lava_dl",
     "simulate",
     "targets",
     "to_nir",
@@ -62,6 +64,7 @@ SIGNATURES = {
     "targets": "() -> 'TargetList'",
     "to_nir": "(model: 'SpikingModel | SpikingNetwork', path: 'str | Path') -> 'Ledger'",
     "from_nir": "(path: 'str | Path') -> 'SpikingNetwork'",
+    "read_lava_dl": "(path: 'str | Path', *, input_shape: 'tuple[int, ...] | None' = None, spike_exp: 'int' = 6) -> 'DynamicNetwork'",
 }
 
 MEMBERS = {

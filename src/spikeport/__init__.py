@@ -22,6 +22,7 @@ from spikeport.errors import (
     FileError,
     GraphError,
     Interrupted,
+    LavaError,
     LowerError,
     NativeError,
     NirError,
@@ -65,6 +66,7 @@ __all__ = [
     "GraphError",
     "IntegerNetwork",
     "Interrupted",
+    "LavaError",
     "LowerError",
     "NativeError",
     "NirError",
@@ -86,6 +88,7 @@ __all__ = [
     "from_nir",
     "load",
     "load_target",
+    "read_lava_dl",
     "simulate",
     "targets",
     "to_nir",
@@ -118,3 +121,23 @@ def from_nir(path: str | Path) -> SpikingNetwork:
     from spikeport import nir
 
     return nir.from_nir(path)
+
+
+def read_lava_dl(path: str | Path, *, input_shape: tuple[int, ...] | None = None, spike_exp: int = 6) -> DynamicNetwork:
+    """Read a network that lava-dl exported (`net.export_hdf5("network.net")`): the spikes are those of Lava's fixed-point simulation.
+
+    What the file leaves open, and where lava-dl's training and Lava differ, stands in the `ledger` of the network. Its input, `input`,
+    and its populations, `layer0`, `layer1` and so on by the numbers of the file, have shapes (neuron,) or (channel, y, x).
+
+    Args:
+        input_shape: of a file that has no input layer and begins with a convolution, (channel, y, x).
+        spike_exp: bits after the binary point of what sigma-delta neurons send, 0 to 7; the file does not say.
+
+    Raises:
+        LavaError: layers or neurons that cannot be carried, all of them by name; or a damaged file.
+        FileError: the file cannot be read.
+        OptionError: an option out of range, or one that contradicts the file.
+    """
+    from spikeport import lava_dl  # h5py loads only when it is used
+
+    return lava_dl.read_lava_dl(path, input_shape=input_shape, spike_exp=spike_exp)

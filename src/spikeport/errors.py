@@ -86,6 +86,10 @@ class ArchiveError(FileError):
     """A `.spk` file that is truncated, altered, too large, or not one at all."""
 
 
+class LavaError(FileError, ValueError):
+    """A lava-dl file that is damaged, unreasonable, or holds what cannot be carried; lists everything by layer."""
+
+
 class NirError(SpikeportError, ValueError):
     """A network that NIR cannot say, or a NIR file whose meaning is not declared."""
 

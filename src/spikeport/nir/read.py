@@ -20,9 +20,10 @@ from spikeport.nir.checks import network_problems
 from spikeport.nir.contract import Declaration, DeclaredConnection, DeclaredPopulation, Placement, Reference
 from spikeport.nir.limits import MAX_EDGES, MAX_INTEGER, MAX_NODES
 from spikeport.nir.lower import Plan, nodes_of, plan_network, population_node
-from spikeport.nir.storage import Tree, read_tree
+from spikeport.nir.storage import read_tree
 from spikeport.nir.write import edges
 from spikeport.primitives import Accumulator, Connection, Conv, InputEncoder, Population, Shape, SpikingNetwork
+from spikeport.storage.hdf5 import Tree
 
 PARAMETERS: Mapping[type, tuple[str, ...]] = {
     nir.Affine: ("weight", "bias"),

@@ -1,145 +1,30 @@
-"""The content of an HDF5 file from outside, as a tree of arrays; everything is bounded before it is believed.
-
-Only hard links, plain numbers and strings in contiguous, compact or chunked datasets with the standard filters are read:
-no links to elsewhere, no external or virtual storage, no object types, no cycles.
-"""
+"""What a NIR file may hold, and how much of it is read."""
 
 from __future__ import annotations
 
-import stat
-from math import prod
 from pathlib import Path
-from typing import Any
 
-import h5py
-import numpy as np
-from numpy.typing import NDArray
-
-from spikeport.errors import FileError, NirError, Problem
+from spikeport.errors import NirError
 from spikeport.nir import limits
+from spikeport.storage import hdf5
+from spikeport.storage.hdf5 import Tree
 
-Tree = dict[str, Any]
-"""Names to trees, arrays, or strings; `Strings` are tables of strings, read cell by cell."""
-
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
-FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
-LARGEST_RATIO = 1100
-"""Deflate makes data at most 1032 times smaller; whoever declares more did not store it."""
-FREE_BYTES = 2**26
+NIR = hdf5.Kind(
+    name="NIR",
+    suffix=".nir",
+    error=NirError,
+    again="export it again, with nir or spikeport",
+    max_file_bytes=limits.MAX_FILE_BYTES,
+    max_loaded_bytes=limits.MAX_LOADED_BYTES,
+    max_objects=limits.MAX_OBJECTS,
+    max_depth=limits.MAX_DEPTH,
+    max_rank=limits.MAX_RANK,
+    max_name=limits.MAX_NAME,
+    max_text=limits.MAX_TEXT,
+    max_rows=limits.MAX_EDGES,
+)
 
 
 def read_tree(path: Path) -> Tree:
-    """Everything in a file, without attributes.
-
-    Raises:
-        FileError: it does not exist, is not a regular file, or may not be read.
-        NirError: it is truncated, too large, not HDF5, or uses a feature that NIR files do not need.
-    """
-    size = _file_size(path)
-    try:
-        with h5py.File(path, "r") as file:
-            return _Reader(path, size).group(file, "", 0)
-    except NirError:
-        raise
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError, UnicodeDecodeError) as error:
-        why = f"is not a readable HDF5 file: {str(error)[:200]}"
-        raise NirError(Problem(str(path), why, "it may be truncated; export it again")) from error
-
-
-def _file_size(path: Path) -> int:
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise FileError(Problem(str(path), "is not a regular file", "give the path of a .nir file"))
-        with open(path, "rb") as file:
-            start = file.read(len(SIGNATURE))
-    except FileError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        reason = getattr(error, "strerror", None) or str(error)
-        raise FileError(Problem(str(path), f"cannot be read: {reason}")) from error
-    if start != SIGNATURE:
-        raise NirError(Problem(str(path), "is not an HDF5 file, so not a NIR file", "give a .nir file"))
-    if found.st_size > limits.MAX_FILE_BYTES:
-        raise NirError(Problem(str(path), f"has {found.st_size:,} bytes, more than {limits.MAX_FILE_BYTES:,}"))
-    return found.st_size
-
-
-class _Reader:
-    """Counts what has been read of one file."""
-
-    def __init__(self, path: Path, file_size: int) -> None:
-        self.path = path
-        self.bytes_left = min(limits.MAX_LOADED_BYTES, FREE_BYTES + LARGEST_RATIO * file_size)
-        self.objects_left = limits.MAX_OBJECTS
-        self.seen: set[Any] = set()
-
-    def group(self, group: Any, where: str, depth: int) -> Tree:
-        self._once(group, where)
-        if depth > limits.MAX_DEPTH:
-            raise self._refuse(where, f"is nested more than {limits.MAX_DEPTH} deep")
-        self.objects_left -= len(group)
-        if self.objects_left < 0:
-            raise self._refuse(where, f"holds more than {limits.MAX_OBJECTS} objects")
-        tree: Tree = {}
-        for name in group:
-            here = f"{where}/{name}"
-            if len(name) > limits.MAX_NAME:
-                raise self._refuse(here[:100], "has a name that is too long")
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise self._refuse(here, "is a link to another place or file", "store the data itself")
-            item = group[name]
-            if isinstance(item, h5py.Group):
-                tree[name] = self.group(item, here, depth + 1)
-            elif isinstance(item, h5py.Dataset):
-                tree[name] = self.dataset(item, here)
-            else:
-                raise self._refuse(here, "is neither a group nor a dataset")
-        return tree
-
-    def dataset(self, dataset: Any, where: str) -> NDArray[Any] | str | list[list[str]]:
-        self._once(dataset, where)
-        plan = dataset.id.get_create_plist()
-        if plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count():
-            raise self._refuse(where, "is stored in another file or dataset", "store the data itself")
-        if any(plan.get_filter(i)[0] not in FILTERS for i in range(plan.get_nfilters())):
-            raise self._refuse(where, "is packed with a filter that is not deflate, shuffle or fletcher32")
-        if dataset.shape is None or len(dataset.shape) > limits.MAX_RANK:
-            raise self._refuse(where, f"has the shape {dataset.shape}")
-        text = h5py.check_string_dtype(dataset.dtype)
-        if text is None and (dataset.dtype.kind not in "biuf" or dataset.dtype.itemsize > 8):
-            raise self._refuse(where, f"has the type {dataset.dtype}, which is no number and no text")
-        chunk = prod(dataset.chunks or ()) * dataset.dtype.itemsize
-        needed = prod(dataset.shape) * dataset.dtype.itemsize
-        self.bytes_left -= needed
-        if max(prod(dataset.shape), chunk) > limits.MAX_LOADED_BYTES or self.bytes_left < 0:
-            raise self._refuse(
-                where, f"of shape {dataset.shape} declares more data than can be in this file or may be loaded"
-            )
-        if text is None:
-            return np.asarray(dataset[()])
-        if dataset.shape == ():
-            return self._text(dataset[()], where, limits.MAX_TEXT)
-        if len(dataset.shape) != 2 or dataset.shape[1] != 2 or len(dataset) > limits.MAX_EDGES:
-            raise self._refuse(where, f"is a table of strings of shape {dataset.shape}")
-        rows = (dataset[i] for i in range(len(dataset)))  # row by row: all of them may point to one long string
-        return [[self._text(cell, where, limits.MAX_NAME) for cell in row] for row in rows]
-
-    def _text(self, value: Any, where: str, at_most: int) -> str:
-        if not isinstance(value, bytes) or len(value) > at_most:
-            raise self._refuse(where, f"is not a text of at most {at_most} bytes")
-        self.bytes_left -= len(value)
-        if self.bytes_left < 0:
-            raise self._refuse(where, "repeats more text than may be loaded")
-        return value.decode("utf-8")
-
-    def _once(self, item: Any, where: str) -> None:
-        """A second hard link to an object could make a cycle, or a small file large."""
-        info = h5py.h5o.get_info(item.id)
-        key = (info.fileno, info.addr)
-        if key in self.seen:
-            raise self._refuse(where, "is linked from two places")
-        self.seen.add(key)
-
-    def _refuse(self, where: str, why: str, hint: str = "") -> NirError:
-        return NirError(Problem(f"{self.path}:{where or '/'}", why, hint or "export it again, with nir or spikeport"))
+    """Everything in a NIR file; see `spikeport.storage.hdf5`."""
+    return hdf5.read_tree(path, NIR)
