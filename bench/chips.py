@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 import spikeport as sp
 from spikeport.backends.loihi import effective_weights
+from spikeport.backends.loihi.engine import line_spikes, open_engine
+from spikeport.backends.loihi.fixed import place_fixed
 from spikeport.primitives import (
     Conv,
     Dense,
@@ -194,10 +196,22 @@ def ours(recording: sp.DynamicRecording) -> States:
     return States(None if current is None else current[:, 0], recording.potentials["neurons"][:, 0], spikes)
 
 
+ENGINES = ("reference", "lockstep", "twin")
+"""What of ours steps a case: the numpy reference, or the simulator of placed programs, compiled where it is there, or its twin."""
+
+
 def run_ours(case: Case, on: str = "reference") -> States:
-    """The case on a backend of ours."""
+    """The case on an engine of ours."""
     net, x = network(case)
-    return ours(sp.simulate(net, x or None, max_steps=case.steps, record=None, on=on))  # type: ignore[call-overload]
+    if on == "reference":
+        return ours(sp.simulate(net, x, max_steps=case.steps, record=None, on="reference"))
+    names = ["neurons"]
+    second = [] if isinstance(net["neurons"].neuron, GradedThreshold) else names
+    engine = open_engine(place_fixed(net), 1, on="numpy" if on == "twin" else None)
+    lines = {name: line_spikes(raster) for name, raster in x.items()}
+    chunk = engine.advance(case.steps, lines, record=names, potentials=names, seconds=second)
+    current = chunk.seconds["neurons"][:, 0] if second else None
+    return States(current, chunk.potentials["neurons"][:, 0], chunk.rasters["neurons"][:, 0])
 
 
 def compare(mine: States, other: States) -> tuple[int, int]:

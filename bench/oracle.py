@@ -75,7 +75,9 @@ def parser(about: str | None, *, comparisons: int) -> argparse.ArgumentParser:
     made.add_argument("--neurons", type=common.positive, default=300, help="neurons of a case")
     made.add_argument("--steps", type=common.positive, default=300, help="steps of a case")
     made.add_argument("--seed", type=int, default=0, help="cases are drawn from it")
-    made.add_argument("--on", nargs="+", default=["reference"], help="backends of ours that are compared")
+    made.add_argument(
+        "--on", nargs="+", choices=chips.ENGINES, default=["reference", "lockstep"], help="what of ours is compared"
+    )
     made.add_argument(
         "--golden", type=Path, metavar="FILE", help="write small cases and their states instead, for the tests"
     )

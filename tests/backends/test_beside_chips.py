@@ -41,9 +41,10 @@ def test_the_files_hold_every_class_and_its_boundaries(chips: Any) -> None:
     assert min(met.values()) > 50, met
 
 
+@pytest.mark.parametrize("on", ["reference", "lockstep", "twin"])
 @pytest.mark.parametrize(("group", "i"), CASES)
-def test_every_state_of_every_step_is_that_of_the_chips_simulator(chips: Any, group: str, i: int) -> None:
+def test_every_state_of_every_step_is_that_of_the_chips_simulator(chips: Any, group: str, i: int, on: str) -> None:
     case, states = golden(group)[i]
-    compared, differ = chips.compare(chips.run_ours(case, "reference"), states)
+    compared, differ = chips.compare(chips.run_ours(case, on), states)
     assert compared >= 480
     assert differ == 0, case.name

@@ -91,6 +91,9 @@ class Group:
     high: int = 0
 
 
+HANDS_24, SUMS_32 = 1, 2
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Arc:
     """Synapses from a group to a block: by source pixel the pixels and slabs that a spike reads; sparse ones by flat index."""
@@ -98,7 +101,8 @@ class Arc:
     source: int
     delay: int
     shift: int
-    wraps: bool
+    wraps: int
+    """HANDS_24: the shifted sum of a step wraps at 24 bits; SUMS_32: the sum itself at 32 before."""
     imag: bool
     weights: Weights
     offsets: NDArray[np.int64]
@@ -214,7 +218,7 @@ class LockstepProgram:
 
     def arc(self, block: int, arc: Arc) -> None:
         """Synapses into a block; its group's sources must be there already."""
-        found = _Arc(block, arc.source, arc.delay, arc.shift, int(arc.wraps), int(arc.imag), int(arc.weights))
+        found = _Arc(block, arc.source, arc.delay, arc.shift, arc.wraps, int(arc.imag), int(arc.weights))
         kept = [plain(arc.offsets, np.int64), plain(arc.pixel, np.int32)]
         found.n_offsets, found.taps = len(kept[0]), len(kept[1])
         found.offsets, found.pixel = map(address, kept)

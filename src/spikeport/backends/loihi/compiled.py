@@ -14,7 +14,7 @@ from spikeport.backends.loihi.engine import NEVER, Chunk, Engine
 from spikeport.backends.loihi.placed import Group, Placed, flat_parameters
 from spikeport.backends.native.wiring import NoWiringError, Wiring, pixels_of, windows, wire
 from spikeport.lower import Part
-from spikeport.native.lockstep import Arc, Kind, LineSpikes, LockstepProgram, LockstepState, Weights
+from spikeport.native.lockstep import HANDS_24, SUMS_32, Arc, Kind, LineSpikes, LockstepProgram, LockstepState, Weights
 from spikeport.native.lockstep import Group as Layout
 from spikeport.primitives import (
     Accumulator,
@@ -175,7 +175,7 @@ class _Layout:
                     **values.of(pixels, channels),
                 )
                 for i in incoming:
-                    made.arc(block, self._arc(i, pixels, channels))
+                    made.arc(block, self._arc(i, pixels, channels, wide=wide))
         return made
 
     def _group(self, group: Group) -> Layout:
@@ -239,14 +239,15 @@ class _Layout:
             weights = np.broadcast_to(found.weights, found.targets.shape)
         return found.offsets, found.targets.astype(np.int64), weights.astype(np.int64)
 
-    def _arc(self, index: int, pixels: tuple[int, int], channels: tuple[int, int]) -> Arc:
+    def _arc(self, index: int, pixels: tuple[int, int], channels: tuple[int, int], *, wide: bool) -> Arc:
         """What of a link reaches a block."""
         link, wiring = self.placed.links[index], self.wirings[index]
         base: dict[str, Any] = {
             "source": self.placed.numbers[link.source],
             "delay": link.delay,
             "shift": self.placed.shift(link),
-            "wraps": self.placed.wraps(link),
+            # in 32 bits sums are bounded so that nothing wraps
+            "wraps": HANDS_24 * self.placed.wraps(link) | SUMS_32 * (wide and self.placed.sums_wrap(link)),
             "imag": link.port == "imag",
         }
         if not isinstance(wiring, Wiring):

@@ -106,6 +106,10 @@ class Placed:
         fixed = isinstance(self.by_name[link.target].neuron, FixedNeuron)
         return fixed and self.chip == "loihi2" and any(isinstance(s, Conv) for s in link.synapses)
 
+    def sums_wrap(self, link: Projection) -> bool:
+        """Whether the sum of a step is 32 bits wide before it is shifted to the right: into fixed-point neurons."""
+        return self.shift(link) < 0 and isinstance(self.by_name[link.target].neuron, FixedNeuron)
+
     @cached_property
     def narrow_to(self) -> int:
         """Largest payload of lines with which 32 bits hold everything; -1 if they do not in any case."""

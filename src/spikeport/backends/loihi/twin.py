@@ -140,6 +140,8 @@ class Twin(Engine):
             if not payloads.any():
                 continue
             total = link.through(payloads)
+            if link.sums_wrap:
+                total = _wrap(total, 31)
             total = total << link.shift if link.shift > 0 else total >> -link.shift
             if link.wraps:
                 total = _wrap(total, WRAPPED)
@@ -253,6 +255,7 @@ class _Link:
 
     def __init__(self, link: Projection, placed: Placed) -> None:
         self.link, self.shift, self.wraps = link, placed.shift(link), placed.wraps(link)
+        self.sums_wrap = placed.sums_wrap(link)
         self.source_shape = placed.shapes[link.source]
         self.most = float(largest_sum(link.synapses, self.source_shape).max(initial=0))
         self.chains: dict[Any, Any] = {}
@@ -281,7 +284,7 @@ def _fixed(neuron: Any, chip: str, p: Mapping[str, Integers], state: _State, a: 
     """One step of fixed-point neurons, as `DynamicsContract` states it."""
     match neuron:
         case FixedCubaLIF() if chip == "loihi2":
-            u = _towards_zero(state.second, 4095 - p["du"]) + a * 64
+            u = _wrap(_towards_zero(state.second, 4095 - p["du"]) + _wrap(a, 31) * 64, 31)
             u = u + 2**24 * ((u <= -(2**23)).astype(np.int64) - (u > 2**23))
             v = np.clip(_towards_zero(state.v, 4096 - p["dv"]) + u + p["bias"], -STATE_LIMIT, STATE_LIMIT)
             fires = v > p["threshold"]
@@ -306,8 +309,16 @@ def _fixed(neuron: Any, chip: str, p: Mapping[str, Integers], state: _State, a: 
             return sent >> p["state_exp"]
         case ResonateAndFire():
             re, im, bits = state.v, state.second, p["decay_bits"]
-            x = _towards_zero(re, p["cos"], bits) - _towards_zero(im, p["sin"], bits) + a * 2 ** p["state_exp"]
-            y = _towards_zero(re, p["sin"], bits) + _towards_zero(im, p["cos"], bits) + imag * 2 ** p["state_exp"]
+            x = (
+                _towards_zero(re, p["cos"], bits)
+                - _towards_zero(im, p["sin"], bits)
+                + _wrap(a * 2 ** p["state_exp"], 31)
+            )
+            y = (
+                _towards_zero(re, p["sin"], bits)
+                + _towards_zero(im, p["cos"], bits)
+                + _wrap(imag * 2 ** p["state_exp"], 31)
+            )
             x, y = np.clip(x, -STATE_LIMIT, STATE_LIMIT), np.clip(y, -STATE_LIMIT, STATE_LIMIT)
             if neuron.kind == "izhikevich":
                 fires = y >= p["threshold"]

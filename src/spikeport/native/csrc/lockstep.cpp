@@ -34,7 +34,8 @@ struct Kept {
 struct Arc {
     LockstepArc arc{};
     int32_t source = 0, delay = 0, shift = 0;
-    bool wraps = false, imag = false;
+    int32_t wraps = 0;
+    bool imag = false;
 };
 
 struct Block {
@@ -225,7 +226,7 @@ void receive(const Program& program, Sample& sample, const Block& block, BlockSt
     const int64_t inner = membrane(program, block);
     for (const Arc& arc : block.arcs) {
         V* ring = static_cast<V*>(arc.imag ? state.imag : state.ring) + inner * ((step + arc.delay) % block.slots);
-        const bool direct = arc.shift == 0 && !arc.wraps;
+        const bool direct = arc.shift == 0 && arc.wraps == 0;
         V* sums = direct ? ring : scratch.sums.as<V>();
         bool any = false;
         const auto from = [&](const int32_t* pixel, const int32_t* channel, const V* value, int64_t count) {
@@ -421,7 +422,7 @@ SP_API int32_t sp_lockstep_arc(void* handle, const ArcArguments* a) {
         const LockstepGroup& source = program.groups[a->source];
         if (a->delay < 0 || a->delay >= block.slots) throw "a delay is beyond the ring of its block";
         Arc arc;
-        arc.source = a->source, arc.delay = a->delay, arc.shift = a->shift, arc.wraps = a->wraps != 0, arc.imag = a->imag != 0;
+        arc.source = a->source, arc.delay = a->delay, arc.shift = a->shift, arc.wraps = a->wraps, arc.imag = a->imag != 0;
         LockstepArc& found = arc.arc;
         found.weights = a->weights, found.channels = source.channels, found.padded = block.neurons.padded;
         found.source_pixels = source.pixels;

@@ -138,9 +138,11 @@ void deliver(const LockstepArc& arc, const LockstepSpikes& spikes, V* sums) {
 }
 
 template <typename V>
-void arrive(V* __restrict sums, V* __restrict arriving, int64_t count, int32_t shift, bool wraps) {
+void arrive(V* __restrict sums, V* __restrict arriving, int64_t count, int32_t shift, int32_t wraps) {
     const int32_t up = shift > 0 ? shift : 0, down = shift < 0 ? -shift : 0;
-    if (wraps) {
+    if (wraps & LOCKSTEP_SUMS_32)
+        for (int64_t i = 0; i < count; ++i) sums[i] = wrap<V>(sums[i], 31);
+    if (wraps & LOCKSTEP_HANDS_24) {
         for (int64_t i = 0; i < count; ++i) arriving[i] = add(arriving[i], wrap<V>(left(sums[i], up) >> down, 23)), sums[i] = 0;
     } else {
         for (int64_t i = 0; i < count; ++i) arriving[i] = add(arriving[i], left(sums[i], up) >> down), sums[i] = 0;
@@ -156,7 +158,7 @@ void cuba2(const LockstepNeurons& n, const V* __restrict a, V* __restrict sends)
     V *__restrict vs = static_cast<V*>(n.v), *__restrict us = static_cast<V*>(n.second);
     constexpr V half = V{1} << 23, whole = V{1} << 24;
     for (int64_t i = 0; i < n.count; ++i) {
-        V u = add(scaled(us[i], du[i]), left(a[i], 6));
+        V u = wrap<V>(add(scaled(us[i], du[i]), left(a[i], 6)), 31);
         u = u > half ? u - whole : u <= -half ? u + whole : u;
         const V v = clip<V>(add(add(scaled(vs[i], dv[i]), u), bias[i]), -STATE_LIMIT<V>, STATE_LIMIT<V>);
         const V spike = v > threshold[i];
@@ -213,8 +215,8 @@ void resonate(const LockstepGroup& g, const LockstepNeurons& n, const V* a, cons
         const int64_t re = res[i], im = ims[i], c = cosine[i], s = sine[i];
         const int32_t up = static_cast<int32_t>(exponent[i]);
         const int64_t fed = imag == nullptr ? 0 : imag[i];
-        int64_t x = add(subtract(scaled_by(re, c, bits[i]), scaled_by(im, s, bits[i])), left<int64_t>(a[i], up));
-        int64_t y = add(add(scaled_by(re, s, bits[i]), scaled_by(im, c, bits[i])), left<int64_t>(fed, up));
+        int64_t x = add(subtract(scaled_by(re, c, bits[i]), scaled_by(im, s, bits[i])), wrap<int64_t>(left<int64_t>(a[i], up), 31));
+        int64_t y = add(add(scaled_by(re, s, bits[i]), scaled_by(im, c, bits[i])), wrap<int64_t>(left<int64_t>(fed, up), 31));
         x = clip(x, -STATE_LIMIT<int64_t>, STATE_LIMIT<int64_t>), y = clip(y, -STATE_LIMIT<int64_t>, STATE_LIMIT<int64_t>);
         bool spike;
         if (resets) {
@@ -414,10 +416,10 @@ void update(const LockstepGroup& g, const LockstepNeurons& n, int32_t step, V* a
 void lockstep_deliver32(const LockstepArc& arc, const LockstepSpikes& spikes, int32_t* sums) { deliver(arc, spikes, sums); }
 void lockstep_deliver64(const LockstepArc& arc, const LockstepSpikes& spikes, int64_t* sums) { deliver(arc, spikes, sums); }
 
-void lockstep_arrive32(int32_t* sums, int32_t* arriving, int64_t count, int32_t shift, bool wraps) {
+void lockstep_arrive32(int32_t* sums, int32_t* arriving, int64_t count, int32_t shift, int32_t wraps) {
     arrive(sums, arriving, count, shift, wraps);
 }
-void lockstep_arrive64(int64_t* sums, int64_t* arriving, int64_t count, int32_t shift, bool wraps) {
+void lockstep_arrive64(int64_t* sums, int64_t* arriving, int64_t count, int32_t shift, int32_t wraps) {
     arrive(sums, arriving, count, shift, wraps);
 }
 

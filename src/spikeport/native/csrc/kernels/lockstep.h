@@ -64,6 +64,8 @@ struct LockstepArc {
     const int32_t* factor;
 };
 
+enum : int32_t { LOCKSTEP_HANDS_24 = 1, LOCKSTEP_SUMS_32 = 2 };
+
 struct LockstepSpikes {
     const int32_t *pixel, *channel;
     const void* value;  // V
@@ -75,9 +77,10 @@ struct LockstepSpikes {
 // sums[neuron] += weight * value, for all spikes.
 SP_DECLARE(void, lockstep_deliver32, (const LockstepArc& arc, const LockstepSpikes& spikes, int32_t* sums))
 SP_DECLARE(void, lockstep_deliver64, (const LockstepArc& arc, const LockstepSpikes& spikes, int64_t* sums))
-// Adds the sums, shifted and perhaps wrapped to 24 bits, to what arrives; clears them.
-SP_DECLARE(void, lockstep_arrive32, (int32_t* sums, int32_t* arriving, int64_t count, int32_t shift, bool wraps))
-SP_DECLARE(void, lockstep_arrive64, (int64_t* sums, int64_t* arriving, int64_t count, int32_t shift, bool wraps))
+// Adds the sums, shifted, to what arrives; clears them. LOCKSTEP_HANDS_24: the shifted ones wrap at 24 bits; LOCKSTEP_SUMS_32: they
+// themselves wrap at 32 bits before, which matters where they are shifted to the right.
+SP_DECLARE(void, lockstep_arrive32, (int32_t* sums, int32_t* arriving, int64_t count, int32_t shift, int32_t wraps))
+SP_DECLARE(void, lockstep_arrive64, (int64_t* sums, int64_t* arriving, int64_t count, int32_t shift, int32_t wraps))
 // One step of a block, in step `step` of the group's own time. What arrived is read and cleared, `sends` gets the payloads.
 SP_DECLARE(void, lockstep_update32, (const LockstepGroup& group, const LockstepNeurons& neurons, int32_t step, int32_t* arrived,
                                      int32_t* imag, const int32_t* injected, int32_t* sends))
