@@ -21,6 +21,7 @@ from peers.protocol import ENVIRONMENTS, Worker, python_of
 
 PATIENCE = 300.0
 """Seconds for a case; where a process of Lava fails, the others wait for it without an end."""
+STEPS = 300
 GOLDEN = 2
 """Cases of a class among golden vectors."""
 Draw = Callable[[np.random.Generator, int, int], Case]
@@ -73,7 +74,7 @@ def parser(about: str | None, *, comparisons: int) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     made.add_argument("--comparisons", type=common.positive, default=comparisons, help="values compared at least")
     made.add_argument("--neurons", type=common.positive, default=300, help="neurons of a case")
-    made.add_argument("--steps", type=common.positive, default=300, help="steps of a case")
+    made.add_argument("--steps", type=common.positive, help=f"steps of a case, {STEPS} if nothing is said")
     made.add_argument("--seed", type=int, default=0, help="cases are drawn from it")
     made.add_argument(
         "--on", nargs="+", choices=chips.ENGINES, default=["reference", "lockstep"], help="what of ours is compared"
@@ -97,7 +98,7 @@ def measure(simulator: Simulator, options: argparse.Namespace) -> Finding:
     met: dict[str, int] = {}
     total = rounds = 0
     with simulator.open(options.environments) as run:
-        for case in simulator.cases(options.seed, options.neurons, options.steps):
+        for case in simulator.cases(options.seed, options.neurons, options.steps or STEPS):
             theirs = run(case)
             chips.add(met, chips.happened(case, theirs))
             differing = []
@@ -143,7 +144,7 @@ def golden(simulator: Simulator, options: argparse.Namespace) -> Finding:
     """Small cases of each class, with what the simulator makes of them."""
     pairs = []
     with simulator.open(options.environments) as run:
-        cases = simulator.cases(options.seed, options.neurons, options.steps)
+        cases = simulator.cases(options.seed, options.neurons, options.steps or STEPS)
         for case in islice(cases, GOLDEN * len(simulator.classes)):
             pairs.append((case, run(case)))
             common.say(case.name)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+import tempfile
+import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 
+import chips
 import common
 import oracle
 from chips import Case, Link
+from common import Finding
 from oracle import Simulator
-from peers.protocol import PeerError
+from peers.protocol import PeerError, Worker, python_of
+from spikeport.backends.loihi.engine import line_spikes, open_engine
+from spikeport.backends.loihi.fixed import place_fixed
 
 LEAST = 10_000_000
 """Values that are compared at least."""
+FASTER = 20.0
+"""Lava's time over ours that is required."""
 DECAYS = (0, 1, 2, 17, 1024, 2047, 2048, 4094, 4095)
 
 
@@ -349,10 +359,64 @@ LAVA = Simulator(
 )
 
 
+def dense(size: int, steps: int) -> Case:
+    """LIF neurons behind dense synapses from as many lines, of which a tenth is active in each step."""
+    rng = np.random.default_rng(0)
+    link = Link(signed(rng, (size, size)), binary(rng, size, steps, 0.1))
+    return Case("dense", "lif", (size,), steps, (link,), lif(size, du=1000, dv=200, vth=4000))
+
+
+def speed(options: argparse.Namespace) -> Finding:
+    """Both step the same network in turns, its start-up and its reading back of states left out; then spikes are compared."""
+    case = dense(options.size, options.steps)
+    net, x = chips.network(case)
+    placed = place_fixed(net)
+    with tempfile.TemporaryDirectory() as folder:
+        given, found = str(Path(folder) / "case.npz"), str(Path(folder) / "found.npz")
+        chips.save(case, Path(given))
+        python = python_of(LAVA.group, options.environments)
+        with Worker(python, script=LAVA.worker, threads=1, limit=oracle.PATIENCE) as lava:
+            seconds: dict[str, list[float]] = {"Lava": [], "ours": []}
+            for turn in range(options.rounds):
+                seconds["Lava"].append(lava.ask("time", case=given)["seconds"])
+                engine = open_engine(placed, 1, threads=options.threads)
+                start = time.perf_counter()
+                chunk = engine.advance(case.steps, {name: line_spikes(raster) for name, raster in x.items()})
+                seconds["ours"].append(time.perf_counter() - start)
+                common.say(
+                    f"{turn + 1} of {options.rounds} rounds: {seconds['Lava'][-1]:.2f} s, {seconds['ours'][-1]:.4f} s"
+                )
+            lava.ask("run", case=given, into=found, probe=False)
+            versions = lava.ask("describe")["versions"]
+        with np.load(found) as arrays:
+            theirs = arrays["spikes"]
+    sent = chips.run_ours(case, "lockstep").spikes
+    differ = int((sent != theirs).sum())
+    ratios = [theirs / ours for theirs, ours in zip(seconds["Lava"], seconds["ours"], strict=True)]
+    lines = [
+        f"{options.size:,} LIF neurons, {options.size**2:,} synapses, {case.steps:,} steps, {int(chunk.events.sum()):,} spikes",
+        f"Lava: median {median(seconds['Lava']):.3f} s; lockstep simulator: median {median(seconds['ours']):.4f} s, {options.threads} threads",
+        f"Lava's time over ours: {median(ratios):.1f} (lowest {min(ratios):.1f}, highest {max(ratios):.1f}; at least {options.at_least:.0f})",
+        f"spikes: {theirs.size:,} compared, {differ} differ",
+        "versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()),
+    ]
+    misses = [f"{differ} spikes differ"] if differ else []
+    if median(ratios) < options.at_least:
+        misses.append(f"Lava takes {median(ratios):.1f} times our time, less than {options.at_least:.0f}")
+    return Finding(tuple(lines), {"seconds": seconds, "ratios": ratios, "differ": differ}, tuple(misses))
+
+
 def main() -> int:
-    options = oracle.parser(__doc__, comparisons=LEAST).parse_args()
+    parser = oracle.parser(__doc__, comparisons=LEAST)
+    parser.add_argument("--speed", action="store_true", help="time a dense network beside Lava instead")
+    parser.add_argument("--size", type=common.positive, default=1000, help="neurons, and lines, of the timed network")
+    parser.add_argument("--rounds", type=common.positive, default=7, help="timed runs of each, in turns")
+    parser.add_argument("--at-least", type=float, default=FASTER, metavar="RATIO", help="least acceptable ratio")
+    options = parser.parse_args()
+    if options.steps is None:
+        options.steps = 1000 if options.speed else oracle.STEPS
     try:
-        return common.run(lambda chosen: oracle.measure(LAVA, chosen), options)
+        return common.run(speed if options.speed else lambda chosen: oracle.measure(LAVA, chosen), options)
     except PeerError as error:
         print(error, file=sys.stderr)
         return common.UNUSABLE

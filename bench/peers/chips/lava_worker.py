@@ -1,8 +1,8 @@
 """Lava's fixed-point process models, spoken to as `peers/protocol.py` says.
 
 describe                       -> versions
-run       case   into          -> the states and spikes of every step of a case of `bench/chips.py`, written to an npz file
-time      case   times         -> seconds of each of that many runs of so many steps, without what happens before the first step
+run       case   into   probe  -> the states (if probed) and spikes of every step of a case of `bench/chips.py`, written to an npz file
+time      case                 -> seconds of all its steps, without what happens before the first one
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def connection(spec: dict[str, Any], weights: np.ndarray) -> Any:
 class Built:
     """The processes of a case."""
 
-    def __init__(self, path: str, probe: bool) -> None:
+    def __init__(self, path: str, *, probe: bool, keep: bool = True) -> None:
         with np.load(path) as stored:
             arrays = dict(stored)
         case = json.loads(str(arrays.pop("case")))
@@ -133,9 +133,10 @@ class Built:
             if name.startswith("n ")
         }
         self.neurons = neurons(self.kind, self.shape, numbers)
-        self.sink = Sink(shape=self.shape, buffer=self.steps)
-        self.neurons.s_out.connect(self.sink.a_in)
-        self.keep = []
+        self.keep: list[Any] = []
+        if keep:
+            self.sink = Sink(shape=self.shape, buffer=self.steps)
+            self.neurons.s_out.connect(self.sink.a_in)
         for i, spec in enumerate(case["connections"]):
             made = connection(spec, arrays[f"weights {i}"])
             port = "a_in" if not self.kind.startswith("rf") else "a_imag_in" if spec["imag"] else "a_real_in"
@@ -165,8 +166,8 @@ class Lava:
     def describe(self) -> dict[str, Any]:
         return {"versions": {"lava-nc": metadata.version("lava-nc"), "numpy": np.__version__}}
 
-    def run(self, case: str, into: str) -> dict[str, Any]:
-        built = Built(case, probe=True)
+    def run(self, case: str, into: str, probe: bool = True) -> dict[str, Any]:
+        built = Built(case, probe=probe)
         start = time.perf_counter()
         try:
             built.go(built.steps)
@@ -179,18 +180,15 @@ class Lava:
         np.savez(into, **exact)
         return {"seconds": time.perf_counter() - start}
 
-    def time(self, case: str, times: int) -> dict[str, Any]:
-        built = Built(case, probe=False)
-        seconds = []
+    def time(self, case: str) -> dict[str, Any]:
+        built = Built(case, probe=False, keep=False)
         try:
             built.go(1)  # builds and starts everything
-            for _ in range(times):
-                start = time.perf_counter()
-                built.go(built.steps)
-                seconds.append(time.perf_counter() - start)
+            start = time.perf_counter()
+            built.go(built.steps)
+            return {"seconds": time.perf_counter() - start}
         finally:
             built.neurons.stop()
-        return {"seconds": seconds}
 
 
 def whole(values: np.ndarray) -> np.ndarray:
