@@ -49,19 +49,13 @@ def targets() -> TargetList:
     name          title                           vendor  facts ...
     """
     installed = {point.name: point for point in metadata.entry_points(group=GROUP)}
-    known = [_of_catalog(find_target(name), installed) for name in target_names()]
-    named = {info.backend for info in known}
-    others = [TargetInfo(name, None, name, _distribution(installed[name])) for name in sorted(installed.keys() - named)]
+    known = [_info(name, find_target(name), installed.get(name)) for name in target_names()]
+    others = [_info(name, None, installed[name]) for name in sorted(installed.keys() - target_names())]
     return TargetList([*known, *others])
 
 
-def _of_catalog(target: Target, installed: dict[str, metadata.EntryPoint]) -> TargetInfo:
-    point = installed.get(target.backend)
-    return (
-        TargetInfo(target.name, target, target.backend, _distribution(point))
-        if point
-        else TargetInfo(target.name, target)
-    )
+def _info(name: str, target: Target | None, point: metadata.EntryPoint | None) -> TargetInfo:
+    return TargetInfo(name, target, name, _distribution(point)) if point else TargetInfo(name, target)
 
 
 def _distribution(point: metadata.EntryPoint) -> str:

@@ -25,8 +25,7 @@ from spikeport.targets.target import FACTS, Confidence, Fact, Target
 LARGEST_FILE = 2**20
 """Bytes; a description of a chip is a few pages."""
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-_REQUIRED = ("name", "title", "vendor")
-_TEXTS = (*_REQUIRED, "backend")
+_TEXTS = ("name", "title", "vendor")
 _PARTS = ("value", "source", "confidence", "enforced")
 
 
@@ -105,7 +104,7 @@ def read_target(content: bytes, where: str) -> Target:
             problems.append(
                 Problem(f"{where}: {key}", "is no field of a target", _nearest(key, [*_TEXTS, "notes", *FACTS]))
             )
-    problems += [Problem(f"{where}: {key}", "is missing") for key in _REQUIRED if key not in document]
+    problems += [Problem(f"{where}: {key}", "is missing") for key in _TEXTS if key not in document]
     if not NAME.fullmatch(found.get("name", "unnamed")):
         hint = "give lower-case letters, digits, - and _, a letter first, 64 at most"
         problems.append(Problem(f"{where}: name", f"{found['name']!r} cannot be the name of a target", hint))

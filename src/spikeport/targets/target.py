@@ -88,8 +88,6 @@ class Target:
     """As in `sp.compile(..., target=name)`."""
     title: str
     vendor: str
-    backend: str = ""
-    """Name of the backend that compiles for it; empty where there is none yet."""
     notes: tuple[str, ...] = ()
     """What a reader should know besides, a sentence each: what was not compared with anything, what simulators of it leave out."""
 
