@@ -23,7 +23,7 @@ import spikeport as sp
 from common import Finding
 from networks import NETWORKS
 from spikeport import codes
-from spikeport.backends.stepping import STEPPERS
+from spikeport.backends.stepping import BUILT_IN
 from spikeport.files import write_whole
 
 EXACT = ("graded", "phased", "population", "radix", "signed")
@@ -135,7 +135,7 @@ def main() -> int:
     parser.add_argument(
         "--comparisons", type=common.positive, default=1_000_000, help="counts to compare under each code, at least"
     )
-    parser.add_argument("--on", choices=tuple(STEPPERS), default="native", help="backend that steps")
+    parser.add_argument("--on", choices=BUILT_IN, default="native", help="backend that steps")
     parser.add_argument("--state", type=Path, metavar="FILE", help="where figures are kept, to go on after a stop")
     return common.run(measure, parser.parse_args())
 

@@ -38,6 +38,7 @@ NAMES = [
     "TargetError",
     "TargetInfo",
     "__version__",
+    "backend",
     "convert",
     "from_nir",
     "load",
@@ -50,6 +51,7 @@ NAMES = [
 ]
 
 SIGNATURES = {
+    "backend": "(name: 'str', *, points: 'Iterable[metadata.EntryPoint] | None' = None) -> 'Backend'",
     "convert": "(model: 'nn.Module', data: 'Iterable[Any]', *, levels: 'int | Mapping[str, int]' = 31, "
     "weight_bits: 'int' = 8, input_bits: 'int' = 8, state_bits: 'int' = 24, code: \"Code | Literal['auto']\" = 'signed', "
     "input: 'InputKind' = 'static', steps: 'int | None' = None, features: 'Collection[codes.Feature] | None' = None, max_samples: 'int' = 512, seed: 'int' = 0, "
@@ -58,7 +60,7 @@ SIGNATURES = {
     "tolerance: 'float | None' = None, stepped: 'int | None' = None, progress: 'bool' = True) -> 'Report'",
     "simulate": "(network: 'SpikingNetwork | DynamicNetwork', x: 'Any' = None, *, "
     "record: 'Collection[str] | None' = (), max_steps: 'int | None' = None, "
-    "currents: 'Mapping[str, Any] | None' = None, on: 'On | None' = None) -> 'Recording | DynamicRecording'",
+    "currents: 'Mapping[str, Any] | None' = None, on: 'str | None' = None) -> 'Recording | DynamicRecording'",
     "load": "(path: 'str | Path') -> 'SpikingModel'",
     "load_target": "(path: 'str | Path') -> 'Target'",
     "targets": "() -> 'TargetList'",

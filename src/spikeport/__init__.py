@@ -34,7 +34,7 @@ from spikeport.errors import (
     TargetError,
 )
 from spikeport.model import SpikingModel, load
-from spikeport.plugin import TargetInfo, targets
+from spikeport.plugin import TargetInfo, backend, targets
 from spikeport.primitives import (
     Approximation,
     DynamicNetwork,
@@ -84,6 +84,7 @@ __all__ = [
     "TargetError",
     "TargetInfo",
     "__version__",
+    "backend",
     "convert",
     "from_nir",
     "load",

@@ -264,5 +264,5 @@ def test_what_chips_do_not_take_is_refused() -> None:
     assert "in -> n: weights are not all whole numbers" in str(error.value)
     assert "n -> n: its synapses lead to shape (2,)" in str(error.value)
     if native.available():
-        with pytest.raises(NativeError, match=r"net: its contract is loihi2's \(FixedCubaLIF\)"):
+        with pytest.raises(NativeError, match="n: FixedCubaLIF neurons are not stepped by 'native'"):
             sp.simulate(made(), np.zeros((1, 1, 1)), on="native")

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeport import codes
-from spikeport.backends.reference import Stepper, encode_steps, simulate, split, stepper
+from spikeport.backends.reference import Stepper, simulate, stepper
 from spikeport.errors import DataError, OptionError
+from spikeport.plugin.presenting import encode_steps, split
 from spikeport.primitives import Connection, Dense, InputEncoder
 from spikeport.quantize import IntegerNetwork, Readout, evaluate
 from tests.integer_networks import random_input, random_network
@@ -141,8 +142,8 @@ MUTANTS = {
     "payload beyond the levels": ("threshold), low, high)", "threshold), low, high + 1)"),
     "maximum of what arrives now": ("apply(window, [state.v]) - state.sent", "apply(window, [arriving])"),
     "input rounded in each step": (
-        "each + (step + 1) * rest // steps - step * rest // steps",
-        "each",
+        "split(np.asarray(population.neuron.bias), t, contract.presentation)",
+        "np.asarray(population.neuron.bias) // contract.presentation",
     ),
 }
 

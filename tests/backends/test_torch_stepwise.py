@@ -228,7 +228,6 @@ def test_it_is_found_by_name() -> None:
     network = random_network(3)
     spiking = codes.encode(network, "signed")
     x = torch.tensor(random_input(network, 3))
-    assert stepping.STEPPERS["torch"]() is simulate
     found = stepping.simulate(spiking, x, record=None, on="torch")
     assert_equal_recordings(found, stepping.simulate(spiking, x, record=None, on="reference"))
 

@@ -6,11 +6,12 @@ import pytest
 
 import spikeport as sp
 from spikeport.plugin import TargetInfo, known
+from spikeport.plugin.registry import GROUP
 from spikeport.targets import target_names
 
 
 def point(name: str) -> metadata.EntryPoint:
-    return metadata.EntryPoint(name, "no_such_module_anywhere:backend", known.GROUP)
+    return metadata.EntryPoint(name, "no_such_module_anywhere:backend", GROUP)
 
 
 def installed(*names: str) -> metadata.EntryPoints:

@@ -1,42 +1,19 @@
-"""The backends that step converted networks, by name. All of them give the same recording, field by field."""
+"""Simulation on any installed backend, by name. All of them give the same recording, field by field."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from importlib.util import find_spec
-from typing import Any, Literal, overload
+from collections.abc import Collection, Mapping
+from typing import Any, overload
 
 from spikeport import native
-from spikeport.backends import reference
-from spikeport.errors import NativeError, OptionError, Problem
-from spikeport.primitives import LI, CubaLI, DynamicNetwork, DynamicRecording, Recording, SpikingNetwork
+from spikeport.backends.hosts import NATIVE, REFERENCE
+from spikeport.errors import LowerError, NativeError, OptionError, Problem
+from spikeport.plugin import Backend, BackendSession, Target, find, installed
+from spikeport.plugin.inputs import populations, spiking, with_membrane
+from spikeport.primitives import DynamicNetwork, DynamicRecording, Recording, SpikingNetwork
 
-On = Literal["native", "reference", "torch"]
-Simulate = Callable[..., Recording]
-
-
-def _native() -> Simulate:
-    from spikeport.backends.native import simulate
-
-    return simulate
-
-
-def _reference() -> Simulate:
-    return reference.simulate
-
-
-def _torch() -> Simulate:
-    if find_spec("torch") is None:
-        raise OptionError(
-            Problem("on", "'torch' needs torch, which is not installed", "pip install 'spikeport[torch]'")
-        )
-    from spikeport.backends.torch import simulate
-
-    return simulate
-
-
-STEPPERS: Mapping[str, Callable[[], Simulate]] = {"native": _native, "reference": _reference, "torch": _torch}
-"""Name -> how to load the `simulate` of a backend; nothing heavy is imported before it is asked for."""
+BUILT_IN = ("native", "reference", "torch")
+"""Those that step on this machine, and give one recording."""
 
 
 @overload
@@ -46,7 +23,7 @@ def simulate(
     *,
     record: Collection[str] | None = (),
     max_steps: int | None = None,
-    on: On | None = None,
+    on: str | None = None,
 ) -> Recording: ...
 
 
@@ -58,7 +35,7 @@ def simulate(
     record: Collection[str] | None = (),
     max_steps: int | None = None,
     currents: Mapping[str, Any] | None = None,
-    on: On | None = None,
+    on: str | None = None,
 ) -> DynamicRecording: ...
 
 
@@ -69,7 +46,7 @@ def simulate(
     record: Collection[str] | None = (),
     max_steps: int | None = None,
     currents: Mapping[str, Any] | None = None,
-    on: On | None = None,
+    on: str | None = None,
 ) -> Recording | DynamicRecording:
     """Step a batch: a converted network until no sample fires any more, one with dynamics as long as its input.
 
@@ -81,47 +58,71 @@ def simulate(
         max_steps: steps at most, default: the proved bound; of a network with dynamics how many there are, default: those of the input.
         currents: of a network with dynamics, by name of the population: constant, or (batch, *population), or
             (time, batch, *population).
-        on: the backend; None takes the compiled one where it is built and carries the network, else the reference. The recording is
-            the same on all of them.
+        on: any installed backend, by name or as "backend:target"; None takes the compiled one where it is built and carries the
+            network, else the reference. The recording is the same on all of them.
 
     Raises:
         DataError: input that does not fit.
         OptionError: a name that is not in the network, or of no backend.
+        LowerError: the backend cannot carry the network; everything that is in the way.
+        BackendError: the backend cannot be loaded.
         NativeError: the compiled backend was asked for by name, and is missing or does not carry the network.
         Interrupted: Ctrl-C on the compiled backend; it holds what was finished.
     """
-    if isinstance(network, DynamicNetwork):
-        return _simulate_dynamics(network, x, record=record, max_steps=max_steps, currents=currents, on=on)
-    if currents is not None:
+    if isinstance(network, SpikingNetwork) and currents is not None:
         raise OptionError(Problem("currents", "a converted network has no currents to be fed", "give x alone"))
-    return STEPPERS[stepped_on(network, on)]()(network, x, record=record, max_steps=max_steps)
+    names = populations(network) if record is None else list(record)
+    with through_the_door(network, on, names) as session:
+        return session.run(x, record=names, max_steps=max_steps, currents=currents)
 
 
-def _simulate_dynamics(
-    network: DynamicNetwork,
-    x: Any,
-    *,
-    record: Collection[str] | None,
-    max_steps: int | None,
-    currents: Mapping[str, Any] | None,
-    on: str | None,
-) -> DynamicRecording:
-    """The reference or the compiled stepper of networks with dynamics."""
-    if on not in (None, "native", "reference"):
+def through_the_door(
+    network: SpikingNetwork | DynamicNetwork, on: str | None, potentials: Collection[str] = ()
+) -> BackendSession:
+    """A session of a backend, opened for whole runs.
+
+    Args:
+        on: its name; None takes the fastest one on this machine.
+        potentials: populations whose membrane potentials are given.
+
+    Raises:
+        OptionError: a name of no backend, one that steps no such networks, or names of no populations.
+        LowerError: what the backend cannot carry.
+        NativeError: the compiled backend is missing or does not carry the network.
+    """
+    found, target = _fastest(network) if on is None else _found(on)
+    if isinstance(network, DynamicNetwork) and not (target.neurons is None or target.neurons.value):
         raise OptionError(Problem("on", f"{on!r} steps no networks with dynamics", "native or reference"))
-    names = list(network.by_name) if record is None else list(record)
-    silent = {p.name for p in network.populations if isinstance(p.neuron, LI | CubaLI)}
-    options: dict[str, Any] = {
-        "n_steps": max_steps,
-        "currents": currents,
-        "record": [name for name in names if name not in silent],
-        "potentials": names,
-    }
-    if on == "reference" or (on is None and (network.contract.chip or not native.available())):
-        return reference.simulate_dynamics(network, x, **options)
-    from spikeport.backends.native import simulate_dynamics
+    unknown = [n for n in dict.fromkeys(potentials) if n not in populations(network)]
+    if unknown:
+        raise OptionError([Problem(name, "is not a population of this network") for name in unknown])
+    try:
+        program = found.compile(network, target, found.options())
+    except LowerError as error:
+        if found.name == "native":
+            raise NativeError(error.problems) from error
+        raise
+    shown = with_membrane(network)
+    kept = [name for name in shown if name in potentials or name == getattr(network, "output", None)]
+    return found.open(program, record=spiking(network), potentials=kept)
 
-    return simulate_dynamics(network, x, **options)
+
+def _fastest(network: SpikingNetwork | DynamicNetwork) -> tuple[Backend, Target]:
+    """The compiled backend where it is built and carries the network, else the reference."""
+    if isinstance(network, DynamicNetwork):
+        carried = native.available() and not network.contract.chip
+    else:
+        carried = _carried(network)
+    found: Backend = NATIVE if carried else REFERENCE
+    return found, found.targets[0]
+
+
+def _found(on: str) -> tuple[Backend, Target]:
+    claims = installed()
+    if not isinstance(on, str) or on.partition(":")[0] not in claims:
+        hint = f"one of {', '.join(claims)}, or None for the fastest that is there"
+        raise OptionError(Problem("on", f"{on!r} is no backend that steps networks", hint))
+    return find(on)
 
 
 def stepped_on(network: SpikingNetwork, on: str | None = None) -> str:
@@ -130,12 +131,8 @@ def stepped_on(network: SpikingNetwork, on: str | None = None) -> str:
     Raises:
         OptionError: a name of no backend.
     """
-    if on is None:
-        return "native" if _carried(network) else "reference"
-    if on not in STEPPERS:
-        hint = f"one of {', '.join(STEPPERS)}, or None for the fastest that is there"
-        raise OptionError(Problem("on", f"{on!r} is no backend that steps networks", hint))
-    return on
+    found, _ = _fastest(network) if on is None else _found(on)
+    return found.name
 
 
 def _carried(network: SpikingNetwork) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport import certify
-from spikeport.backends.stepping import STEPPERS, On, simulate
+from spikeport.backends.stepping import BUILT_IN, simulate
 from spikeport.cli.command import command
 from spikeport.cli.console import Console
 from spikeport.cli.loading import check_outputs, load_data, load_model
@@ -170,10 +170,10 @@ def export_command(console: Console, file: str, output: str) -> None:
 @click.option("--limit", type=click.IntRange(min=1), help="Most samples to run.  [default: all]")
 @click.option(
     "--on",
-    type=click.Choice(list(STEPPERS)),
+    type=click.Choice(BUILT_IN),
     help="Backend; all give the same spikes.  [default: the fastest there is]",
 )
-def run_command(console: Console, file: str, data: str, limit: int | None, on: On | None) -> None:
+def run_command(console: Console, file: str, data: str, limit: int | None, on: str | None) -> None:
     """Step samples.
 
     Prints prediction, steps until quiet, and number of spikes of each sample.
@@ -262,7 +262,7 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def rows(network: SpikingNetwork, data: Any, limit: int | None, on: On | None = None) -> Iterator[Row]:
+def rows(network: SpikingNetwork, data: Any, limit: int | None, on: str | None = None) -> Iterator[Row]:
     """What stepping gives for each sample."""
     sample = 0
     for x, y in parts(data, limit):

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport import certify, codes, native
-from spikeport.backends import reference, stepping
+from spikeport.backends import stepping
 from spikeport.backends.native import ExactEvaluator as NativeEvaluator
 from spikeport.errors import ArchiveError, DataError, OptionError, Problem
 from spikeport.graph import Graph, apply
 from spikeport.model.summary import summary
+from spikeport.plugin.presenting import as_array
 from spikeport.primitives import Approximation, Code, Ledger, Recording, SpikingNetwork, frozen
 from spikeport.quantize import IntegerNetwork, Layer, encode_input, evaluate, input_problems
 from spikeport.report import Report, report_from_json
@@ -120,7 +121,7 @@ class SpikingModel:
 
     def _summed(self, x: Any) -> Any:
         """Time bins as the frame that they sum to; the same bins are refused as by `simulate`."""
-        bins = reference.as_array(x)
+        bins = as_array(x)
         steps = self.network.contract.presentation
         if len(bins) > steps:
             hint = f"convert with steps={len(bins)}, or sum the events into {steps} bins"
@@ -132,7 +133,7 @@ class SpikingModel:
 
     def _stepped(self, x: Any) -> Any:
         """Outputs of the last step; sample by sample part, so that memory does not grow with the batch."""
-        array = reference.as_array(x)
+        array = as_array(x)
         bins = array.ndim == len(self.integer.input.shape) + 2
         size = max(1, STEPPED_NEURONS // self.network.neurons)
         count = array.shape[1] if bins else len(array)
@@ -156,7 +157,7 @@ class SpikingModel:
         *,
         record: Collection[str] | None = None,
         max_steps: int | None = None,
-        on: stepping.On | None = None,
+        on: str | None = None,
     ) -> Recording:
         """Step a batch until it is quiet.
 
@@ -183,7 +184,7 @@ class SpikingModel:
             raise OptionError(Problem("data", f"is given, and the {code} code fits nothing to it", "leave it out"))
         network = codes.encode(self.integer, code, steps=steps)
         if code in codes.STATISTICAL:
-            encoded = self.samples if data is None else encode_input(self.integer.input, reference.as_array(data))
+            encoded = self.samples if data is None else encode_input(self.integer.input, as_array(data))
             if encoded is None:
                 what = "thresholds and biases are not fitted: the model keeps no samples, and no data was given"
                 network = replace(network, ledger=(*network.ledger, Approximation(network.output, what, 0.0)))

@@ -260,6 +260,13 @@ class Run:
         self.charges[:] = 0
         check(library().sp_run_begin(self.handle, samples, pointers))
 
+    def currents(self, layer: int, values: NDArray[Any]) -> None:
+        """What a layer that host sources feed takes in every step from now on, instead of its share; (sample, *layer)."""
+        kept = plain(values, self.dtype)
+        pixels, channels = self._sizes[layer]
+        assert kept.size == len(kept) * pixels * channels
+        check(library().sp_run_currents(self.handle, layer, len(kept), address(kept)))
+
     def step(
         self,
         first: int,

@@ -3,15 +3,23 @@
 from spikeport.plugin.backend import Backend, BackendSession, NoOptions, Step
 from spikeport.plugin.known import TargetInfo, TargetList, targets
 from spikeport.plugin.program import PLUGIN_VERSION, Program
+from spikeport.plugin.registry import Installed, backend, find, installed
+from spikeport.targets import Fact, Target
 
 __all__ = [
     "PLUGIN_VERSION",
     "Backend",
     "BackendSession",
+    "Fact",
+    "Installed",
     "NoOptions",
     "Program",
     "Step",
+    "Target",
     "TargetInfo",
     "TargetList",
+    "backend",
+    "find",
+    "installed",
     "targets",
 ]

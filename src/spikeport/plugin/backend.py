@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType, TracebackType
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.errors import BackendError, OptionError, Problem
 from spikeport.plugin.program import PLUGIN_VERSION, Program
-from spikeport.primitives import DynamicNetwork, SpikingNetwork
+from spikeport.plugin.running import run_converted, run_dynamic
+from spikeport.primitives import DynamicNetwork, DynamicRecording, Recording, SpikingNetwork
 from spikeport.targets import Target
 
 _EMPTY: Mapping[str, NDArray[Any]] = MappingProxyType({})
@@ -24,21 +27,29 @@ class NoOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """What happened in one step, by population name; arrays have the shape (batch, *population)."""
+    """What happened in one step, by population name; arrays have the shape (batch, *population), of several steps (time, batch, *population)."""
 
     spikes: Mapping[str, NDArray[Any]] = field(default_factory=lambda: _EMPTY)
     """Signed payloads; 0 is silence."""
     potentials: Mapping[str, NDArray[Any]] = field(default_factory=lambda: _EMPTY)
     """Membrane potentials at the end of the step."""
+    currents: Mapping[str, NDArray[Any]] = field(default_factory=lambda: _EMPTY)
+    """Second state of fixed-point neurons, as in `DynamicRecording.currents`; of the populations whose potentials are given."""
 
 
 class BackendSession(ABC):
-    """An open program with the state of a batch of samples. Used by one thread at a time; closed at the end of a `with` block.
+    """An open program with the state of a batch of samples, at first of one. Used by one thread at a time; closed at the end of a `with` block.
 
-    Time is the chip's: what a population of offset k sends in step t belongs to step t - k of the network.
+    Time is the chip's: what a population of offset k does in step t belongs to step t - k of the network. `run` takes care of that.
     """
 
     program: Program
+    record: Collection[str]
+    """Populations whose spikes each step gives."""
+    potentials: Collection[str]
+    """Populations whose membrane potentials each step gives."""
+    closed: bool = False
+    """To be set by `close`; whatever else is called begins with `require_open`."""
 
     @abstractmethod
     def reset(self, batch: int = 1) -> None:
@@ -50,12 +61,66 @@ class BackendSession(ABC):
 
         Args:
             spikes: what enters, by name of the input, (batch, *input); a missing name is silence.
-            currents: what is injected, by name of the population, (batch, *population): static input and biases come so.
+            currents: what is injected, by name of the population, (batch, *population): the share of a static input. Biases belong to
+                the neurons; populations that no static input feeds need not take any.
         """
 
     @abstractmethod
     def close(self) -> None:
         """Free what the session holds; closing twice is no error, and any other use afterwards is one."""
+
+    def advance(
+        self,
+        n_steps: int,
+        spikes: Mapping[str, NDArray[Any]] = _EMPTY,
+        currents: Mapping[str, NDArray[Any]] = _EMPTY,
+    ) -> Step:
+        """Many steps; whoever can take them at once overrides it.
+
+        Args:
+            n_steps: how many, at least one.
+            spikes, currents: as for `step`, with time as the first axis.
+        """
+        steps = [
+            self.step({n: v[t] for n, v in spikes.items()}, {n: v[t] for n, v in currents.items()})
+            for t in range(n_steps)
+        ]
+
+        def stacked(kind: str) -> dict[str, NDArray[Any]]:
+            return {name: np.stack([getattr(s, kind)[name] for s in steps]) for name in getattr(steps[0], kind)}
+
+        return Step(stacked("spikes"), stacked("potentials"), stacked("currents"))
+
+    def run(
+        self,
+        x: Any = None,
+        *,
+        record: Collection[str] | None = None,
+        max_steps: int | None = None,
+        currents: Mapping[str, Any] | None = None,
+    ) -> Recording | DynamicRecording:
+        """From the initial state, a batch until it is quiet: the very recording that `sp.simulate` gives, in the network's own time.
+
+        Args:
+            x, max_steps, currents: as for `sp.simulate`.
+            record: populations whose spikes and potentials are kept; None keeps all that the session was opened for.
+
+        Raises:
+            DataError: input that does not fit.
+            OptionError: a name that is not in the network, or a session that was opened for less than a run needs.
+            BackendError: the session is closed.
+        """
+        self.require_open()
+        if isinstance(self.program.network, DynamicNetwork):
+            return run_dynamic(self, x, record, max_steps, currents)
+        if currents is not None:
+            raise OptionError(Problem("currents", "a converted network has no currents to be fed", "give x alone"))
+        return run_converted(self, x, record, max_steps)
+
+    def require_open(self) -> None:
+        """Refuse to work once closed."""
+        if self.closed:
+            raise BackendError(Problem("session", "is closed", "open the program again"))
 
     def __enter__(self) -> Self:
         return self

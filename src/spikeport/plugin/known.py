@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import metadata
 
+from spikeport.plugin.registry import GROUP
 from spikeport.targets import FACTS, Target, find_target, target_names
-
-GROUP = "spikeport.backends"
-"""Entry points under which distributions bring backends."""
 
 
 @dataclass(frozen=True, slots=True)

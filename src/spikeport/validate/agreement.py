@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.backends.stepping import STEPPERS, stepped_on
+from spikeport.backends.stepping import simulate, stepped_on
 from spikeport.codes import STATISTICAL, of_layer
 from spikeport.primitives import Accumulator, Recording, SpikingNetwork
 from spikeport.progress import track
@@ -76,7 +76,6 @@ def step_and_compare(
     """
     exact = network.contract.code not in STATISTICAL
     stepped = Stepped(on=stepped_on(network))
-    simulate = STEPPERS[stepped.on]()
     names = [layer.name for layer in integer.layers if layer.name not in network.on_host()]
     size = max(1, BATCH_NEURONS // network.neurons)
     shown = _rows_to_show(network, names)

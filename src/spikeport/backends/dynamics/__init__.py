@@ -1,12 +1,10 @@
-"""What the steppers of hand-made networks share: the numbers of each population, synapses by source, and what goes in."""
+"""What the steppers of hand-made networks share: the numbers of each population and synapses by source."""
 
 from spikeport.backends.dynamics.fixed import FixedPlan, FixedPopulation, FixedProjection, apply_chain, make_fixed_plan
-from spikeport.backends.dynamics.inputs import Drive, drive
 from spikeport.backends.dynamics.plan import Kind, Plan, PopulationPlan, ProjectionPlan, make_plan
 from spikeport.backends.dynamics.rows import Rows, rows
 
 __all__ = [
-    "Drive",
     "FixedPlan",
     "FixedPopulation",
     "FixedProjection",
@@ -16,7 +14,6 @@ __all__ = [
     "ProjectionPlan",
     "Rows",
     "apply_chain",
-    "drive",
     "make_fixed_plan",
     "make_plan",
     "rows",

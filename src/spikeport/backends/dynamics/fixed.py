@@ -26,9 +26,6 @@ from spikeport.primitives import (
 )
 from spikeport.primitives.fixed_neurons import STATE_LIMIT
 
-LARGEST_PAYLOAD = 2**24
-"""Largest absolute value of a spike from outside."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FixedPopulation:
@@ -67,7 +64,6 @@ class FixedPlan:
     populations: tuple[FixedPopulation, ...]
     projections: tuple[FixedProjection, ...]
     dtype: Any = np.int64
-    largest_input: int = LARGEST_PAYLOAD
 
     @property
     def contract(self) -> DynamicsContract:

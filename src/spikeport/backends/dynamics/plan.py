@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from spikeport.backends.dynamics.rows import Rows, rows
 from spikeport.errors import GraphError, Problem
+from spikeport.plugin.driving import DTYPES, LARGEST_INPUT
 from spikeport.primitives import (
     IF,
     LI,
@@ -26,7 +27,6 @@ from spikeport.primitives import (
     Threshold,
 )
 
-DTYPES: dict[str, Any] = {"float64": np.float64, "float32": np.float32, "integer": np.int64}
 LARGEST_INTEGER = 2**31
 """Integer weights, currents and parameters stay below it."""
 LARGEST_SUM = 2**62
@@ -113,11 +113,6 @@ class Plan:
     @property
     def contract(self) -> DynamicsContract:
         return self.network.contract
-
-    @property
-    def largest_input(self) -> int:
-        """Largest absolute value of a spike from outside under integer arithmetic."""
-        return LARGEST_INPUT
 
 
 def make_plan(network: DynamicNetwork) -> Plan:
@@ -307,10 +302,6 @@ def _too_large(
                 why = f"is outside of {network.contract.state_bits} bits: {low} to {high}"
                 problems.append(Problem(f"{population.name}.{name}", why))
     return problems
-
-
-LARGEST_INPUT = 2**15
-"""Largest absolute value of a spike from outside under integer arithmetic."""
 
 
 def _largest_sum(found: Rows, post: int) -> int:

@@ -12,11 +12,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.backends.dynamics import Drive, Plan, PopulationPlan, drive, make_plan
+from spikeport.backends.dynamics import Plan, PopulationPlan, make_plan
 from spikeport.backends.reference.dynamics import chosen
 from spikeport.errors import Interrupted, NativeError, OptionError, Problem
 from spikeport.native import DynamicsHandle, default_threads
 from spikeport.native.dynamics import NUMBERS
+from spikeport.plugin.driving import Drive, drive
 from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContract, SpikeEvents
 
 PIECE = 0.1
@@ -75,7 +76,7 @@ class DynamicSession:
             Interrupted: Ctrl-C; it holds the recording of the steps that were finished, and the session can go on from there.
         """
         kept = chosen(self.network, record, potentials)
-        entering = drive(self._plan, x, n_steps=n_steps, currents=currents, batch=self.batch)
+        entering = drive(self.network, x, n_steps=n_steps, currents=currents, batch=self.batch)
         return _run(self._handle, self._pace, self._plan, entering, kept, potentials)
 
     def reset(self) -> None:
@@ -261,7 +262,7 @@ def simulate_dynamics(
     """
     kept = chosen(network, record, potentials)
     plan = _planned(network)
-    entering = drive(plan, x, n_steps=n_steps, currents=currents)
+    entering = drive(network, x, n_steps=n_steps, currents=currents)
     handle = _open(plan, entering.batch, threads)
     try:
         return _run(handle, _Pace(handle.threads), plan, entering, kept, potentials)

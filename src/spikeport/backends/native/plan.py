@@ -10,10 +10,10 @@ import numpy as np
 
 from spikeport.backends.native.layers import extent, largest_spike, layer_of, sends_ones
 from spikeport.backends.native.wiring import NoWiringError, Wiring, pixels_of, windows, wire
-from spikeport.backends.reference.stepper import reach
 from spikeport.errors import NativeError, Problem
 from spikeport.graph import output_shape
 from spikeport.native.stepping import Kind, LayerPlan, Payload, Plan
+from spikeport.plugin.exact import reach
 from spikeport.primitives import MaxUnit, Population, Shape, SpikingNetwork
 
 INT32_END = 2**31

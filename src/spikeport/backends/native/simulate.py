@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from spikeport import native
 from spikeport.backends.native.plan import NetworkPlan, plan
-from spikeport.backends.reference import as_array, checked_request, encode_steps, last_scheduled_step
 from spikeport.errors import Interrupted
 from spikeport.graph import apply, apply_synapse
 from spikeport.native.stepping import ITEMS, Run
+from spikeport.plugin.presenting import as_array, checked_request, encode_steps, last_scheduled_step
 from spikeport.primitives import Accumulator, MaxUnit, Recording, SpikeTrain, SpikingNetwork
 
 CHUNK = 32

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.backends.dynamics import Drive, FixedPlan, Kind, Plan, PopulationPlan, drive, make_fixed_plan, make_plan
+from spikeport.backends.dynamics import FixedPlan, Kind, Plan, PopulationPlan, make_fixed_plan, make_plan
 from spikeport.backends.dynamics.plan import Current, state_range
 from spikeport.backends.reference.fixed import FixedStepper
 from spikeport.errors import OptionError, Problem
-from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContract, GradedThreshold, SpikeEvents
+from spikeport.plugin.driving import Drive, drive
+from spikeport.plugin.running import events_of
+from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContract, GradedThreshold
 
 
 @dataclass
@@ -193,7 +195,7 @@ def simulate_dynamics(
     chip = network.contract.chip
     plan = make_fixed_plan(network) if chip else make_plan(network)
     kept = chosen(network, record, potentials)
-    entering = drive(plan, x, n_steps=n_steps, currents=currents)
+    entering = drive(network, x, n_steps=n_steps, currents=currents)
     batch = entering.batch
     stepper: DynamicStepper | FixedStepper = (
         FixedStepper(plan, batch) if isinstance(plan, FixedPlan) else DynamicStepper(plan, batch)
@@ -221,18 +223,10 @@ def simulate_dynamics(
     return DynamicRecording(
         n_steps=entering.n_steps,
         counts={name: np.count_nonzero(r, axis=1).reshape(batch, *shapes[name]) for name, r in rasters.items()},
-        spikes={name: _events(rasters[name], shapes[name], network.contract.dt) for name in kept},
+        spikes={name: events_of(rasters[name], shapes[name], network.contract.dt) for name in kept},
         potentials={name: over_time(values, name) for name, values in membranes.items()},
         currents={name: over_time(values, name) for name, values in seconds.items()},
     )
-
-
-def _events(raster: NDArray[Any], shape: tuple[int, ...], dt: float) -> SpikeEvents:
-    """Spikes of a raster (batch, time, neuron) of payloads."""
-    samples, steps, neurons = np.nonzero(raster)
-    values = raster[samples, steps, neurons]
-    payloads = None if (values == 1).all() else values
-    return SpikeEvents(samples, steps, neurons, shape, raster.shape[1], raster.shape[0], dt, payloads)
 
 
 def _inputs(plan: Plan | FixedPlan, entering: Drive, step: int) -> dict[int, NDArray[Any]]:

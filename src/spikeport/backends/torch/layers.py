@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spikeport.backends.reference import split
 from spikeport.backends.torch.bounds import Bounds, reach
 from spikeport.backends.torch.fused import Scan, active
 from spikeport.backends.torch.operations import TorchOperations
@@ -22,6 +21,7 @@ from spikeport.backends.torch.precision import exact_dtype
 from spikeport.backends.torch.scan import Rule, on_clock, rule_of
 from spikeport.errors import Problem, QuantizeError
 from spikeport.graph import output_shape
+from spikeport.plugin.presenting import split
 from spikeport.primitives import (
     Accumulator,
     Connection,
@@ -170,10 +170,20 @@ class Stepped:
         self._at_rest = False
 
     def step(
-        self, sources: Mapping[str, Spikes], start: int, stop: int, *, record: bool = False, payload: bool = False
+        self,
+        sources: Mapping[str, Spikes],
+        start: int,
+        stop: int,
+        *,
+        record: bool = False,
+        payload: bool = False,
+        injected: Tensor | None = None,
     ) -> tuple[Spikes, Tensor | None]:
-        """Spikes in the steps `start` to `stop - 1`, and if `record` the membranes after each of them."""
-        arriving = self._arriving(sources, start, stop)
+        """Spikes in the steps `start` to `stop - 1`, and if `record` the membranes after each of them.
+
+        `injected` is a current besides, shape (time, batch, *population).
+        """
+        arriving = self._arriving(sources, start, stop, injected)
         neuron = self.layer.population.neuron
         due = self.layer.rule is not None and on_clock(self.layer.rule, start, stop)
         if isinstance(neuron, MaxUnit) and neuron.fires_at is not None:
@@ -222,7 +232,7 @@ class Stepped:
             self.sent += spikes[index]
         return spikes.to(self.layer.pool.dtype)
 
-    def _arriving(self, sources: Mapping[str, Spikes], start: int, stop: int) -> Tensor | None:
+    def _arriving(self, sources: Mapping[str, Spikes], start: int, stop: int, injected: Tensor | None) -> Tensor | None:
         """What reaches every neuron in each step, in a tensor of its own; None: nothing."""
         steps = stop - start
         total: Tensor | None = None
@@ -245,15 +255,17 @@ class Stepped:
         if total is not None:
             total = total.reshape(steps, self.batch, *total.shape[1:])
         neuron = self.layer.population.neuron
+        shares = [] if injected is None else [injected]
         if start < self.presentation:
-            shares = [] if self._share is None else [self._share.of(start, stop)]
+            if self._share is not None:
+                shares.append(self._share.of(start, stop))
             if not isinstance(neuron, MaxUnit) and np.any(neuron.bias):
                 bias = np.stack([split(np.asarray(neuron.bias), t, self.presentation) for t in range(start, stop)])
                 bias = bias.reshape(steps, 1, *(1,) * (len(self.v.shape) - bias.ndim), *bias.shape[1:])
                 shares.append(torch.tensor(bias, device=self.device))
-            for share in shares:
-                share = share.to(self.layer.arriving)
-                total = share.expand(steps, *self.v.shape).clone() if total is None else total.add_(share)
+        for share in shares:
+            share = share.to(self.layer.arriving)
+            total = share.expand(steps, *self.v.shape).clone() if total is None else total.add_(share)
         return None if total is None else total.contiguous()  # a scan may read the memory as it lies
 
 

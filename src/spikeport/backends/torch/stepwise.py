@@ -19,10 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spikeport.backends.reference import as_array, checked_request, encode_steps, last_scheduled_step
 from spikeport.backends.torch.fused import Scan, fastest
 from spikeport.backends.torch.layers import Layer, Spikes, Stepped, host_currents, plan
 from spikeport.backends.torch.precision import exact_arithmetic, require_exact_products
+from spikeport.plugin.presenting import as_array, checked_request, encode_steps, last_scheduled_step
 from spikeport.primitives import Accumulator, MaxUnit, Recording, SpikeTrain, SpikingNetwork
 
 
@@ -123,14 +123,14 @@ class _Run:
         for start, stop in self._windows(part):
             spikes: dict[str, Spikes] = {}
             if events:
-                spikes[network.input.name] = _of_input(encoded[start:stop], stop - start, self.device)
+                spikes[network.input.name] = of_input(encoded[start:stop], stop - start, self.device)
             fired = np.zeros((stop - start, batch), dtype=np.bool_)
             for population in stepped:
                 self._step(population, spikes, start, stop, part, fired)
             part.fired.append(fired)
         for population in stepped:
             if population.layer.name != network.output:
-                part.counts[population.layer.name] = _host(population.sent)
+                part.counts[population.layer.name] = on_host(population.sent)
         return part
 
     def _windows(self, part: _Part) -> Iterator[tuple[int, int]]:
@@ -162,7 +162,7 @@ class _Run:
         spikes[name] = sent
         if is_output:
             assert potentials is not None
-            part.readout.append(_host(potentials))
+            part.readout.append(on_host(potentials))
         else:
             # the payload of a bank is its number of units that fired, one spike each
             events = sent.payload if sent.payload is not None else sent.events
@@ -170,10 +170,10 @@ class _Run:
             fired |= events > 0
         if recorded:
             shape = (stop - start, population.batch, *network[name].shape)
-            train = np.zeros(shape, dtype=np.int32) if sent.values is None else _host(sent.values, np.int32)
+            train = np.zeros(shape, dtype=np.int32) if sent.values is None else on_host(sent.values, np.int32)
             part.trains.setdefault(name, []).append(train)
             if potentials is not None:
-                part.potentials.setdefault(name, []).append(_host(potentials))
+                part.potentials.setdefault(name, []).append(on_host(potentials))
 
     def together(self, parts: list[_Part]) -> Recording:
         """One recording of all samples, as long as the last of them is not quiet."""
@@ -213,7 +213,7 @@ class _Run:
         )
 
 
-def _of_input(bins: NDArray[np.int64], steps: int, device: torch.device) -> Spikes:
+def of_input(bins: NDArray[np.int64], steps: int, device: torch.device) -> Spikes:
     """Events of a window; after the presentation there are none."""
     events = np.count_nonzero(bins, axis=tuple(range(2, bins.ndim)))
     missing = steps - len(bins)
@@ -223,7 +223,7 @@ def _of_input(bins: NDArray[np.int64], steps: int, device: torch.device) -> Spik
     return Spikes(torch.tensor(bins, device=device) if events.any() else None, events)
 
 
-def _host(values: Tensor, dtype: type[Any] = np.int64) -> NDArray[Any]:
+def on_host(values: Tensor, dtype: type[Any] = np.int64) -> NDArray[Any]:
     return values.numpy(force=True).astype(dtype)
 
 

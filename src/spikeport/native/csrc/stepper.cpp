@@ -449,6 +449,21 @@ void begin_group(Run& run, int32_t samples, int32_t threads, const void* const* 
         for (int32_t s = 0; s < samples; ++s) begin_sample<V>(run, s, run.lanes[0], values, threads, 0);
 }
 
+// What a layer with a current takes in every step of the presentation from now on, V [sample][channel][pixel].
+template <typename V>
+void set_currents(Run& run, int32_t index, int32_t samples, const V* values) {
+    const Layer& layer = run.plan->layers[index].layer;
+    const int64_t size = static_cast<int64_t>(layer.pixels) * layer.channels;
+    const size_t bytes = static_cast<size_t>(layer.pixels) * layer.padded * sizeof(V);
+    for (int64_t s = 0; s < samples; ++s, values += size) {
+        SampleState& state = run.states[s];
+        V* share = static_cast<V*>(state.share[index].get());
+        for (Buffer* buffer : {&state.share[index], &state.rest[index], &state.error[index]}) std::memset(buffer->get(), 0, bytes);
+        for (int64_t k = 0; k < layer.channels; ++k)
+            for (int64_t pixel = 0; pixel < layer.pixels; ++pixel) share[pixel * layer.padded + k] = values[k * layer.pixels + pixel];
+    }
+}
+
 template <typename V>
 void copy_counts(const Run& run, int32_t index, int32_t samples, int64_t* to) {
     constexpr int64_t RUN = 32;  // pixels of a channel that are written together: some cache lines, whose rows stay near meanwhile
@@ -746,6 +761,19 @@ SP_API int32_t sp_run_steps(void* handle, int32_t samples, int32_t first, int32_
         if (steps < 1 || steps > run.steps || samples > run.samples) throw "more steps or samples than the run has room for";
         return run.plan->wide ? step_group<int64_t>(run, samples, first, steps, run.threads, wanted, events, *outputs)
                               : step_group<int32_t>(run, samples, first, steps, run.threads, wanted, events, *outputs);
+    });
+}
+
+// What a layer that host sources feed takes in every step from now on, instead of its share; V [sample][channel][pixel].
+SP_API int32_t sp_run_currents(void* handle, int32_t layer, int32_t samples, const void* values) {
+    return guarded([&] {
+        Run& run = *static_cast<Run*>(handle);
+        if (samples > run.samples) throw "more samples than the run has room for";
+        if (layer < 0 || layer >= static_cast<int32_t>(run.plan->layers.size()) || run.plan->layers[layer].host_taps.empty())
+            throw "a layer that no host source feeds";
+        if (run.plan->wide) set_currents<int64_t>(run, layer, samples, static_cast<const int64_t*>(values));
+        else set_currents<int32_t>(run, layer, samples, static_cast<const int32_t*>(values));
+        return static_cast<int32_t>(SP_OK);
     });
 }
 

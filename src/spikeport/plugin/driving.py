@@ -9,10 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.backends.dynamics.fixed import FixedPlan
-from spikeport.backends.dynamics.plan import LARGEST_INTEGER, Plan
 from spikeport.errors import DataError, OptionError, Problem
-from spikeport.primitives import SpikeEvents, SpikeInput
+from spikeport.primitives import DynamicNetwork, DynamicsContract, SpikeEvents, SpikeInput
+
+LARGEST_CURRENT = 2**31
+"""Largest absolute value of a current under integer arithmetic."""
+LARGEST_INPUT = 2**15
+"""Largest absolute value of a spike from outside under integer arithmetic."""
+LARGEST_PAYLOAD = 2**24
+"""The same for the neurons of a chip."""
+DTYPES = {"float64": np.float64, "float32": np.float32, "integer": np.int64}
+
+
+def dtype_of(contract: DynamicsContract) -> Any:
+    """In which potentials, weights and inputs are held."""
+    return np.int64 if contract.chip else DTYPES[contract.arithmetic]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +49,7 @@ class Drive:
 
 
 def drive(
-    plan: Plan | FixedPlan,
+    network: DynamicNetwork,
     x: Any,
     *,
     n_steps: int | None = None,
@@ -60,16 +71,16 @@ def drive(
         OptionError: nothing says how many steps there are.
     """
     problems: list[Problem] = []
-    given = _named(plan, x, problems)
+    given = _named(network, x, problems)
     fed = {name: np.asarray(values) for name, values in (currents or {}).items()}
     for name, values in list(fed.items()):
-        if name not in plan.network.by_name:
+        if name not in network.by_name:
             problems.append(Problem(f"currents[{name!r}]", "is not a population of this network"))
             del fed[name]
-        elif plan.contract.chip:
+        elif network.contract.chip:
             hint = "send spikes over a projection, or give the neurons a bias"
             problems.append(
-                Problem(f"currents[{name!r}]", f"neurons of {plan.contract.integrator} take no currents", hint)
+                Problem(f"currents[{name!r}]", f"neurons of {network.contract.integrator} take no currents", hint)
             )
             del fed[name]
         elif not _numbers(values):
@@ -77,7 +88,7 @@ def drive(
             del fed[name]
     lengths = {name: (_steps(v), _batch(v)) for name, v in given.items()}
     lengths |= {
-        f"currents[{name!r}]": _current_lengths(values, len(plan.network[name].shape)) for name, values in fed.items()
+        f"currents[{name!r}]": _current_lengths(values, len(network[name].shape)) for name, values in fed.items()
     }
     steps, found = {n for n, _ in lengths.values() if n}, {b for _, b in lengths.values() if b}
     if n_steps is None and not steps and not problems:
@@ -93,17 +104,15 @@ def drive(
     elif batch is not None and found - {batch}:
         problems.append(Problem("input", f"has {max(found)} samples, and the session was opened for {batch}"))
     samples = batch or max(found, default=1)
-    events = tuple(
-        _events(plan, place, given.get(place.name), total, samples, problems) for place in plan.network.inputs
-    )
-    ready = {name: _current(plan, name, values, total, problems) for name, values in fed.items()}
+    events = tuple(_events(network, place, given.get(place.name), total, samples, problems) for place in network.inputs)
+    ready = {name: _current(network, name, values, total, problems) for name, values in fed.items()}
     if problems:
         raise DataError(problems)
     return Drive(total, samples, events, ready)
 
 
-def _named(plan: Plan | FixedPlan, x: Any, problems: list[Problem]) -> dict[str, Any]:
-    names = [place.name for place in plan.network.inputs]
+def _named(network: DynamicNetwork, x: Any, problems: list[Problem]) -> dict[str, Any]:
+    names = [place.name for place in network.inputs]
     if x is None:
         return {}
     if not isinstance(x, Mapping):
@@ -118,7 +127,7 @@ def _named(plan: Plan | FixedPlan, x: Any, problems: list[Problem]) -> dict[str,
         if name not in names:
             problems.append(Problem(name, "is not an input of this network", f"one of {', '.join(names) or 'none'}"))
             continue
-        shape = plan.network.inputs[names.index(name)].shape
+        shape = network.inputs[names.index(name)].shape
         if isinstance(spikes, SpikeEvents):
             if spikes.shape == shape:
                 given[name] = spikes
@@ -133,6 +142,10 @@ def _named(plan: Plan | FixedPlan, x: Any, problems: list[Problem]) -> dict[str,
         else:
             given[name] = raster
     return given
+
+
+def _largest_input(network: DynamicNetwork) -> int:
+    return LARGEST_PAYLOAD if network.contract.chip else LARGEST_INPUT
 
 
 def _numbers(values: NDArray[Any]) -> bool:
@@ -155,21 +168,23 @@ def _current_lengths(values: NDArray[Any], ndim: int) -> tuple[int, int]:
 
 
 def _in_range(
-    plan: Plan | FixedPlan, values: NDArray[Any], limit: int, where: str, problems: list[Problem]
+    network: DynamicNetwork, values: NDArray[Any], limit: int, where: str, problems: list[Problem]
 ) -> NDArray[Any]:
-    if plan.dtype is np.int64 and values.size:
+    if dtype_of(network.contract) is np.int64 and values.size:
         if (values != np.rint(values)).any():
             problems.append(Problem(where, "has values that are not whole numbers, and the arithmetic is integer"))
         elif np.abs(values.astype(np.float64)).max() > limit:
             problems.append(Problem(where, f"has values beyond {limit:,}, and the arithmetic is integer"))
-    return np.ascontiguousarray(values, dtype=plan.dtype)
+    return np.ascontiguousarray(values, dtype=dtype_of(network.contract))
 
 
 def _events(
-    plan: Plan | FixedPlan, place: SpikeInput, spikes: Any, n_steps: int, batch: int, problems: list[Problem]
+    network: DynamicNetwork, place: SpikeInput, spikes: Any, n_steps: int, batch: int, problems: list[Problem]
 ) -> Events:
     if spikes is None or problems:
-        return Events(np.zeros((batch, n_steps + 1), np.int64), np.zeros(0, np.uint32), np.zeros(0, plan.dtype))
+        return Events(
+            np.zeros((batch, n_steps + 1), np.int64), np.zeros(0, np.uint32), np.zeros(0, dtype_of(network.contract))
+        )
     if isinstance(spikes, SpikeEvents):
         sample, step, neuron = (np.asarray(a, dtype=np.int64) for a in (spikes.samples, spikes.steps, spikes.neurons))
         for what, index, count in (
@@ -184,23 +199,23 @@ def _events(
                     )
                 )
         if problems:
-            return _events(plan, place, None, n_steps, batch, problems)
+            return _events(network, place, None, n_steps, batch, problems)
         payload = np.ones(len(spikes), np.int64) if spikes.values is None else np.asarray(spikes.values)
         if payload.shape != step.shape or not _numbers(payload):
             why = f"has payloads of type {payload.dtype} and shape {payload.shape} for {len(spikes)} spikes"
             problems.append(Problem(place.name, why, "one finite number a spike"))
-            return _events(plan, place, None, n_steps, batch, problems)
+            return _events(network, place, None, n_steps, batch, problems)
         # a spike that is listed twice counts twice
         place_of, which = np.unique((sample * n_steps + step) * place.size + neuron, return_inverse=True)
         values = np.zeros(len(place_of), dtype=np.int64 if payload.dtype.kind in "iub" else np.float64)
         np.add.at(values, which, payload)
         sample, rest = np.divmod(place_of, n_steps * place.size)
         step, neuron = np.divmod(rest, place.size)
-        values = _in_range(plan, values, plan.largest_input, place.name, problems)
+        values = _in_range(network, values, _largest_input(network), place.name, problems)
     else:
         flat = spikes.reshape(len(spikes), batch, place.size).transpose(1, 0, 2)
         sample, step, neuron = np.nonzero(flat)
-        values = _in_range(plan, flat[sample, step, neuron], plan.largest_input, place.name, problems)
+        values = _in_range(network, flat[sample, step, neuron], _largest_input(network), place.name, problems)
     counts = np.bincount(sample * n_steps + step, minlength=batch * n_steps).reshape(batch, n_steps)
     ends = np.cumsum(counts).reshape(batch, n_steps)
     offsets = np.concatenate([(ends - counts)[:, :1], ends], axis=1)
@@ -208,10 +223,10 @@ def _events(
 
 
 def _current(
-    plan: Plan | FixedPlan, name: str, values: NDArray[Any], n_steps: int, problems: list[Problem]
+    network: DynamicNetwork, name: str, values: NDArray[Any], n_steps: int, problems: list[Problem]
 ) -> NDArray[Any]:
     """As (time or 1, batch or 1, neuron)."""
-    shape, where = plan.network[name].shape, f"currents[{name!r}]"
+    shape, where = network[name].shape, f"currents[{name!r}]"
     lead = max(0, values.ndim - len(shape))
     try:
         wide = np.broadcast_to(values, (*values.shape[:lead], *shape))
@@ -221,9 +236,9 @@ def _current(
         problems.append(
             Problem(where, f"has shape {values.shape}", f"{shape}, with (batch,) or (time, batch) before it")
         )
-        return np.zeros((1, 1, plan.network[name].size), plan.dtype)
-    flat = wide.reshape((1,) * (2 - lead) + values.shape[:lead] + (plan.network[name].size,))
+        return np.zeros((1, 1, network[name].size), dtype_of(network.contract))
+    flat = wide.reshape((1,) * (2 - lead) + values.shape[:lead] + (network[name].size,))
     if lead == 2 and len(flat) < n_steps:
         why = f"has {len(flat)} steps, and {n_steps} are simulated"
         problems.append(Problem(where, why, "a current without an end has no time axis"))
-    return _in_range(plan, flat, LARGEST_INTEGER, where, problems)
+    return _in_range(network, flat, LARGEST_CURRENT, where, problems)

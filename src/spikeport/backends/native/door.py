@@ -1,0 +1,223 @@
+"""Sessions of the compiled kernels: one step after the other, or whole runs as `simulate` takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport import native
+from spikeport.backends.native.dynamics import DynamicSession, simulate_dynamics
+from spikeport.backends.native.plan import plan
+from spikeport.backends.native.simulate import simulate
+from spikeport.errors import DataError, OptionError, Problem
+from spikeport.native.stepping import MAX_CHUNK, Run
+from spikeport.plugin import BackendSession, Program, Step
+from spikeport.plugin.inputs import arrival_shape, checked_batch, checked_names, checked_step, populations, spiking
+from spikeport.primitives import DynamicNetwork, DynamicRecording, MaxUnit, Recording, SpikingNetwork
+from spikeport.quantize import input_problems
+
+Arrays = Mapping[str, NDArray[Any]]
+_EMPTY: Arrays = {}
+
+
+class ConvertedSession(BackendSession):
+    """Of a converted network."""
+
+    def __init__(self, program: Program, record: Collection[str], potentials: Collection[str]) -> None:
+        assert isinstance(program.network, SpikingNetwork)
+        checked_names(program.network, record, potentials)
+        self.program, self.record, self.potentials = program, tuple(record), tuple(potentials)
+        self._network = program.network
+        self._plan = plan(self._network)
+        self._run: Run | None = None
+        self._fed: set[str] = set()
+        self._batch = self._index = 0
+        self.reset()
+
+    def reset(self, batch: int = 1) -> None:
+        self.require_open()
+        batch = checked_batch(batch)
+        if self._run is None or batch != self._batch:
+            self._free()
+            threads, traced = native.default_threads(), bool(self.record or self.potentials)
+            self._run = Run(self._plan.plan, samples=batch, steps=MAX_CHUNK, threads=threads, traced=traced)
+        self._batch, self._index = batch, 0
+        self._fed = set()
+        shapes = {self._network.input.name: self._network.input.shape}
+        shapes |= {name: self._network[name].shape for name in self._plan.host - shapes.keys()}
+        silent = {
+            self._plan.layers[name]: np.zeros((batch, *shape), dtype=np.int64)
+            for name, shape in shapes.items()
+            if name in self._plan.host
+        }
+        self._run.begin(batch, silent)
+
+    def step(self, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
+        step = self.advance(
+            1,
+            {n: np.asarray(v)[None] for n, v in spikes.items()},
+            {n: np.asarray(v)[None] for n, v in currents.items()},
+        )
+        return Step(*({n: v[0] for n, v in part.items()} for part in (step.spikes, step.potentials)))
+
+    def advance(self, n_steps: int, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
+        self.require_open()
+        given, fed = checked_step(self._network, self._batch, spikes, currents, steps=n_steps)
+        late = max(0, self._network.contract.presentation - self._index)
+        problems = [
+            Problem(
+                n,
+                "has currents after the presentation",
+                f"inject in the first {self._network.contract.presentation} steps",
+            )
+            for n, v in fed.items()
+            if v[late:].any()
+        ]
+        if problems:
+            raise DataError(problems)
+        events = given.get(self._network.input.name)
+        pieces, done = [], 0
+        while done < n_steps:
+            # a current stays until it is set anew: where there is one, steps are taken one by one
+            n = 1 if fed or self._fed else min(MAX_CHUNK, n_steps - done)
+            pieces.append(
+                self._piece(
+                    n, None if events is None else events[done : done + n], {k: v[done] for k, v in fed.items()}
+                )
+            )
+            done += n
+        kinds = (tuple(p[k] for p in pieces) for k in (0, 1))
+        return Step(*({n: np.concatenate([part[n] for part in parts]) for n in parts[0]} for parts in kinds))
+
+    def _piece(self, n: int, events: NDArray[Any] | None, fed: Arrays) -> tuple[dict[str, Any], dict[str, Any]]:
+        network, layers, run = self._network, self._plan.layers, self._run
+        assert run is not None
+        for name in {*fed, *self._fed}:
+            silent = np.zeros((self._batch, *arrival_shape(network, name)), dtype=np.int64)
+            # what arrives at a maximum is a layer of its own, just before it
+            receiver = layers[name] - isinstance(network[name].neuron, MaxUnit)
+            run.currents(receiver, fed.get(name, silent))
+        self._fed = set(fed)
+        if network.input.kind == "events" and events is None:
+            events = np.zeros((n, self._batch, *network.input.shape), dtype=np.uint8)
+        readout = np.zeros((n, self._batch, *network[network.output].shape), dtype=np.int64)
+        trains = {layers[p]: np.zeros((n, self._batch, *network[p].shape), dtype=np.int32) for p in self.record}
+        potentials = {layers[p]: np.zeros((n, self._batch, *network[p].shape), np.int64) for p in self.potentials}
+        fired = run.step(
+            self._index,
+            n,
+            np.ones(self._batch, dtype=np.uint8),
+            readout,
+            events=events,
+            first_bin=self._index,
+            high=network.input.high,
+            trains=trains,
+            potentials=potentials,
+        )
+        if fired is None:
+            assert events is not None
+            hint = "reset for a new sample, or convert with a larger input_bits"
+            raise DataError(
+                input_problems(network.input, events.reshape(-1, *network.input.shape))
+                or [
+                    Problem(
+                        "input", f"holds more than {network.input.high} events in one place since the last reset", hint
+                    )
+                ]
+            )
+        self._index += n
+        return {p: trains[layers[p]] for p in self.record}, {p: potentials[layers[p]] for p in self.potentials}
+
+    def run(
+        self,
+        x: Any = None,
+        *,
+        record: Collection[str] | None = None,
+        max_steps: int | None = None,
+        currents: Mapping[str, Any] | None = None,
+    ) -> Recording:
+        self.require_open()
+        if currents is not None:
+            raise OptionError(Problem("currents", "a converted network has no currents to be fed", "give x alone"))
+        kept = [n for n in populations(self._network) if n in self.record or n in self.potentials]
+        found = simulate(self._network, x, record=kept if record is None else record, max_steps=max_steps)
+        if record is not None:
+            return found
+        return replace(found, potentials={n: v for n, v in found.potentials.items() if n in self.potentials})
+
+    def close(self) -> None:
+        self.closed = True
+        self._free()
+
+    def _free(self) -> None:
+        self._fed = set()
+        if self._run is not None:
+            self._run.close()
+            self._run = None
+
+
+class HandMadeSession(BackendSession):
+    """Of a network with dynamics."""
+
+    def __init__(self, program: Program, record: Collection[str], potentials: Collection[str]) -> None:
+        assert isinstance(program.network, DynamicNetwork)
+        checked_names(program.network, record, potentials)
+        self.program, self.record, self.potentials = program, tuple(record), tuple(potentials)
+        self._network = program.network
+        self._session = DynamicSession(self._network)
+
+    def reset(self, batch: int = 1) -> None:
+        self.require_open()
+        batch = max(1, checked_batch(batch))
+        if batch == self._session.batch:
+            self._session.reset()
+        else:
+            self._session.close()
+            self._session = DynamicSession(self._network, batch=batch)
+
+    def step(self, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
+        step = self.advance(
+            1,
+            {n: np.asarray(v)[None] for n, v in spikes.items()},
+            {n: np.asarray(v)[None] for n, v in currents.items()},
+        )
+        return Step(*({n: v[0] for n, v in part.items()} for part in (step.spikes, step.potentials)))
+
+    def advance(self, n_steps: int, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
+        self.require_open()
+        given, fed = checked_step(self._network, self._session.batch, spikes, currents, steps=n_steps)
+        found = self._session.run(
+            given or None, n_steps=n_steps, currents=fed or None, record=self.record, potentials=self.potentials
+        )
+        return Step({name: events.train().raster for name, events in found.spikes.items()}, found.potentials)
+
+    def run(
+        self,
+        x: Any = None,
+        *,
+        record: Collection[str] | None = None,
+        max_steps: int | None = None,
+        currents: Mapping[str, Any] | None = None,
+    ) -> DynamicRecording:
+        self.require_open()
+        names = self.record if record is None else [n for n in record if n in spiking(self._network)]
+        kept = [n for n in self._network.by_name if n in self.potentials] if record is None else list(record)
+        return simulate_dynamics(self._network, x, n_steps=max_steps, currents=currents, record=names, potentials=kept)
+
+    def close(self) -> None:
+        self.closed = True
+        self._session.close()
+
+
+def open_session(program: Program, record: Collection[str], potentials: Collection[str]) -> BackendSession:
+    """A session of either kind of network.
+
+    Raises:
+        NativeError: no native library, or a connection that has no native form.
+    """
+    kind = HandMadeSession if isinstance(program.network, DynamicNetwork) else ConvertedSession
+    return kind(program, record, potentials)

@@ -1,0 +1,109 @@
+"""Sessions of the torch backend: windows of any length, or whole runs as `simulate` takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spikeport.backends.torch.fused import fastest
+from spikeport.backends.torch.layers import Spikes, Stepped, plan
+from spikeport.backends.torch.precision import exact_arithmetic
+from spikeport.backends.torch.stepwise import of_input, on_host, simulate
+from spikeport.errors import OptionError, Problem
+from spikeport.plugin import BackendSession, Program, Step
+from spikeport.plugin.inputs import checked_batch, checked_names, checked_step, populations
+from spikeport.primitives import Recording, SpikingNetwork
+
+Arrays = Mapping[str, NDArray[Any]]
+_EMPTY: Arrays = {}
+
+
+class Session(BackendSession):
+    """Of a converted network, on a processor; a whole run computes where its input lies."""
+
+    def __init__(self, program: Program, record: Collection[str], potentials: Collection[str]) -> None:
+        assert isinstance(program.network, SpikingNetwork)
+        checked_names(program.network, record, potentials)
+        self.program, self.record, self.potentials = program, tuple(record), tuple(potentials)
+        self._network = program.network
+        self._populations: list[Stepped] = []
+        self._batch = 1
+
+    def reset(self, batch: int = 1) -> None:
+        self.require_open()
+        self._batch, self._index = checked_batch(batch), 0
+        network, device = self._network, torch.device("cpu")
+        layers = plan(network, network.contract.max_steps, device, None)
+        scan = fastest(device.type, torch.get_num_threads())
+        known = populations(network)
+        self._populations = [
+            Stepped(layer, self._batch, None, network.contract.presentation, device, scan)
+            for layer in layers
+            if layer.name in known
+        ]
+
+    def step(self, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
+        step = self.advance(
+            1,
+            {n: np.asarray(v)[None] for n, v in spikes.items()},
+            {n: np.asarray(v)[None] for n, v in currents.items()},
+        )
+        return Step(*({n: v[0] for n, v in part.items()} for part in (step.spikes, step.potentials)))
+
+    def advance(self, n_steps: int, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
+        self.require_open()
+        if not self._populations:
+            self.reset(self._batch)
+        network, start, stop = self._network, self._index, self._index + n_steps
+        given, fed = checked_step(network, self._batch, spikes, currents, steps=n_steps)
+        sent: dict[str, Spikes] = {}
+        trains, potentials = {}, {}
+        with exact_arithmetic():
+            if network.input.kind == "events":
+                silent = np.zeros((0, self._batch, *network.input.shape), dtype=np.int64)
+                sent[network.input.name] = of_input(given.get(network.input.name, silent), n_steps, torch.device("cpu"))
+            for population in self._populations:
+                name = population.layer.name
+                current = torch.from_numpy(fed[name]) if name in fed else None
+                sent[name], membranes = population.step(
+                    sent, start, stop, record=name in self.potentials, injected=current
+                )
+                if name in self.potentials:
+                    assert membranes is not None
+                    potentials[name] = on_host(membranes)
+                if name in self.record:
+                    values, shape = sent[name].values, (n_steps, self._batch, *network[name].shape)
+                    trains[name] = np.zeros(shape, dtype=np.int32) if values is None else on_host(values, np.int32)
+        self._index = stop
+        return Step(trains, potentials)
+
+    def run(
+        self,
+        x: Any = None,
+        *,
+        record: Collection[str] | None = None,
+        max_steps: int | None = None,
+        currents: Mapping[str, Any] | None = None,
+    ) -> Recording:
+        self.require_open()
+        if currents is not None:
+            raise OptionError(Problem("currents", "a converted network has no currents to be fed", "give x alone"))
+        kept = [n for n in populations(self._network) if n in self.record or n in self.potentials]
+        found = simulate(self._network, x, record=kept if record is None else record, max_steps=max_steps)
+        if record is not None:
+            return found
+        return replace(found, potentials={n: v for n, v in found.potentials.items() if n in self.potentials})
+
+    def close(self) -> None:
+        self.closed = True
+        self._populations = []
+
+
+def open_session(program: Program, record: Collection[str], potentials: Collection[str]) -> BackendSession:
+    """A session of a converted network."""
+    return Session(program, record, potentials)
