@@ -1,21 +1,33 @@
 """The list of targets: the catalog and what is installed, without importing any backend."""
 
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
 import spikeport as sp
-from spikeport.plugin import TargetInfo, known
-from spikeport.plugin.registry import GROUP
+from spikeport.plugin import TargetInfo, TargetList, known, targets
+from spikeport.plugin.registry import installed
 from spikeport.targets import target_names
 
 
-def point(name: str) -> metadata.EntryPoint:
-    return metadata.EntryPoint(name, "no_such_module_anywhere:backend", GROUP)
+@pytest.fixture
+def with_backends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three distributions with backends that cannot be imported."""
+    points: list[metadata.EntryPoint] = []
+    for distribution, names in {"zeta": ["zeta", "both"], "vendor": ["loihi2"], "rival": ["both"]}.items():
+        folder = tmp_path / f"{distribution}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+        lines = "".join(f"{name} = no_such_module_anywhere:backend\n" for name in names)
+        (folder / "entry_points.txt").write_text(f"[spikeport.backends]\n{lines}")
+        points += metadata.PathDistribution(folder).entry_points
+    monkeypatch.setattr(known, "installed", lambda: installed(points))
 
 
-def installed(*names: str) -> metadata.EntryPoints:
-    return metadata.EntryPoints(point(name) for name in names)
+def named(listed: TargetList) -> dict[str, TargetInfo]:
+    assert len({info.name for info in listed}) == len(listed)
+    return {info.name: info for info in listed}
 
 
 def test_the_list_begins_with_the_catalog() -> None:
@@ -25,28 +37,31 @@ def test_the_list_begins_with_the_catalog() -> None:
     assert all(info.target is not None and info.target.name == info.name for info in listed[: len(target_names())])
 
 
-def test_what_is_installed_is_listed_without_importing_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known.metadata, "entry_points", lambda group: installed("zeta", "loihi2"))
-    listed = {info.name: info for info in known.targets()}
+@pytest.mark.usefixtures("with_backends")
+def test_what_is_installed_is_listed_without_importing_it() -> None:
+    listed = named(targets())
     assert listed["loihi2"].backend == "loihi2"
+    assert listed["loihi2"].distribution == "vendor 1.0"
     assert listed["loihi2"].installed
     assert not listed["xylo"].installed
-    assert listed["zeta"] == TargetInfo("zeta", None, "zeta", "")
-    assert [info.name for info in known.targets()].count("loihi2") == 1
+    assert listed["zeta"] == TargetInfo("zeta", None, "zeta", "zeta 1.0")
 
 
-def test_nothing_is_installed_where_no_entry_point_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known.metadata, "entry_points", lambda group: installed())
-    assert [info for info in known.targets() if info.installed] == []
+@pytest.mark.usefixtures("with_backends")
+def test_all_who_claim_a_name_are_listed() -> None:
+    assert named(targets())["both"].distribution == "rival 1.0 and zeta 1.0"
 
 
-def test_the_list_prints_as_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known.metadata, "entry_points", lambda group: installed("zeta"))
-    head, rule, *rows = str(known.targets()).splitlines()
+@pytest.mark.usefixtures("with_backends")
+def test_the_list_prints_as_a_table() -> None:
+    head, rule, *rows = str(targets()).splitlines()
     assert head.split()[:4] == ["name", "title", "vendor", "facts"]
     assert set(rule) == {"-", " "}
-    assert len(rows) == len(target_names()) + 1
-    assert all(row[: len(name)] == name for row, name in zip(rows, target_names(), strict=False))
+    assert [row.split()[0] for row in rows] == [*target_names(), "both", "zeta"]
     column = head.index("backend")
-    assert {row[column:] for row in rows} == {"none: check alone", "zeta"}
+    assert {row.split()[0]: row[column:] for row in rows if row[column:] != "none: check alone"} == {
+        "loihi2": "of vendor 1.0",
+        "both": "of rival 1.0 and zeta 1.0",
+        "zeta": "of zeta 1.0",
+    }
     assert "dynamics and mapping" in next(row for row in rows if row.startswith("akida1000"))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata
 
-from spikeport.plugin.registry import GROUP
+from spikeport.plugin.registry import Installed, installed
 from spikeport.targets import FACTS, Target, find_target, target_names
 
 
@@ -19,7 +19,7 @@ class TargetInfo:
     backend: str = ""
     """Name of the installed backend that compiles for it; empty where there is none: `check` needs none."""
     distribution: str = ""
-    """Name and version of the distribution that brings the backend."""
+    """Name and version of the distribution that brings the backend; of all that do, where several claim its name, which none then has."""
 
     @property
     def installed(self) -> bool:
@@ -46,22 +46,20 @@ def targets() -> TargetList:
     >>> print(targets())
     name          title                           vendor  facts ...
     """
-    installed = {point.name: point for point in metadata.entry_points(group=GROUP)}
-    known = [_info(name, find_target(name), installed.get(name)) for name in target_names()]
-    others = [_info(name, None, installed[name]) for name in sorted(installed.keys() - target_names())]
+    claims = installed()
+    known = [_info(name, find_target(name), claims.get(name, ())) for name in target_names()]
+    others = [_info(name, None, claims[name]) for name in claims if name not in target_names()]
     return TargetList([*known, *others])
 
 
-def _info(name: str, target: Target | None, point: metadata.EntryPoint | None) -> TargetInfo:
-    return TargetInfo(name, target, name, _distribution(point)) if point else TargetInfo(name, target)
-
-
-def _distribution(point: metadata.EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else ""
+def _info(name: str, target: Target | None, claims: Sequence[Installed]) -> TargetInfo:
+    return TargetInfo(
+        name, target, name if claims else "", " and ".join(f"{claim.distribution} {claim.version}" for claim in claims)
+    )
 
 
 def _row(info: TargetInfo) -> tuple[str, ...]:
-    by = f"{info.backend}, of {info.distribution}" if info.distribution else info.backend or "none: check alone"
+    by = f"of {info.distribution}" if info.installed else "none: check alone"
     if info.target is None:
         return (info.name, "targets are known once it is loaded", "", "", "", by)
     facts = [fact for name in FACTS if (fact := getattr(info.target, name)) is not None]
