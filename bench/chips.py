@@ -30,6 +30,7 @@ from spikeport.primitives import (
     Projection,
     ResonateAndFire,
     SigmaDelta,
+    Sparse,
     SpikeInput,
 )
 
@@ -44,7 +45,7 @@ class Link:
     """As the memory is given them: (post, pre); of a convolution (post channel, width, height, pre channel), as Lava has them."""
     x: NDArray[Any] | None = None
     """Payloads, shape (*source, time); None: from the population itself."""
-    kind: Literal["dense", "delay", "conv"] = "dense"
+    kind: Literal["dense", "delay", "sparse", "conv"] = "dense"
     exponent: int = 0
     bits: int = 8
     message_bits: int = 0
@@ -137,6 +138,10 @@ def _projection(link: Link, source: str) -> Projection:
     if link.kind != "conv":
         sign: Any = link.sign or None
         kept = effective_weights(link.weights, bits=link.bits, sign=sign)
+        if link.kind == "sparse":
+            post, pre = np.nonzero(kept)
+            made = Sparse.from_pairs(pre, post, kept[post, pre], pre=kept.shape[1], post=len(kept))
+            return Projection(source, "neurons", (made,), **choices)
         return Projection(source, "neurons", (Dense(kept),), **choices)
     # Lava convolves, and Conv correlates; channels come last there
     turned = np.moveaxis(link.weights[:, ::-1, ::-1], -1, 1).astype(np.int64)

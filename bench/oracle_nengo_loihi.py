@@ -12,8 +12,8 @@ import numpy as np
 import common
 import oracle
 from chips import Case, Link
+from lava_cases import DECAYS, binary, signed, thresholds
 from oracle import Simulator
-from oracle_lava import DECAYS, binary, signed, thresholds
 from peers.protocol import PeerError
 from spikeport.backends.loihi import effective_weights, found_sign
 

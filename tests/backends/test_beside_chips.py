@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {"lava": "lava_states.npz", "nengo_loihi": "nengo_loihi_states.npz"}
-CASES = [(group, i) for group, cases in (("lava", 40), ("nengo_loihi", 18)) for i in range(cases)]
+CASES = [(group, i) for group, cases in (("lava", 42), ("nengo_loihi", 18)) for i in range(cases)]
 
 
 @pytest.fixture

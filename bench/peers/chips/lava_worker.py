@@ -34,6 +34,7 @@ from lava.proc.monitor.process import Monitor  # noqa: E402
 from lava.proc.rf.process import RF  # noqa: E402
 from lava.proc.rf_iz.process import RF_IZ  # noqa: E402
 from lava.proc.sdn.process import ActivationMode, SigmaDelta  # noqa: E402
+from lava.proc.sparse.process import Sparse  # noqa: E402
 from lava.utils.weightutils import SignMode  # noqa: E402
 
 from peers.protocol import serve  # noqa: E402
@@ -114,6 +115,8 @@ def connection(spec: dict[str, Any], weights: np.ndarray) -> Any:
     }
     if spec["sign"]:
         choices["sign_mode"] = SignMode[spec["sign"].upper()]
+    if spec["kind"] == "sparse":
+        return Sparse(**choices)
     if spec["kind"] == "delay":
         return DelayDense(delays=np.full(weights.shape, spec["delay"]), **choices)
     return Dense(**choices)
