@@ -74,7 +74,7 @@ class Weights(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What all neurons of a group have in common; of lines only the sizes."""
+    """What all neurons of a group have in common; of lines only the sizes, and as `flag` that what enters was sent a step before."""
 
     kind: Kind
     pixels: int
@@ -151,9 +151,7 @@ class _Line(ctypes.Structure):
 
 
 class _Outputs(ctypes.Structure):
-    _fields_: ClassVar[Sequence[Any]] = [
-        (n, ctypes.c_void_p) for n in ("rasters", "potentials", "seconds", "events", "charges", "injected", "last")
-    ]
+    _fields_: ClassVar[Sequence[Any]] = [(n, ctypes.c_void_p) for n in ("rasters", "potentials", "seconds")]
 
 
 class LockstepProgram:
@@ -278,22 +276,15 @@ class LockstepState:
         steps: int,
         lines: Mapping[int, LineSpikes],
         *,
-        last: NDArray[np.int32],
         rasters: Mapping[int, NDArray[np.int32]],
         potentials: Mapping[int, NDArray[np.int64]],
         seconds: Mapping[int, NDArray[np.int64]],
-        injected: Mapping[int, NDArray[np.int64]],
-        events: NDArray[np.int64],
-        charges: NDArray[np.int64],
     ) -> None:
         """Steps of the chip, which follow those before.
 
         Args:
             lines: what enters, by group.
-            last: by group the step of the chip from which on it does not step.
             rasters: by group, zeros of shape (step, sample, neuron) that get payloads; potentials and second states likewise.
-            injected: by group, (step, sample, neuron): what is added to potentials.
-            events: added to, (step, sample, group): spikes; and charges: their payloads.
         """
         groups = len(self.program.groups)
         inputs = (_Line * groups)()
@@ -305,25 +296,13 @@ class LockstepState:
             inputs[index] = _Line(
                 spikes.offsets.ctypes.data, row, spikes.neurons.ctypes.data, spikes.values.ctypes.data
             )
-        pointers = [self._pointers(arrays) for arrays in (rasters, potentials, seconds, injected)]
+        pointers = [self._pointers(arrays) for arrays in (rasters, potentials, seconds)]
         outputs = _Outputs(
             rasters=ctypes.cast(pointers[0], ctypes.c_void_p),
             potentials=ctypes.cast(pointers[1], ctypes.c_void_p),
             seconds=ctypes.cast(pointers[2], ctypes.c_void_p),
-            injected=ctypes.cast(pointers[3], ctypes.c_void_p),
-            events=address(events),
-            charges=address(charges),
-            last=address(last),
         )
         check(library().sp_lockstep_run(self.handle, first, steps, inputs, ctypes.byref(outputs)))
-
-    def counts(self, group: int) -> NDArray[np.int64]:
-        """What the neurons of a group have sent so far, (sample, neuron): sums of payloads, of fixed-point neurons numbers of spikes."""
-        found = np.empty(
-            (self.samples, self.program.groups[group].pixels * self.program.groups[group].channels), np.int64
-        )
-        check(library().sp_lockstep_counts(self.handle, group, address(found)))
-        return found
 
     def _pointers(self, arrays: Mapping[int, NDArray[Any]]) -> Any:
         pointers = (ctypes.c_void_p * len(self.program.groups))()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.backends.dynamics.rows import rows as unrolled
-from spikeport.backends.loihi.engine import NEVER, Chunk, Engine
+from spikeport.backends.loihi.engine import Chunk, Engine
 from spikeport.backends.loihi.placed import Group, Placed, flat_parameters
 from spikeport.backends.native.wiring import NoWiringError, Wiring, pixels_of, windows, wire
 from spikeport.lower import Part
@@ -81,40 +81,25 @@ class NativeEngine(Engine):
         steps: int,
         lines: Mapping[str, LineSpikes],
         *,
-        injected: Mapping[str, Integers] | None = None,
         record: Collection[str] = (),
         potentials: Collection[str] = (),
         seconds: Collection[str] = (),
-        last: Mapping[str, int] | None = None,
     ) -> Chunk:
-        self._widen_for(lines, injected or {})
+        self._widen_for(lines)
         numbers, shapes, count = self.placed.numbers, self.placed.shapes, (steps, self.samples)
         rasters = {name: np.zeros((*count, *shapes[name]), np.int32) for name in record}
         membranes = {name: np.zeros((*count, *shapes[name]), np.int64) for name in potentials}
         others = {name: np.zeros((*count, *shapes[name]), np.int64) for name in seconds}
-        events = np.zeros((*count, len(numbers)), np.int64)
-        charges = np.zeros_like(events)
-        until = np.full(len(numbers), NEVER, np.int32)
-        for name, step in (last or {}).items():
-            until[numbers[name]] = min(step, NEVER)
         self._state.run(
             self.step_index,
             steps,
             {numbers[name]: spikes for name, spikes in lines.items()},
-            last=until,
             rasters={numbers[name]: array for name, array in rasters.items()},
             potentials={numbers[name]: array for name, array in membranes.items()},
             seconds={numbers[name]: array for name, array in others.items()},
-            injected={numbers[n]: np.ascontiguousarray(array, np.int64) for n, array in (injected or {}).items()},
-            events=events,
-            charges=charges,
         )
         self.step_index += steps
-        first = len(self.placed.lines)
-        return Chunk(rasters, membranes, others, events[..., first:], charges[..., first:])
-
-    def counts(self, name: str) -> Integers:
-        return self._state.counts(self.placed.numbers[name]).reshape(self.samples, *self.placed.shapes[name])
+        return Chunk(rasters, membranes, others)
 
     @property
     def wide(self) -> bool:
@@ -126,13 +111,12 @@ class NativeEngine(Engine):
             self._layouts[wide] = self._shaped.program(wide=wide)
         return LockstepState(self._layouts[wide], self.samples, threads=self.threads)
 
-    def _widen_for(self, lines: Mapping[str, LineSpikes], injected: Mapping[str, Integers]) -> None:
+    def _widen_for(self, lines: Mapping[str, LineSpikes]) -> None:
         """Go on in 64 bits where what enters might need them."""
         if self._state.program.wide:
             return
         most = max((int(np.abs(spikes.values).max(initial=0)) for spikes in lines.values()), default=0)
-        fed = max((int(np.abs(values).max(initial=0)) for values in injected.values()), default=0)
-        if most > self.placed.narrow_to or fed >= 2**30:
+        if most > self.placed.narrow_to:
             self._opened(wide=True)
             self._state = self._state.widened(self._layouts[True])
 
@@ -142,7 +126,7 @@ class _Layout:
 
     def __init__(self, placed: Placed) -> None:
         self.placed = placed
-        self.groups = [_lines(line.shape) for line in placed.lines]
+        self.groups = [_lines(line.shape, prompt=line.name in placed.prompt) for line in placed.lines]
         self.windows: dict[str, tuple[Integers, Integers]] = {}
         for group in placed.groups:
             if isinstance(group.neuron, MaxUnit):
@@ -329,9 +313,9 @@ class _Layout:
         return Arc(**base, weights=Weights.SPARSE, offsets=starts, pixel=position, rows=weights[keep])
 
 
-def _lines(shape: Shape) -> Layout:
+def _lines(shape: Shape, *, prompt: bool) -> Layout:
     pixels, channels = pixels_of(shape)
-    return Layout(Kind.LINES, pixels, channels)
+    return Layout(Kind.LINES, pixels, channels, flag=prompt)
 
 
 class _Values:

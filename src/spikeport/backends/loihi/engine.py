@@ -25,10 +25,6 @@ class Chunk:
     """After each step."""
     seconds: Mapping[str, NDArray[np.int64]]
     """Second states of fixed-point neurons: currents, residues, imaginary parts."""
-    events: NDArray[np.int64]
-    """Spikes, (step, sample, group)."""
-    charges: NDArray[np.int64]
-    """Their payloads, added up."""
 
 
 class Engine(ABC):
@@ -49,27 +45,15 @@ class Engine(ABC):
         steps: int,
         lines: Mapping[str, LineSpikes],
         *,
-        injected: Mapping[str, NDArray[np.int64]] | None = None,
         record: Collection[str] = (),
         potentials: Collection[str] = (),
         seconds: Collection[str] = (),
-        last: Mapping[str, int] | None = None,
     ) -> Chunk:
         """Take so many steps.
 
         Args:
             lines: spikes from outside in these steps.
-            injected: by group, (step, sample, *group): what is added to potentials of converted neurons.
-            last: by group the step of the chip from which on it stands still.
         """
-
-    @abstractmethod
-    def counts(self, name: str) -> NDArray[np.int64]:
-        """What each neuron of a group has sent so far, (sample, *group): the sum of payloads of converted neurons, the number of
-        spikes of others."""
-
-
-NEVER = 2**31 - 1
 
 
 def open_engine(placed: Placed, samples: int, *, threads: int | None = None, on: str | None = None) -> Engine:

@@ -66,6 +66,8 @@ class Placed:
     links: tuple[Projection, ...]
     parts: tuple[Part, ...]
     """Every neuron of every group once; none where nothing was placed: then each group is a core."""
+    prompt: frozenset[str] = frozenset()
+    """Lines whose spikes the host sends a step ahead, so that what enters in a step arrives in it."""
     presentation: int = 1
     """Steps over which biases of converted neurons are split."""
     state_bits: int = 24

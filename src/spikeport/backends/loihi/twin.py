@@ -12,7 +12,7 @@ from typing import Any, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.backends.loihi.engine import NEVER, Chunk, Engine
+from spikeport.backends.loihi.engine import Chunk, Engine
 from spikeport.backends.loihi.placed import (
     WRAPPED,
     Group,
@@ -81,40 +81,29 @@ class Twin(Engine):
         steps: int,
         lines: Mapping[str, LineSpikes],
         *,
-        injected: Mapping[str, Integers] | None = None,
         record: Collection[str] = (),
         potentials: Collection[str] = (),
         seconds: Collection[str] = (),
-        last: Mapping[str, int] | None = None,
     ) -> Chunk:
         shapes, count = self.placed.shapes, (steps, self.samples)
         rasters = {name: np.zeros((*count, *shapes[name]), np.int32) for name in record}
         membranes = {name: np.zeros((*count, *shapes[name]), np.int64) for name in potentials}
         others = {name: np.zeros((*count, *shapes[name]), np.int64) for name in seconds}
-        events = np.zeros((*count, len(self.placed.groups)), np.int64)
-        charges = np.zeros_like(events)
         for i in range(steps):
+            self._enter(lines, i, prompt=True)
             self._deliver()
-            for number, group in enumerate(self.placed.groups):
-                fed = None if injected is None or group.name not in injected else injected[group.name][i]
-                runs = (last or {}).get(group.name, NEVER) > self.step_index >= group.offset
-                sent = self._step(group, fed) if runs else np.zeros_like(self.states[group.name].sent)
-                whole = sent.reshape(self.samples, *group.shape)
-                self.outbox[group.name] = whole
-                events[i, :, number] = np.count_nonzero(sent, axis=1)
-                charges[i, :, number] = sent.sum(axis=1)
+            for group in self.placed.groups:
+                state = self.states[group.name]
+                sent = self._step(group) if self.step_index >= group.offset else np.zeros_like(state.second)
+                self.outbox[group.name] = whole = sent.reshape(self.samples, *group.shape)
                 if group.name in rasters:
                     rasters[group.name][i] = whole
-            for line in self.placed.lines:
-                self.outbox[line.name] = self._entering(line.name, lines.get(line.name), i)
+            self._enter(lines, i, prompt=False)
             for kept, which in ((membranes, "v"), (others, "second")):
                 for name, values in kept.items():
                     values[i] = getattr(self.states[name], which).reshape(self.samples, *shapes[name])
             self.step_index += 1
-        return Chunk(rasters, membranes, others, events, charges)
-
-    def counts(self, name: str) -> Integers:
-        return self.states[name].sent.reshape(self.samples, *self.placed.shapes[name]).copy()
+        return Chunk(rasters, membranes, others)
 
     def _initial(self, group: Group) -> _State:
         zero = np.zeros((self.samples, int(np.prod(group.shape))), np.int64)
@@ -133,6 +122,12 @@ class Twin(Engine):
                 np.add.at(found[sample], spikes.neurons[part], spikes.values[part])
         return found.reshape(self.samples, *self.placed.shapes[name])
 
+    def _enter(self, lines: Mapping[str, LineSpikes], i: int, *, prompt: bool) -> None:
+        """What enters in a step: prompt lines sent it in the step before, so that it arrives now."""
+        for line in self.placed.lines:
+            if (line.name in self.placed.prompt) == prompt:
+                self.outbox[line.name] = self._entering(line.name, lines.get(line.name), i)
+
     def _deliver(self) -> None:
         """Spikes of the step before."""
         for link in self.links:
@@ -149,18 +144,14 @@ class Twin(Engine):
             ring = state.imag if link.link.port == "imag" else state.ring
             ring[(self.step_index + link.link.delay) % len(ring)] += total
 
-    def _step(self, group: Group, injected: Integers | None) -> Integers:
+    def _step(self, group: Group) -> Integers:
         state = self.states[group.name]
         slot = self.step_index % len(state.ring)
         arrived, imag = state.ring[slot].copy(), state.imag[slot].copy()
         state.ring[slot], state.imag[slot] = 0, 0
         if isinstance(group.neuron, FixedNeuron):
-            sent = _fixed(group.neuron, self.placed.chip, self.parameters[group.name], state, arrived, imag)
-            state.sent = state.sent + (sent != 0)
-            return sent
+            return _fixed(group.neuron, self.placed.chip, self.parameters[group.name], state, arrived, imag)
         state.v = state.v + arrived
-        if injected is not None:
-            state.v = state.v + injected.reshape(self.samples, -1)
         sent = self._converted(group, state, self.step_index - group.offset)
         state.sent = state.sent + sent
         return sent

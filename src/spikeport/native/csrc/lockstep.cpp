@@ -71,7 +71,6 @@ struct BlockState {
     Kept memory;
     void *v = nullptr, *second = nullptr, *third = nullptr, *sent = nullptr, *ring = nullptr, *imag = nullptr;
     Outbox outbox[2];
-    int64_t events = 0, charges = 0;  // of the last step
 };
 
 struct LineState {
@@ -86,7 +85,7 @@ struct Sample {
 };
 
 struct Scratch {
-    Kept sums, sends, injected;
+    Kept sums, sends;
 };
 
 struct State {
@@ -186,9 +185,6 @@ struct Outputs {
     int32_t* const* rasters;       // by group: [step][sample][neuron], zeros before; or null
     int64_t* const* potentials;    // by group
     int64_t* const* seconds;       // by group
-    int64_t *events, *charges;     // [step][sample][group]
-    const int64_t* const* injected;  // by group: [step][sample][neuron], or null
-    const int32_t* last;           // by group: it does not step in this step of the chip or later
 };
 
 template <typename V> std::vector<V>& values_of(LineState& line, int parity);
@@ -197,10 +193,10 @@ template <> std::vector<int64_t>& values_of<int64_t>(LineState& line, int parity
 
 template <typename V>
 void take_lines(const Program& program, Sample& sample, const LineInput* inputs, int64_t which, int32_t i, int32_t step) {
-    const int parity = step & 1;
     for (size_t g = 0; g < program.groups.size(); ++g) {
         const LockstepGroup& group = program.groups[g];
         if (group.kind != LOCKSTEP_LINES) continue;
+        const int parity = (step & 1) ^ (group.flag != 0);  // what is prompt was sent in the step before
         LineState& line = sample.lines[g];
         std::vector<V>& values = values_of<V>(line, parity);
         line.pixel[parity].clear(), line.channel[parity].clear(), values.clear();
@@ -267,27 +263,19 @@ void step_block(const State& all, Sample& sample, int64_t which, size_t index, i
     BlockState& state = sample.blocks[index];
     receive<V>(program, sample, block, state, step, scratch);
     Outbox& box = state.outbox[step & 1];
-    box.count = 0, state.events = 0, state.charges = 0;
+    box.count = 0;
     const int32_t own = step - group.offset;
     LockstepNeurons neurons = block.neurons;
     neurons.v = state.v, neurons.second = state.second, neurons.third = state.third, neurons.sent = state.sent;
     const int64_t size = static_cast<int64_t>(group.pixels) * group.channels;
     const int64_t at = (static_cast<int64_t>(i) * static_cast<int64_t>(all.samples.size()) + which) * size;
-    if (own >= 0 && step < out.last[block.group]) {
+    if (own >= 0) {
         const int64_t inner = membrane(program, block);
         V* arrived = static_cast<V*>(state.ring) + inner * (step % block.slots);
         V* imag = block.has_imag ? static_cast<V*>(state.imag) + inner * (step % block.slots) : nullptr;
-        V *sends = scratch.sends.as<V>(), *injected = nullptr;
-        if (out.injected[block.group] != nullptr) {
-            const int64_t* from = out.injected[block.group] + at;
-            injected = scratch.injected.as<V>();
-            for (int64_t p = 0; p < neurons.pixels; ++p)
-                for (int64_t c = 0; c < neurons.padded; ++c)
-                    injected[p * neurons.padded + c] =
-                        c < block.channels ? static_cast<V>(from[(block.first_channel + c) * group.pixels + block.first_pixel + p]) : 0;
-        }
-        if constexpr (sizeof(V) == 8) SP_DISPATCH(lockstep_update64, group, neurons, own, arrived, imag, injected, sends);
-        else SP_DISPATCH(lockstep_update32, group, neurons, own, arrived, imag, injected, sends);
+        V* sends = scratch.sends.as<V>();
+        if constexpr (sizeof(V) == 8) SP_DISPATCH(lockstep_update64, group, neurons, own, arrived, imag, sends);
+        else SP_DISPATCH(lockstep_update32, group, neurons, own, arrived, imag, sends);
         if (group.kind != LOCKSTEP_ACCUMULATOR) {
             int32_t* raster = out.rasters[block.group] == nullptr ? nullptr : out.rasters[block.group] + at;
             V* value = static_cast<V*>(box.value);
@@ -297,27 +285,15 @@ void step_block(const State& all, Sample& sample, int64_t which, size_t index, i
                     if (row[c] == 0) continue;
                     const int32_t pixel = static_cast<int32_t>(block.first_pixel + p);
                     const int32_t channel = static_cast<int32_t>(block.first_channel + c);
-                    box.pixel[box.count] = pixel, box.channel[box.count] = channel, value[box.count] = row[c];
-                    ++box.count, state.charges += row[c];
+                    box.pixel[box.count] = pixel, box.channel[box.count] = channel, value[box.count++] = row[c];
                     if (raster != nullptr) raster[static_cast<int64_t>(channel) * group.pixels + pixel] = static_cast<int32_t>(row[c]);
                 }
             }
-            state.events = box.count;
         }
     }
     if (group.places == 1 && group.kind != LOCKSTEP_MAXIMUM) {
         if (out.potentials[block.group] != nullptr) copy_out<V>(group, block, static_cast<V*>(state.v), out.potentials[block.group] + at);
         if (out.seconds[block.group] != nullptr) copy_out<V>(group, block, static_cast<V*>(state.second), out.seconds[block.group] + at);
-    }
-}
-
-template <typename V>
-void count_step(const State& all, const Sample& sample, int64_t which, int32_t i, const Outputs& out) {
-    const Program& program = *all.program;
-    const size_t at = (static_cast<size_t>(i) * all.samples.size() + which) * program.groups.size();
-    for (size_t b = 0; b < program.blocks.size(); ++b) {
-        out.events[at + program.blocks[b].group] += sample.blocks[b].events;
-        out.charges[at + program.blocks[b].group] += sample.blocks[b].charges;
     }
 }
 
@@ -331,7 +307,6 @@ void run(State& state, int32_t first, int32_t steps, const LineInput* inputs, co
             for (int32_t i = 0; i < steps; ++i) {
                 take_lines<V>(program, sample, inputs, s, i, first + i);
                 for (size_t b = 0; b < program.blocks.size(); ++b) step_block<V>(state, sample, s, b, first + i, i, out, state.scratch[worker]);
-                count_step<V>(state, sample, s, i, out);
             }
         };
         parallel_for(samples, state.threads, each);
@@ -344,7 +319,6 @@ void run(State& state, int32_t first, int32_t steps, const LineInput* inputs, co
             parallel_for(static_cast<int64_t>(program.blocks.size()), state.threads, [&](int64_t b, int32_t worker) {
                 step_block<V>(state, sample, s, static_cast<size_t>(b), first + i, i, out, state.scratch[worker]);
             });
-            count_step<V>(state, sample, s, i, out);
         }
     }
 }
@@ -454,7 +428,6 @@ SP_API int32_t sp_lockstep_state_new(const void* handle, int32_t samples, int32_
             scratch.sums = Kept(static_cast<size_t>(program.largest_membrane) * program.item());
             if (scratch.sums.data) std::memset(scratch.sums.as<void>(), 0, static_cast<size_t>(program.largest_membrane) * program.item());
             scratch.sends = Kept(static_cast<size_t>(program.largest_count) * program.item());
-            scratch.injected = Kept(static_cast<size_t>(program.largest_count) * program.item());
         }
         *made = state.release();
         return static_cast<int32_t>(SP_OK);
@@ -490,25 +463,6 @@ SP_API int32_t sp_lockstep_run(void* handle, int32_t first, int32_t steps, const
         State& state = *static_cast<State*>(handle);
         if (state.program->wide) run<int64_t>(state, first, steps, inputs, *out);
         else run<int32_t>(state, first, steps, inputs, *out);
-        return static_cast<int32_t>(SP_OK);
-    });
-}
-
-// What the neurons of a group have sent so far, [sample][neuron]: the sum of payloads of converted ones, the number of spikes of others.
-SP_API int32_t sp_lockstep_counts(const void* handle, int32_t group, int64_t* counts) {
-    return guarded([&] {
-        const State& state = *static_cast<const State*>(handle);
-        const Program& program = *state.program;
-        const LockstepGroup& g = program.groups[group];
-        const int64_t size = static_cast<int64_t>(g.pixels) * g.channels;
-        for (size_t s = 0; s < state.samples.size(); ++s)
-            for (const int32_t b : program.blocks_of[group]) {
-                const Block& block = program.blocks[b];
-                const void* sent = state.samples[s].blocks[b].sent;
-                int64_t* to = counts + static_cast<int64_t>(s) * size;
-                if (program.wide) copy_out(g, block, static_cast<const int64_t*>(sent), to);
-                else copy_out(g, block, static_cast<const int32_t*>(sent), to);
-            }
         return static_cast<int32_t>(SP_OK);
     });
 }

@@ -241,13 +241,11 @@ void graded_threshold(const LockstepGroup& g, const LockstepNeurons& n, const V*
 
 // ---- neurons of converted networks
 
-// Adds what arrived, what is injected, and the share of the bias: floor((t + 1) b / P) - floor(t b / P), of b = each P + rest.
+// Adds what arrived and the share of the bias: floor((t + 1) b / P) - floor(t b / P), of b = each P + rest.
 template <typename V>
-void take_in(const LockstepGroup& g, const LockstepNeurons& n, int32_t step, const V* __restrict a, const V* __restrict injected) {
+void take_in(const LockstepGroup& g, const LockstepNeurons& n, int32_t step, const V* __restrict a) {
     V* __restrict v = static_cast<V*>(n.v);
     for (int64_t i = 0; i < n.count; ++i) v[i] = add(v[i], a[i]);
-    if (injected != nullptr)
-        for (int64_t i = 0; i < n.count; ++i) v[i] = add(v[i], injected[i]);
     if (step >= g.presentation) return;
     const V *__restrict each = parameter<V>(n, 2), *__restrict rest = parameter<V>(n, 3);
     const int64_t steps = g.presentation;
@@ -297,10 +295,10 @@ inline V entry(const V* table, int64_t size, int64_t count, int64_t index, int64
 }
 
 template <typename V>
-void converted(const LockstepGroup& g, const LockstepNeurons& n, int32_t step, const V* a, const V* injected, V* __restrict sends) {
+void converted(const LockstepGroup& g, const LockstepNeurons& n, int32_t step, const V* a, V* __restrict sends) {
     const int64_t count = n.count;
     if (g.kind == LOCKSTEP_MAXIMUM) return maximum(g, n, step, a, sends);
-    take_in(g, n, step, a, injected);
+    take_in(g, n, step, a);
     V *__restrict v = static_cast<V*>(n.v), *__restrict sent = static_cast<V*>(n.sent);
     const V *__restrict threshold = parameter<V>(n, 0), *table = static_cast<const V*>(n.table);
     const V low = static_cast<V>(g.low), high = static_cast<V>(g.high);
@@ -391,7 +389,7 @@ void converted(const LockstepGroup& g, const LockstepNeurons& n, int32_t step, c
 }
 
 template <typename V>
-void update(const LockstepGroup& g, const LockstepNeurons& n, int32_t step, V* arrived, V* imag, const V* injected, V* sends) {
+void update(const LockstepGroup& g, const LockstepNeurons& n, int32_t step, V* arrived, V* imag, V* sends) {
     switch (g.kind) {
         case LOCKSTEP_CUBA2: cuba2(n, arrived, sends); break;
         case LOCKSTEP_CUBA1: cuba1(n, arrived, sends); break;
@@ -399,11 +397,7 @@ void update(const LockstepGroup& g, const LockstepNeurons& n, int32_t step, V* a
         case LOCKSTEP_RESONATE:
         case LOCKSTEP_IZHIKEVICH: resonate(g, n, arrived, imag, sends); break;
         case LOCKSTEP_GRADED_THRESHOLD: graded_threshold(g, n, arrived, sends); break;
-        default: converted(g, n, step, arrived, injected, sends);
-    }
-    if (g.kind >= LOCKSTEP_CUBA2) {  // counts of these are numbers of spikes
-        V* sent = static_cast<V*>(n.sent);
-        for (int64_t i = 0; i < n.count; ++i) sent[i] += sends[i] != 0;
+        default: converted(g, n, step, arrived, sends);
     }
     const int64_t membrane = n.count * g.places;
     for (int64_t i = 0; i < membrane; ++i) arrived[i] = 0;
@@ -424,12 +418,12 @@ void lockstep_arrive64(int64_t* sums, int64_t* arriving, int64_t count, int32_t 
 }
 
 void lockstep_update32(const LockstepGroup& group, const LockstepNeurons& neurons, int32_t step, int32_t* arrived, int32_t* imag,
-                       const int32_t* injected, int32_t* sends) {
-    update(group, neurons, step, arrived, imag, injected, sends);
+                       int32_t* sends) {
+    update(group, neurons, step, arrived, imag, sends);
 }
 void lockstep_update64(const LockstepGroup& group, const LockstepNeurons& neurons, int32_t step, int64_t* arrived, int64_t* imag,
-                       const int64_t* injected, int64_t* sends) {
-    update(group, neurons, step, arrived, imag, injected, sends);
+                       int64_t* sends) {
+    update(group, neurons, step, arrived, imag, sends);
 }
 
 }  // namespace SP_NAMESPACE

@@ -37,7 +37,7 @@ struct LockstepGroup {
     int32_t kind, pixels, channels;
     int32_t offset;        // its own step 0 is this step of the chip
     int32_t presentation;  // steps over which biases are split
-    int32_t opens_at, closes_at, bits, flag, places, table_size;
+    int32_t opens_at, closes_at, bits, flag, places, table_size;  // flag of lines: what enters in a step was sent in the one before
     int64_t low, high;
 };
 
@@ -83,6 +83,6 @@ SP_DECLARE(void, lockstep_arrive32, (int32_t* sums, int32_t* arriving, int64_t c
 SP_DECLARE(void, lockstep_arrive64, (int64_t* sums, int64_t* arriving, int64_t count, int32_t shift, int32_t wraps))
 // One step of a block, in step `step` of the group's own time. What arrived is read and cleared, `sends` gets the payloads.
 SP_DECLARE(void, lockstep_update32, (const LockstepGroup& group, const LockstepNeurons& neurons, int32_t step, int32_t* arrived,
-                                     int32_t* imag, const int32_t* injected, int32_t* sends))
+                                     int32_t* imag, int32_t* sends))
 SP_DECLARE(void, lockstep_update64, (const LockstepGroup& group, const LockstepNeurons& neurons, int32_t step, int64_t* arrived,
-                                     int64_t* imag, const int64_t* injected, int64_t* sends))
+                                     int64_t* imag, int64_t* sends))
