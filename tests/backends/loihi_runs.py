@@ -7,28 +7,29 @@ import numpy as np
 from spikeport.backends.loihi.engine import line_spikes, open_engine
 from spikeport.backends.loihi.view import View
 from spikeport.backends.reference import simulate
-from spikeport.backends.reference.simulate import encode_steps
-from spikeport.backends.reference.stepper import Stepper, split
+from spikeport.plugin.exact import static_currents
+from spikeport.plugin.presenting import encode_steps, split
 from spikeport.primitives import SpikingNetwork
 
 
 def entering(view: View, network: SpikingNetwork, x: np.ndarray, steps: int) -> dict[str, np.ndarray]:
     """Rasters of all lines for so many steps of the chip."""
     encoded = encode_steps(network, x)
-    host = Stepper(network, encoded)
+    events = network.input.kind == "events"
+    totals = {} if events else static_currents(network, encoded)
     presentation = network.contract.presentation
     lines: dict[str, np.ndarray] = {}
-    if network.input.kind == "events":
+    if events:
         whole = np.zeros((steps, *encoded.shape[1:]), np.int64)
         whole[: len(encoded)] = encoded[:steps]
         lines |= view.enter(network.input.name, whole)
-    for name, total in host._current.items():
+    for name, total in totals.items():
         fed = np.zeros((steps, *total.shape), np.int64)
         for t in range(min(presentation, steps - view.offsets[name])):
             fed[t + view.offsets[name]] = split(total, t, presentation)
         lines |= view.feed(name, fed)
     for name in view.at_once:
-        lines[name] = np.zeros((steps, host.batch, 1), np.int64)
+        lines[name] = np.zeros((steps, encoded.shape[int(events)], 1), np.int64)
         lines[name][0] = 1
     return lines
 

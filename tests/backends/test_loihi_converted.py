@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeport import codes, native
-from spikeport.backends.loihi.backend import LoihiBackend, LoihiOptions
+from spikeport.backends.loihi.backend import LOIHI1, LOIHI2, LoihiOptions
 from spikeport.backends.loihi.cuba import HIGHEST, CubaView, carry
 from spikeport.backends.loihi.digits import digits
 from spikeport.backends.loihi.placed import apply_chain
@@ -35,7 +35,7 @@ from tests.backends.loihi_runs import compared
 from tests.integer_networks import random_input, random_network
 
 ENGINES = ["numpy", *(["native"] if native.available() else [])]
-LOIHI = {name: LoihiBackend(name) for name in ("loihi1", "loihi2")}  # type: ignore[arg-type]
+LOIHI = {backend.name: backend for backend in (LOIHI1, LOIHI2)}
 
 
 def encoded(seed: int, code: Any) -> tuple[SpikingNetwork, np.ndarray] | None:
@@ -251,10 +251,12 @@ def test_a_session_steps_resets_and_closes(chip: str, neuron: Any) -> None:
     assert first() == once
     with pytest.raises(DataError) as error:
         session.step(currents={"output": np.zeros((2, 1), np.int64), "hidden": np.zeros((1, 1), np.int64)})
-    assert "output: is not a population that the host feeds" in str(error.value)
-    assert "hidden: has shape (1, 1)" in str(error.value)
+    assert "output: is no population that takes currents" in str(error.value)
+    assert "hidden: has shape (1, 1, 1)" in str(error.value)
     with pytest.raises(DataError, match="not whole numbers"):
         session.step(currents={"hidden": np.full((2, 1), 0.5)})
+    with pytest.raises(DataError, match="which graded spikes do not hold"):
+        session.step(currents={"hidden": np.full((2, 1), 2**24 + 1)})
     session.close()
     session.close()
     with pytest.raises(BackendError, match="is closed"):
@@ -280,7 +282,7 @@ def test_programs_that_are_not_theirs_are_refused() -> None:
     opens("does not belong to its network", arrays={})
     short = {name: array[:0] for name, array in program.arrays.items()}
     opens("does not belong to its network", arrays=short)
-    with pytest.raises(BackendError, match="nowhere: is not a population on the chip"):
+    with pytest.raises(OptionError, match="nowhere: is not a population of this network"):
         backend.open(program, record=["nowhere"], potentials=())
 
 

@@ -147,3 +147,7 @@ def bill(placed: Placed, placement: Placement, target: Target) -> Bill:
             ),
         )
     )
+
+
+LOIHI1 = LoihiBackend("loihi1")
+LOIHI2 = LoihiBackend("loihi2")

@@ -213,8 +213,6 @@ class _Builder:
         prompt = frozenset(line.name for line in self.lines if line.name.split(" bit ")[0] in map(line_of, self.fed))
         view = CubaView(
             replace(place_fixed(dynamic), prompt=prompt),
-            {network.input.name: network.input.shape} if events else {},
-            {name: network[name].shape for name in self.fed},
             offsets={p.name: depth[p.name] for p in self.kept},
             at_once=frozenset([WAVE]),
             network=dynamic,

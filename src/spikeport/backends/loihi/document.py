@@ -35,7 +35,7 @@ def written(placed: Placed, neuron: str | None) -> tuple[dict[str, Any], dict[st
         weights = _weights(link)
         if weights is not None:
             entry["weights"] = f"w{i}"
-            arrays[f"w{i}"] = np.ascontiguousarray(weights, dtype=_narrowest(weights))
+            arrays[f"w{i}"] = np.array(weights, dtype=_narrowest(weights), order="C")
         links.append(entry)
     document = {
         "chip": placed.chip,

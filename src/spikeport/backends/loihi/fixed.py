@@ -29,5 +29,4 @@ def fixed(network: DynamicNetwork, chip: Chip, target: Target | None) -> tuple[V
         raise LowerError(
             Problem(network.name, why, f'neurons of DynamicsContract.loihi("{chip}"), for example by `fit`')
         )
-    placed = place_fixed(network)
-    return View(placed, {line.name: line.shape for line in network.inputs}), ()
+    return View(place_fixed(network)), ()

@@ -13,6 +13,7 @@ from spikeport.backends.loihi.skew import Edge, delay_of, delay_problems, depths
 from spikeport.backends.loihi.view import View
 from spikeport.errors import LowerError, Problem
 from spikeport.lower import Part
+from spikeport.plugin.inputs import arrival_shape, fed_populations, populations
 from spikeport.primitives import (
     Approximation,
     Connection,
@@ -45,12 +46,8 @@ def line_of(population: str) -> str:
 
 def fed_by_host(network: SpikingNetwork) -> tuple[str, ...]:
     """Populations that values from the host enter, in order."""
-    host = network.on_host()
-    return tuple(
-        p.name
-        for p in network.populations
-        if p.name not in host and any(c.source in host for c in network.incoming(p.name))
-    )
+    fed = fed_populations(network)
+    return tuple(name for name in populations(network) if name in fed)
 
 
 def on_chip(network: SpikingNetwork) -> tuple[Connection, ...]:
@@ -71,7 +68,7 @@ def place_programmable(network: SpikingNetwork, target: Target | None = None, pa
     edges = [Edge(c.source, c.target, 0) for c in connections]
     events = network.input.kind == "events"
     lines = [SpikeInput(network.input.name, network.input.shape)] if events else []
-    lines += [SpikeInput(line_of(name), network[name].shape) for name in fed]
+    lines += [SpikeInput(line_of(name), arrival_shape(network, name)) for name in fed]
     edges += [Edge(line_of(name), name, 0) for name in fed]
     depth = depths([line.name for line in lines], [p.name for p in kept], edges)
     # the host sends a current a step ahead, so that it arrives in the step for which it is computed: step 1 at the earliest
@@ -110,14 +107,10 @@ def place_programmable(network: SpikingNetwork, target: Target | None = None, pa
 def programmable(network: SpikingNetwork, target: Target | None) -> tuple[View, Ledger]:
     """The network for the chip, and who computes what, and what nobody else has confirmed."""
     placed = place_programmable(network, target)
-    fed = fed_by_host(network)
-    events = network.input.kind == "events"
     view = View(
         placed,
-        {network.input.name: network.input.shape} if events else {},
-        {name: network[name].shape for name in fed},
-        {name: line_of(name) for name in fed},
-        {group.name: group.offset for group in placed.groups},
+        current_lines={name: line_of(name) for name in fed_by_host(network)},
+        offsets={group.name: group.offset for group in placed.groups},
     )
     return view, remarks(network)
 

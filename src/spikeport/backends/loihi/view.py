@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from spikeport.backends.loihi.engine import Chunk
 from spikeport.backends.loihi.placed import Placed
-from spikeport.errors import Problem
 from spikeport.lower import Part, Placement
 from spikeport.plugin import Step
-from spikeport.primitives import Accumulator, FixedNeuron, GradedThreshold, MaxUnit, Shape
+from spikeport.primitives import Accumulator, FixedNeuron, GradedThreshold, MaxUnit
 
 Integers = NDArray[np.int64]
 
@@ -24,12 +23,8 @@ class View:
     """Groups are the populations, under their names; lines are inputs, or carry the host's currents."""
 
     placed: Placed
-    inputs: Mapping[str, Shape]
-    """What enters as spikes."""
-    fed: Mapping[str, Shape] = field(default_factory=dict)
-    """Populations into which the host puts currents."""
     current_lines: Mapping[str, str] = field(default_factory=dict)
-    """And through which lines."""
+    """Lines through which the host's current enters a population, by population."""
     offsets: Mapping[str, int] = field(default_factory=dict)
     """Steps by which populations run behind the network's time."""
     at_once: frozenset[str] = frozenset()
@@ -38,12 +33,6 @@ class View:
     def parts(self, placement: Placement) -> tuple[Part, ...]:
         """Parts of groups, from a placement of populations."""
         return placement.parts
-
-    def problems(self, record: Collection[str], potentials: Collection[str]) -> Iterator[Problem]:
-        """What cannot be recorded."""
-        for name in dict.fromkeys((*record, *potentials)):
-            if name not in self.placed.by_name:
-                yield Problem(name, "is not a population on the chip", f"one of {', '.join(self.placed.by_name)}")
 
     def enter(self, name: str, payloads: Integers) -> dict[str, Integers]:
         """Lines of an input."""
@@ -65,4 +54,4 @@ class View:
 
     def shown(self, chunk: Chunk, first: int) -> Step:
         """What the populations did in a chunk, which began with this step of the chip."""
-        return Step(chunk.rasters, chunk.potentials)
+        return Step(chunk.rasters, chunk.potentials, chunk.seconds)

@@ -1,0 +1,79 @@
+"""Whole runs of compiled programs through the door: the very recordings of the reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from spikeport import codes
+from spikeport.backends import reference
+from spikeport.backends.loihi.backend import LOIHI1, LOIHI2, LoihiOptions
+from spikeport.errors import LowerError
+from spikeport.plugin import Backend
+from spikeport.plugin.inputs import spiking, with_membrane
+from spikeport.primitives import (
+    DynamicNetwork,
+    DynamicPopulation,
+    DynamicsContract,
+    FixedCubaLIF,
+    GradedThreshold,
+    SpikingNetwork,
+)
+from tests.backends.loihi_networks import fixed_networks
+from tests.integer_networks import random_input, random_network
+from tests.recordings import assert_equal_recordings
+
+
+def run(
+    backend: Backend, network: SpikingNetwork | DynamicNetwork, x: Any, options: Any = None, **run_options: Any
+) -> Any:
+    program = backend.compile(network, backend.targets[0], options)
+    with backend.open(program, record=spiking(network), potentials=with_membrane(network)) as session:
+        return session.run(x, **run_options)
+
+
+@pytest.mark.parametrize("code", sorted(codes.CODES))
+@pytest.mark.parametrize("kind", ["static", "events"])
+def test_recordings_are_those_of_the_reference(code: Any, kind: str) -> None:
+    base = random_network(5, kind=kind, digits=True)
+    steps = {"steps": 5} if code == "rate" or (kind == "events" and code != "population") else {}
+    network, x = codes.encode(base, code, **steps), random_input(base, 5)
+    assert_equal_recordings(run(LOIHI2, network, x), reference.simulate(network, x, record=None))
+    # cut short, and in the middle of a chunk
+    short = reference.simulate(network, x, record=None, max_steps=1)
+    assert_equal_recordings(run(LOIHI2, network, x, max_steps=1), short)
+
+
+@pytest.mark.parametrize(("backend", "neuron"), [(LOIHI1, None), (LOIHI2, "cuba_lif")])
+@pytest.mark.parametrize("kind", ["static", "events"])
+def test_recordings_of_cuba_lif_units_are_too(backend: Backend, neuron: Any, kind: str) -> None:
+    base = random_network(5, kind=kind, everything=False)
+    network, x = codes.encode(base, "population"), random_input(base, 5)
+    found = run(backend, network, x, LoihiOptions(neuron=neuron))
+    assert_equal_recordings(found, reference.simulate(network, x, record=None))
+
+
+@given(fixed_networks())
+@settings(max_examples=25)
+def test_hand_made_networks_give_the_same_recordings(case: Any) -> None:
+    network, x = case
+    backend = LOIHI1 if network.contract.integrator == "loihi1" else LOIHI2
+    found = run(backend, network, x)
+    expected = reference.simulate_dynamics(network, x, record=None, potentials=list(network.by_name))
+    for name in network.by_name:
+        one, two = found.spikes[name], expected.spikes[name]
+        np.testing.assert_array_equal(one.train().raster, two.train().raster)
+        np.testing.assert_array_equal(found.potentials[name], expected.potentials[name])
+        np.testing.assert_array_equal(found.counts[name], expected.counts[name])
+        if not isinstance(network[name].neuron, GradedThreshold):
+            np.testing.assert_array_equal(found.currents[name], expected.currents[name])
+
+
+def test_the_numerics_of_the_other_chip_are_refused() -> None:
+    population = DynamicPopulation("n", (1,), FixedCubaLIF(du=0, dv=0, threshold=64))
+    network = DynamicNetwork("net", (), (population,), (), DynamicsContract.loihi("loihi1"))
+    with pytest.raises(LowerError, match="net: is stepped by loihi1, and loihi2 has its own numerics"):
+        LOIHI2.compile(network, LOIHI2.targets[0], None)
