@@ -11,7 +11,7 @@ from spikeport.targets import Target, find_target
 
 MISSED, UNUSABLE = 1, 2
 SCRIPT = Path(__file__).parent / "peers" / "chips" / "facts_worker.py"
-GROUPS = ("akida", "lava", "nengo_loihi")
+GROUPS = ("akida", "lava", "nengo_loihi", "xylosim")
 
 
 def differing(target: Target, found: dict[str, object]) -> list[str]:

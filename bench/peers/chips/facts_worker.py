@@ -137,7 +137,79 @@ def _akida_counts(ak: Any, np: Any) -> dict[str, Any]:
     return {"features": ["payload"] if equal else []}
 
 
-GROUPS: Mapping[str, Callable[[], Facts]] = {"akida": akida, "lava": lava, "nengo_loihi": nengo_loihi}
+def xylosim() -> Facts:
+    """What single neurons do, and whether a wave through three layers carries the counts of an integer network."""
+    import numpy as np
+
+    def single(events: int, weight: int) -> tuple[Any, Any, Any]:
+        """One hidden neuron of threshold 4, fed by one input, and one output that reads it; two steps."""
+        one = np.array([[1]])
+        return _xylo(np.array([events]), weight * one, 0 * one, one, np.array([4]), 2)
+
+    at, below, many = (single(*case)[0][0, 0] for case in ((1, 4), (1, 3), (8, 127)))
+    hidden, output, potential = single(1, 7)
+    most = single(255, -128)[2][0, 0] // -128  # of the events of a step, as many are taken
+    wide = np.full((16, 1), -128)
+    lowest = _xylo(np.full(16, 15), wide, np.zeros((1, 1), int), np.array([[1]]), np.array([4]), 1)[2][0, 0]
+    found = {
+        "compare": ">=" if (at, below) == (1, 0) else ">",
+        "reset": ["subtract"] if potential[0, 0] == 7 - 4 else ["to zero"],
+        "payload_max": int(many),
+        "input_latency": int(np.flatnonzero(hidden[:, 0])[0]),
+        "layer_latency": int(np.flatnonzero(output[:, 0])[0]),
+        "input_bits": int(most).bit_length(),
+        "arrival_bits": int(-lowest).bit_length(),
+    }
+    rng = np.random.default_rng(3)
+    equal = all(_wave_is_exact(rng) for _ in range(100))
+    return {"xylo": {**found, "features": ["many units", "payload", "subtract reset"] if equal else []}}
+
+
+def _xylo(x: Any, w_in: Any, w_rec: Any, w_out: Any, thresholds: Any, steps: int) -> tuple[Any, Any, Any]:
+    """Hidden spikes, output potentials and hidden potentials, (step, neuron), of input in the first step.
+
+    Weights are doubled and currents decay by a shift of 1, so that a potential is the sum of weights in the step of its arrival;
+    potentials are cleared by a shift of 0.
+    """
+    import numpy as np
+    import xylosim.v2 as package
+
+    def table(weights: Any) -> Any:
+        return [[package.XyloSynapse(int(j), 0, int(row[j])) for j in np.flatnonzero(row)] for row in weights]
+
+    n, m = w_out.shape
+    synapses = (table(w_in), table(w_rec), table(w_out), [[]] * n)  # the layer keeps pointers to them
+    shifts = (1, 1, 1, [0] * n, [0] * m, [[1, 0]] * n, [[1]] * m)
+    layer = package.XyloLayer(*synapses, thresholds.tolist(), [32767] * m, True, [0] * n, [0] * m, *shifts, "facts")
+    layer.evolve([x.tolist()] + [[0] * len(x)] * (steps - 1))
+    return np.array(layer.rec_recurrent_spikes), np.array(layer.rec_v_mem_out).T, np.array(layer.rec_v_mem).T
+
+
+def _wave_is_exact(rng: Any) -> bool:
+    """A random network of two hidden layers; biases come from an input that is always on, and travel with the wave."""
+    import numpy as np
+
+    n, m, k = 40, 30, 8
+    w1, w2, w3 = (rng.integers(-40, 41, shape) for shape in ((16, n), (n + 1, m), (m + 1, k)))
+    t1, t2 = rng.integers(20, 300, n), rng.integers(50, 900, m)
+    x = np.append(rng.integers(0, 16, 15), 1)
+    w_in, w_rec, w_out = (np.zeros(shape, dtype=int) for shape in ((16, n + m + 2), (n + m + 2,) * 2, (n + m + 2, k)))
+    w_in[:, :n], w_in[15, n + m] = w1, 1
+    w_rec[:n, n : n + m], w_rec[n + m, n : n + m], w_rec[n + m, n + m + 1] = w2[:-1], w2[-1], 1
+    w_out[n : n + m], w_out[n + m + 1] = w3[:-1], w3[-1]
+    spikes, outputs, _ = _xylo(x, w_in, w_rec, w_out, np.concatenate([t1, t2, [1, 1]]), 4)
+    first = np.clip(x @ w1 // t1, 0, 31)
+    second = np.clip(np.append(first, 1) @ w2 // t2, 0, 31)
+    equal = (spikes[0, :n] == first).all() and (spikes[1, n : n + m] == second).all()
+    return bool(equal and (outputs[2] == np.append(second, 1) @ w3).all())
+
+
+GROUPS: Mapping[str, Callable[[], Facts]] = {
+    "akida": akida,
+    "lava": lava,
+    "nengo_loihi": nengo_loihi,
+    "xylosim": xylosim,
+}
 
 if __name__ == "__main__":
     serve({"facts": GROUPS[sys.argv[1]]})
