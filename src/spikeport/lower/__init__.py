@@ -1,5 +1,6 @@
 """From a network to a target: what fits, what it takes, and where it goes."""
 
+from spikeport.lower.arrange import arrange
 from spikeport.lower.cut import Cut
 from spikeport.lower.place import place
 from spikeport.lower.placement import Load, Part, Placement
@@ -17,5 +18,6 @@ __all__ = [
     "Suggestion",
     "Use",
     "Verdict",
+    "arrange",
     "place",
 ]
