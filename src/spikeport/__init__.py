@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from spikeport.backends.opening import open_program as open
 from spikeport.backends.stepping import simulate
 from spikeport.convert import convert
 from spikeport.errors import (
@@ -34,7 +35,7 @@ from spikeport.errors import (
     TargetError,
 )
 from spikeport.model import SpikingModel, load
-from spikeport.plugin import TargetInfo, backend, targets
+from spikeport.plugin import Program, TargetInfo, backend, load_program, targets
 from spikeport.primitives import (
     Approximation,
     DynamicNetwork,
@@ -72,6 +73,7 @@ __all__ = [
     "NirError",
     "OptionError",
     "Problem",
+    "Program",
     "ProofError",
     "QuantizeError",
     "Recording",
@@ -88,7 +90,9 @@ __all__ = [
     "convert",
     "from_nir",
     "load",
+    "load_program",
     "load_target",
+    "open",
     "read_lava_dl",
     "simulate",
     "targets",

@@ -13,25 +13,48 @@ from spikeport import codes
 from spikeport.errors import ArchiveError
 from spikeport.graph import Activation, Add, Affine, Concat, Graph, Input, Node, Quantize, Relu, Softmax, build
 from spikeport.primitives import (
+    IF,
+    LI,
+    LIF,
     Accumulator,
     Approximation,
     Connection,
     Conv,
+    CubaLI,
+    CubaLIF,
     Dense,
+    DynamicNetwork,
+    DynamicPopulation,
+    DynamicsContract,
     ExecutionContract,
+    FixedCubaLIF,
     GradedIF,
+    GradedThreshold,
     InputEncoder,
     MaxPool,
     MaxUnit,
     OneToOne,
     Pad,
+    PhasedIF,
+    PlainIF,
     Population,
+    Projection,
+    RadixIF,
     Reshape,
+    ResonateAndFire,
+    SigmaDelta,
     SignedIF,
     Slice,
+    Sparse,
+    SpikeInput,
     SpikingNetwork,
+    StaircaseBank,
+    StaircaseIF,
+    StaircaseUnit,
     SumPool,
+    Threshold,
     Transpose,
+    UnitBank,
     Upsample,
 )
 from spikeport.quantize import (
@@ -110,7 +133,40 @@ INTEGER = IntegerNetwork(
     host_tail=(Softmax(0, log=True),),
     ledger=LEDGER,
 )
+LIF_NETWORK = DynamicNetwork(
+    "net",
+    (SpikeInput("in", (2,)),),
+    (DynamicPopulation("n", (3,), LIF(tau=np.array([0.01, 0.02, 0.03]), initial=0.5)),),
+    (Projection("in", "n", (Dense(np.ones((3, 2))),), 2, np.array([0.5])),),
+    DynamicsContract(dt=1e-3, integrator="exponential"),
+)
+EACH_DYNAMIC = (
+    IF(threshold=2.0, refractory=np.array([0.001, 0.0])),
+    LI(tau=0.01),
+    LIF(tau=0.01, bias=np.array([1.0, 2.0])),
+    CubaLI(tau_syn=0.01, tau_mem=0.02),
+    CubaLIF(tau_syn=0.01, tau_mem=0.02),
+    LIF_NETWORK,
+    LIF_NETWORK.populations[0],
+    LIF_NETWORK.contract,
+    FixedCubaLIF(du=4095, dv=ints(1, 2), threshold=64),
+    GradedThreshold(threshold=3, relu=True),
+    PhasedIF(ints(9), ints(4), ints(0), ints(100), 3, 10),
+    PlainIF(ints(9), ints(4), ints(0)),
+    LIF_NETWORK.projections[0],
+    RadixIF(ints(9), ints(4), ints(0), 3, 2),
+    ResonateAndFire(cos=1000, sin=-70, threshold=5, kind="izhikevich"),
+    SigmaDelta(threshold=7, activation="unit"),
+    Sparse(ints(0, 1, 2), np.array([0, 1], dtype=np.uint32), ints(3, 4), 2),
+    LIF_NETWORK.inputs[0],
+    StaircaseBank(ints([-4], [3]), ints(4), ints(0), 100, 2),
+    StaircaseIF(ints([-4], [3]), ints(4), ints(0), -1),
+    StaircaseUnit(ints([-4], [3]), ints(4), ints(0), 0, "digits", 2),
+    Threshold(threshold=2.0),
+    UnitBank(ints(9), ints(4), ints(0), 5, 1000, 1),
+)
 ONE_OF_EACH = (
+    *EACH_DYNAMIC,
     Accumulator(ints(1, 2), 0.1),
     Approximation("conv1", "rounded", 1e-12, ""),
     Connection("a", "b", (Reshape((4,)), SumPool((2,), (2,), ((0, 0),)))),
@@ -153,7 +209,8 @@ ONE_OF_EACH = (
 
 
 def test_the_examples_are_of_every_listed_type():
-    assert [type(value) for value in ONE_OF_EACH] == list(TYPES.values())
+    assert len(ONE_OF_EACH) == len(TYPES)
+    assert {type(value) for value in ONE_OF_EACH} == set(TYPES.values())
     assert ARRAY not in TYPES
 
 

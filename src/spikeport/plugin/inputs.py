@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spikeport.errors import DataError, OptionError, Problem
 from spikeport.graph import output_shape
-from spikeport.primitives import DynamicNetwork, MaxUnit, Shape, SpikingNetwork
+from spikeport.primitives import Accumulator, DynamicNetwork, MaxUnit, Shape, SpikingNetwork
 
 Network = SpikingNetwork | DynamicNetwork
 
@@ -24,7 +24,7 @@ def populations(network: Network) -> list[str]:
 def spiking(network: Network) -> list[str]:
     """Those that may spike."""
     if isinstance(network, SpikingNetwork):
-        return [name for name in populations(network) if name != network.output]
+        return [name for name in populations(network) if not isinstance(network[name].neuron, Accumulator)]
     return [p.name for p in network.populations if hasattr(p.neuron, "threshold")]
 
 

@@ -22,6 +22,8 @@ from spikeport.primitives import (
     Connection,
     Conv,
     Dense,
+    DynamicNetwork,
+    DynamicPopulation,
     GradedIF,
     InputEncoder,
     MaxPool,
@@ -36,6 +38,7 @@ from spikeport.primitives import (
     Shape,
     SignedIF,
     Slice,
+    SpikeInput,
     SpikingNetwork,
     StaircaseBank,
     StaircaseIF,
@@ -80,6 +83,22 @@ def network_problems(network: SpikingNetwork | IntegerNetwork) -> list[Problem]:
         *_connection_problems(network, units),
         *(_spiking_problems(network) if isinstance(network, SpikingNetwork) else _integer_problems(network)),
     ]
+
+
+def dynamic_problems(network: DynamicNetwork) -> list[Problem]:
+    """What makes a hand-made network too large to be opened; everything else it checks itself."""
+    places: list[SpikeInput | DynamicPopulation] = [*network.inputs, *network.populations]
+    problems = [
+        Problem(p.name, f"has {p.size:,} places", f"{MAX_NEURONS:,} at most") for p in places if p.size > MAX_NEURONS
+    ]
+    longest = {p.target: 0 for p in network.projections}
+    for p in network.projections:
+        longest[p.target] = max(longest[p.target], p.delay)
+    for name, delay in longest.items():
+        held = network[name].size * (1 + delay)
+        if held > MAX_NEURONS:
+            problems.append(Problem(name, f"has to hold {held:,} values on their way", f"{MAX_NEURONS:,} at most"))
+    return problems
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -287,7 +306,7 @@ def _spiking_problems(network: SpikingNetwork) -> Iterator[Problem]:
     output = network.by_name.get(network.output)
     if output is None:
         yield Problem("network", f"its output `{network.output}` is not one of its populations")
-    elif not isinstance(output.neuron, Accumulator):
+    elif not isinstance(output.neuron, Accumulator) and any(c.source == network.output for c in network.connections):
         yield Problem(network.output, "is the output, but no read-out")
     contract = network.contract
     for name, value in (("presentation", contract.presentation), ("max_steps", contract.max_steps)):

@@ -23,32 +23,55 @@ from numpy.typing import NDArray
 
 from spikeport import graph, primitives, quantize
 from spikeport.errors import ArchiveError, GraphError, Problem
-from spikeport.primitives import SpikingNetwork
+from spikeport.primitives import DynamicNetwork, SpikingNetwork
 from spikeport.quantize import IntegerNetwork
-from spikeport.storage.check import network_problems
+from spikeport.storage.check import dynamic_problems, network_problems
 
 TYPES: Mapping[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
+        primitives.IF,
+        primitives.LI,
+        primitives.LIF,
         primitives.Accumulator,
         primitives.Approximation,
         primitives.Connection,
         primitives.Conv,
+        primitives.CubaLI,
+        primitives.CubaLIF,
         primitives.Dense,
+        primitives.DynamicNetwork,
+        primitives.DynamicPopulation,
+        primitives.DynamicsContract,
         primitives.ExecutionContract,
+        primitives.FixedCubaLIF,
         primitives.GradedIF,
+        primitives.GradedThreshold,
         primitives.InputEncoder,
         primitives.MaxPool,
         primitives.MaxUnit,
         primitives.OneToOne,
         primitives.Pad,
+        primitives.PhasedIF,
+        primitives.PlainIF,
         primitives.Population,
+        primitives.Projection,
+        primitives.RadixIF,
         primitives.Reshape,
+        primitives.ResonateAndFire,
+        primitives.SigmaDelta,
         primitives.SignedIF,
         primitives.Slice,
+        primitives.Sparse,
+        primitives.SpikeInput,
         primitives.SpikingNetwork,
+        primitives.StaircaseBank,
+        primitives.StaircaseIF,
+        primitives.StaircaseUnit,
         primitives.SumPool,
+        primitives.Threshold,
         primitives.Transpose,
+        primitives.UnitBank,
         primitives.Upsample,
         graph.Activation,
         graph.Add,
@@ -188,6 +211,10 @@ def _made(name: str, values: dict[str, Any], place: str) -> Any:
         raise ArchiveError(Problem(f"{place}: {p.where}", p.why, p.hint) for p in error.problems) from error
     except (ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise ArchiveError(Problem(place, f"is not well formed: {error}")) from error
+    if isinstance(instance, DynamicNetwork):
+        problems = dynamic_problems(instance)
+        if problems:
+            raise ArchiveError(Problem(f"{place}: {p.where}", p.why, p.hint) for p in problems)
     if isinstance(instance, SpikingNetwork | IntegerNetwork):
         problems = network_problems(instance)
         if problems:
