@@ -14,7 +14,8 @@ from pathlib import Path
 
 from spikeport.backends.opening import open_program as open
 from spikeport.backends.stepping import simulate
-from spikeport.convert import convert
+from spikeport.compile import compile
+from spikeport.convert import convert, requantized
 from spikeport.errors import (
     ArchiveError,
     BackendError,
@@ -87,6 +88,7 @@ __all__ = [
     "TargetInfo",
     "__version__",
     "backend",
+    "compile",
     "convert",
     "from_nir",
     "load",
@@ -94,6 +96,7 @@ __all__ = [
     "load_target",
     "open",
     "read_lava_dl",
+    "requantized",
     "simulate",
     "targets",
     "to_nir",

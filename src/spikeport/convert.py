@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport import codes
-from spikeport.errors import OptionError, Problem, ProofError
+from spikeport.errors import DataError, OptionError, Problem, ProofError
 from spikeport.model import SpikingModel
 from spikeport.primitives import Approximation, Code, InputKind, SpikingNetwork
-from spikeport.quantize import IntegerNetwork, QuantizeOptions, encode_input, quantize
+from spikeport.quantize import IntegerNetwork, NeuronLayer, QuantizeOptions, encode_input, quantize
 from spikeport.report import Report
 from spikeport.undisturbed import undisturbed
-from spikeport.validate import Outputs, Proof, collect, make_report
+from spikeport.validate import Outputs, Proof, collect, collect_labelled, make_report, validate
 from spikeport.validate.agreement import affordable_samples, step_and_compare
 from spikeport.validate.fingerprint import Fingerprint
-from spikeport.validate.validate import counts_of, outputs_of
+from spikeport.validate.validate import counts_of, float_operations, outputs_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -128,6 +128,86 @@ def convert(
     return snn.with_report(report)
 
 
+def requantized(
+    snn: SpikingModel,
+    data: Iterable[Any],
+    *,
+    test: Iterable[Any] | None = None,
+    levels: int | Mapping[str, int] | None = None,
+    weight_bits: int | None = None,
+    input_bits: int | None = None,
+    state_bits: int | None = None,
+    code: Code | None = None,
+    steps: int | None = None,
+    max_samples: int = 512,
+    seed: int = 0,
+    progress: bool = True,
+) -> SpikingModel:
+    """The same float graph quantized once more, with other widths: a new integer network, whose distance is measured anew.
+
+    Args:
+        snn: as converted or loaded; it keeps its integers.
+        data: any iterable of batches `x` or `(x, y)`, to calibrate on.
+        test: batches on which the gap is measured; None: an eighth of the samples, at most 64, held out of `data`.
+        levels, weight_bits, input_bits, state_bits, code: as for `convert`; None: what the model has.
+        steps: of the presentation; None: the default of the code, and of event input what the model has.
+        max_samples, seed, progress: as for `convert`.
+
+    Raises:
+        QuantizeError: a layer without integer form of these widths.
+        DataError, OptionError: bad input.
+        ProofError: the spiking network deviates from the new integers, which is a bug of ours.
+    """
+    before, encoder = snn.integer, snn.integer.input
+    kept = {layer.name: max(-layer.low, layer.high) for layer in before.layers if isinstance(layer, NeuronLayer)}
+    if isinstance(levels, Mapping):
+        levels = {**kept, **levels}
+    own_bits = encoder.high.bit_length() + (encoder.kind == "static")
+    code = snn.network.contract.code if code is None else code
+    if steps is None and encoder.kind == "events":
+        steps = snn.network.contract.presentation
+    options = _checked(
+        code,
+        steps,
+        None,
+        max_samples,
+        seed,
+        levels=kept if levels is None else levels,
+        weight_bits=before.weight_bits if weight_bits is None else weight_bits,
+        input_bits=own_bits if input_bits is None else input_bits,
+        state_bits=before.state_bits if state_bits is None else state_bits,
+        input=encoder.kind,
+    )
+    operations, exact = float_operations()
+    with undisturbed():
+        samples, labels = collect_labelled(data, max_samples)
+        if samples.shape[1:] != encoder.shape:
+            expected = ", ".join(map(str, encoder.shape))
+            raise DataError(Problem("data", f"holds samples of {samples.shape[1:]}", f"the model takes ({expected})"))
+        for_calibration, held_out = _chosen(len(samples), seed)
+        calibration = samples if test is not None else samples[for_calibration]
+        integer = quantize(
+            snn.graph, calibration, options, operations=operations, exact_operations=exact, progress=progress
+        )
+        network = _carried(integer, code, steps, None)
+        if network.contract.code in codes.STATISTICAL:
+            network = codes.rate.calibrated(
+                network, integer, encode_input(integer.input, calibration), operations=exact
+            )
+        first = encode_input(integer.input, samples[held_out][:SAMPLES])
+        # what was proved of the graph when it was captured still holds
+        old = snn.report
+        found = SpikingModel(snn.graph, integer, network, old, first)
+        x, y = samples[held_out], None if labels is None else labels[held_out]
+        measured = validate(found, [(x, y) if y is not None else x] if test is None else test, progress=progress)
+    if measured.mismatches:
+        why = f"{measured.mismatches:,} of {measured.comparisons:,} counts differ from the integer network"
+        raise ProofError(
+            Problem(str(measured.divergence), why, "this is a bug of spikeport; please report it with the model")
+        )
+    return found.with_report(measured)
+
+
 def _carried(
     integer: IntegerNetwork, code: str, steps: int | None, features: Collection[codes.Feature] | None
 ) -> SpikingNetwork:
@@ -181,8 +261,14 @@ def _whole(value: Any) -> bool:
 
 def _divided(samples: NDArray[Any], seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Samples for calibration and samples held out; a single sample serves both."""
-    if len(samples) == 1:
-        return samples, samples
-    n = min(HELD_OUT, max(1, len(samples) // 8))
-    order = np.random.default_rng(seed).permutation(len(samples))
-    return samples[np.sort(order[n:])], samples[np.sort(order[:n])]
+    calibration, held_out = _chosen(len(samples), seed)
+    return samples[calibration], samples[held_out]
+
+
+def _chosen(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of both."""
+    if count == 1:
+        return np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+    n = min(HELD_OUT, max(1, count // 8))
+    order = np.random.default_rng(seed).permutation(count)
+    return np.sort(order[n:]), np.sort(order[:n])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from spikeport.codes import graded, phased, population, radix, rate, signed, staircase
-from spikeport.codes.choice import NEEDS, Choice, choose, feature_problems, needs
+from spikeport.codes.choice import NEEDS, STRENGTH, Choice, choose, feature_problems, needs
 from spikeport.codes.unsigned import of_layer, split_signs
 from spikeport.errors import OptionError, Problem
 from spikeport.primitives import SpikingNetwork
@@ -49,6 +49,7 @@ __all__ = [
     "CODES",
     "NEEDS",
     "STATISTICAL",
+    "STRENGTH",
     "Choice",
     "Feature",
     "carried",

@@ -54,14 +54,22 @@ def batches(data: Iterable[Any]) -> Iterator[Batch]:
 
 def collect(data: Iterable[Any], limit: int) -> NDArray[Any]:
     """The first `limit` inputs."""
+    return collect_labelled(data, limit)[0]
+
+
+def collect_labelled(data: Iterable[Any], limit: int) -> Batch:
+    """The first `limit` inputs, and their labels if there are any."""
     parts: list[NDArray[Any]] = []
+    labels: list[NDArray[Any]] = []
     left = limit
-    for x, _ in batches(data):
+    for x, y in batches(data):
         parts.append(x[:left])
+        if y is not None:
+            labels.append(y[:left])
         left -= len(parts[-1])
         if left <= 0:
             break
-    return np.concatenate(parts)
+    return np.concatenate(parts), np.concatenate(labels) if labels else None
 
 
 def _parts(where: str, item: Any) -> Batch:

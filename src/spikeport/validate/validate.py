@@ -84,26 +84,28 @@ def validate(
 def _float_model(snn: SpikingModel, model: Any) -> tuple[Model, Callable[[NDArray[Any]], Proof] | None]:
     """How to run the float side, and how to prove that the graph is the same function."""
     if model is None:
-        operations = _float_operations()
+        operations, _ = float_operations()
         return lambda x: evaluate(snn.graph, x, operations=operations), None
     from spikeport.capture import FloatModel, compare
 
     float_model = FloatModel(model)
 
     def proof(x: NDArray[Any]) -> Proof:
-        found = compare(snn.graph, float_model, [x], operations=_float_operations())
+        found = compare(snn.graph, float_model, [x], operations=float_operations()[0])
         return Proof(found.relative, found.samples)
 
     return float_model.run, proof
 
 
-def _float_operations() -> Any:
-    """Torch where it is installed, numpy otherwise."""
+def float_operations() -> tuple[Any, Any]:
+    """Operations in float32 and in float64: torch's where it is installed; None, which is numpy's, otherwise."""
     try:
+        import torch
+
         from spikeport.backends.torch import TorchOperations
     except ImportError:
-        return None
-    return TorchOperations()
+        return None, None
+    return TorchOperations(), TorchOperations(dtype=torch.float64)
 
 
 def _outputs(

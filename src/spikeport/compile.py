@@ -1,0 +1,323 @@
+"""From a model or network to a program of one target: the code that it offers, widths that it has, and all that is in the way.
+
+Nothing is rounded here. A target of narrower weights, levels or state is compiled for by quantizing once more with its widths, which gives
+new integers and a newly measured gap: the report on them stays with the program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Literal
+
+from spikeport import codes
+from spikeport.backends.hosted import on_chip, part_of
+from spikeport.convert import requantized
+from spikeport.errors import LowerError, OptionError, Problem, SpikeportError
+from spikeport.lower import Cut
+from spikeport.model import SpikingModel
+from spikeport.plugin import Backend, Program, find, installed
+from spikeport.plugin.inputs import populations
+from spikeport.plugin.registry import nearest
+from spikeport.primitives import Approximation, Code, DynamicNetwork, SpikingNetwork
+from spikeport.quantize import IntegerNetwork, NeuronLayer
+from spikeport.targets import Target
+
+Network = SpikingNetwork | DynamicNetwork
+Pass = Callable[[SpikingNetwork], SpikingNetwork]
+Encode = Callable[[IntegerNetwork], SpikingNetwork]
+MOST_CUTS = 64
+"""Ways to leave something to the host that are tried."""
+WIDTHS = ("levels", "weight_bits", "input_bits", "state_bits")
+
+
+def compile(
+    network: SpikingModel | Network,
+    target: str,
+    *,
+    data: Iterable[Any] | None = None,
+    test: Iterable[Any] | None = None,
+    code: Code | Literal["auto"] | Encode = "auto",
+    levels: int | Mapping[str, int] | None = None,
+    weight_bits: int | None = None,
+    input_bits: int | None = None,
+    state_bits: int | None = None,
+    steps: int | None = None,
+    allow_host: bool | Cut = False,
+    transform: Pass | None = None,
+    options: Any = None,
+    progress: bool = True,
+    **more: Any,
+) -> Program:
+    """A program for a target: what `sp.open` runs and `Program.save` keeps.
+
+    Everything about a target can be made one's own: its options hold what only its backend knows, a placement among them; `code` may be
+    a function that encodes the integers; `transform` is a pass over the network before it is compiled.
+
+    >>> import numpy as np, spikeport as sp
+    >>> from spikeport.primitives import *
+    >>> cell = DynamicPopulation("cell", (1,), LIF(tau=0.02, threshold=1.0, bias=1.2))
+    >>> network = DynamicNetwork("one", (), (cell,), (), DynamicsContract(dt=1e-3, integrator="exponential"))
+    >>> with sp.open(sp.compile(network, "reference")) as session:
+    ...     session.run(max_steps=100).counts["cell"].tolist()
+    [[2]]
+
+    Args:
+        network: a converted model, which has the integers that other codes and widths need; or a network as it is.
+        target: "backend", which means its first target, or "backend:target".
+        data: batches `x` or `(x, y)` to calibrate on, where the model has to be quantized again.
+        test: batches to measure the new gap on; None: samples held out of `data`.
+        code: how counts are carried; "auto" takes the first that the target offers everything for and that fits; a function gives
+            the network of the integers.
+        levels, weight_bits, input_bits, state_bits: other widths than the model's: it is quantized again. So it is, with the target's
+            widths, where nothing fits otherwise and `data` is given.
+        steps: of the presentation.
+        allow_host: leave to the host what the chip cannot carry, before and behind it; or where to cut.
+        transform: a pass over the converted network, before it is compiled.
+        options: of the backend, an instance of its dataclass; its fields may also be given by keyword.
+
+    Raises:
+        LowerError: everything that the target cannot carry, by node; what it would take, and what may help, in its notes.
+        OptionError: an unknown target or option, with the nearest name.
+        BackendError: the backend cannot be loaded.
+        QuantizeError, DataError: widths or data that do not do.
+    """
+    found, chip = find(target)
+    chosen = options_of(found, options, more)
+    job = _Job(found, chip, chosen, transform, allow_host)
+    widths = {"levels": levels, "weight_bits": weight_bits, "input_bits": input_bits, "state_bits": state_bits}
+    asked = {name: value for name, value in widths.items() if value is not None}
+    if not isinstance(network, SpikingModel):
+        _refuse_for_networks({**asked, "steps": steps, "data": data, "test": test}, code, network)
+        if isinstance(network, DynamicNetwork):
+            if transform is not None or allow_host:
+                what = "transform" if transform is not None else "allow_host"
+                raise OptionError(Problem(what, "is for converted networks", "change the network, or leave it out"))
+            return job.finished(found.compile(network, chip, chosen))
+        return job.finished(job.compiled(network))
+    report: str | None = None
+    if asked:
+        network = _again(network, data, test, asked, code, steps, progress)
+        report = network.report.as_json()
+    try:
+        program = job.carried(network, code, steps)
+    except LowerError as error:
+        narrower = _narrower(network, chip) if not asked else {}
+        if not narrower:
+            raise
+        if data is None:
+            error.add_note(_would(narrower, chip))
+            raise
+        network = _again(network, data, test, narrower, code, steps, progress)
+        report = network.report.as_json()
+        program = job.carried(network, code, steps)
+    return job.finished(replace(program, report=report))
+
+
+def options_of(found: Backend, options: Any, more: Mapping[str, Any]) -> Any:
+    """The options of a backend: an instance of its dataclass, and fields of it by name.
+
+    Raises:
+        OptionError: options of another kind, or names that it does not have, with the nearest one.
+    """
+    kind = found.options
+    assert is_dataclass(kind)
+    known = [field.name for field in fields(kind) if field.init]
+    problems = [
+        Problem(name, f"is no option of backend {found.name!r}, nor of compile", nearest(name, known or _OWN))
+        for name in more
+        if name not in known
+    ]
+    if options is not None and not isinstance(options, kind):
+        why = f"are a {type(options).__name__}, and backend {found.name!r} takes {kind.__name__}"
+        problems.append(Problem("options", why, f"{kind.__module__}.{kind.__name__}"))
+    if problems:
+        raise OptionError(problems)
+    try:
+        return kind(**more) if options is None else replace(options, **more)
+    except SpikeportError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise OptionError(Problem("options", f"of backend {found.name!r}: {error}")) from error
+
+
+_OWN = ("data", "test", "code", *WIDTHS, "steps", "allow_host", "transform", "options", "progress")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One target, and how it is compiled for."""
+
+    backend: Backend
+    chip: Target
+    options: Any
+    transform: Pass | None
+    allow_host: bool | Cut
+
+    def carried(self, model: SpikingModel, code: str | Encode, steps: int | None) -> Program:
+        """The integers under the first code that fits."""
+        integer = model.integer
+        if callable(code):
+            return self.compiled(code(integer))
+        known = sorted([*codes.CODES, *codes.STATISTICAL, "auto"])
+        if code not in known:
+            raise OptionError(Problem("code", f"{code!r} is not known", nearest(str(code), known)))
+        offered = self.chip.limit("features")
+        if steps is None and integer.input.kind == "events":
+            steps = model.network.contract.presentation
+        tried: dict[str, tuple[Problem, ...]] = {}
+        lacking = set()
+        for name in codes.NEEDS if code == "auto" else (code,):
+            missing = [] if offered is None else sorted(codes.needs(name, integer) - offered)  # type: ignore[arg-type]
+            if missing:
+                why = f"the {name} code needs {', '.join(missing)}, which {self.chip.title} does not offer"
+                lacking.add(name)
+                tried[name] = (Problem(model.network.name, why, 'code="auto"' if code != "auto" else ""),)
+                continue
+            try:
+                network = self._encoded(model, name, steps)
+            except OptionError as error:  # the code does not carry these integers
+                tried[name] = error.problems
+                continue
+            try:
+                program = self.compiled(network)
+            except LowerError as error:
+                tried[name] = error.problems
+                continue
+            passed = "; ".join(f"not {n}: {p[0].where} {p[0].why}" for n, p in tried.items())
+            if code == "auto":
+                what = f"code {name!r} chosen: {codes.STRENGTH[name]}{'; ' if passed else ''}{passed}"  # type: ignore[index]
+                program = replace(program, ledger=(*program.ledger, Approximation(model.network.name, what, 0.0)))
+            return program
+        first = min(tried, key=lambda name: (name in lacking, len(tried[name])))
+        refusal = LowerError(tried[first])
+        others = [f"{name}: {p[0].where} {p[0].why}" for name, p in tried.items() if name != first]
+        if others:
+            refusal.add_note(f"the nearest code is {first!r}; other codes:\n  " + "\n  ".join(others))
+        raise refusal
+
+    def _encoded(self, model: SpikingModel, code: str, steps: int | None) -> SpikingNetwork:
+        own = model.network.contract
+        if code == own.code and steps in (None, own.presentation):
+            return model.network
+        if steps is not None and (code == "population" or (code == "graded" and model.integer.input.kind == "static")):
+            steps = None  # these take their input in one step
+        return model.with_code(code, steps=steps).network  # type: ignore[arg-type]
+
+    def compiled(self, network: SpikingNetwork) -> Program:
+        """One network, with a part on the host where that is allowed and needed."""
+        network = network if self.transform is None else self.transform(network)
+        if isinstance(self.allow_host, Cut):
+            return self._cut(network, self.allow_host)
+        try:
+            return self.backend.compile(network, self.chip, self.options)
+        except LowerError as error:
+            if not self.allow_host:
+                raise
+            for cut in _cuts(network):
+                try:
+                    return self._cut(network, cut)
+                except LowerError:
+                    continue
+            error.add_note("no part of it, between two borders that the spikes of one population cross, fits either")
+            raise
+
+    def _cut(self, network: SpikingNetwork, cut: Cut) -> Program:
+        _check_cut(network, cut)
+        program = self.backend.compile(on_chip(network, cut), self.chip, self.options)
+        kept = ", ".join([*cut.before, *cut.after])
+        entry = Approximation(network.name, f"the host keeps {kept}", 0.0)
+        return replace(program, whole=network, cut=cut, ledger=(*program.ledger, entry))
+
+    def finished(self, program: Program) -> Program:
+        """With the name of who brings the backend."""
+        claims = installed().get(self.backend.name, ())
+        return replace(program, distribution=claims[0].distribution if claims else "")
+
+
+def _again(
+    model: SpikingModel,
+    data: Iterable[Any] | None,
+    test: Iterable[Any] | None,
+    widths: Mapping[str, Any],
+    code: str | Encode,
+    steps: int | None,
+    progress: bool,
+) -> SpikingModel:
+    """The model with other widths."""
+    if data is None:
+        what = ", ".join(widths)
+        why = f"is missing: other {what} mean quantizing again, on samples of what the model will see"
+        raise OptionError(Problem("data", why, "give batches, as to `convert`"))
+    kept = None if callable(code) or code == "auto" else code
+    # the code that is measured with need not be the one that is chosen: all exact ones carry the same integers
+    return requantized(model, data, test=test, code=kept, steps=steps if kept else None, progress=progress, **widths)  # type: ignore[arg-type]
+
+
+def _narrower(model: SpikingModel, chip: Target) -> dict[str, Any]:
+    """Widths of a target that are below those of the integers."""
+    found: dict[str, Any] = {}
+    for name in ("weight_bits", "state_bits"):
+        limit, own = chip.limit(name), getattr(model.integer, name)
+        if limit is not None and limit < own:
+            found[name] = limit
+    payload = chip.limit("payload_max")
+    layers = [layer for layer in model.integer.layers if isinstance(layer, NeuronLayer)]
+    highest = max((max(-layer.low, layer.high) for layer in layers), default=0)
+    if payload is not None and 1 <= payload < highest:
+        found["levels"] = payload
+    return found
+
+
+def _would(widths: Mapping[str, Any], chip: Target) -> str:
+    changes = ", ".join(f"{name}={value}" for name, value in widths.items())
+    return f"{chip.title} is narrower than the model: give `data`, and it is quantized again with {changes}"
+
+
+def _refuse_for_networks(given: Mapping[str, Any], code: str | Encode, network: Network) -> None:
+    """What needs the integers, which a network does not carry."""
+    problems = [
+        Problem(name, "needs the integers and the graph of a converted model", "give the SpikingModel")
+        for name, value in given.items()
+        if value is not None
+    ]
+    own = network.contract.code if isinstance(network, SpikingNetwork) else None
+    if code not in ("auto", own):
+        problems.append(Problem("code", "is that of the network already", "give the SpikingModel to have another"))
+    if problems:
+        raise OptionError(problems)
+
+
+def _check_cut(network: SpikingNetwork, cut: Cut) -> None:
+    """Refuse a cut that is none of this network.
+
+    Raises:
+        OptionError: names that are not populations, or populations on neither side.
+        LowerError: connections that cross a border beside the one that may.
+    """
+    named, all_names = [*cut.before, *cut.on_chip, *cut.after], populations(network)
+    if [name for name in named if name in all_names] != all_names or len(set(named)) < len(named):
+        hint = f"in this order: {', '.join(all_names)}"
+        raise OptionError(Problem("allow_host", "is a cut that does not hold all populations once, in order", hint))
+    for part, entering in ((cut.before, ""), (cut.after, cut.leaving)):
+        if part:
+            part_of(network, part, entering)
+
+
+def _cuts(network: SpikingNetwork) -> Iterator[Cut]:
+    """Ways to cut, those with most neurons on the chip first."""
+    names = populations(network)
+    sizes = [network[name].size for name in names]
+    spans = [(a, b) for a in range(len(names)) for b in range(a + 1, len(names) + 1) if b - a < len(names)]
+    tried = 0
+    for a, b in sorted(spans, key=lambda span: (-sum(sizes[span[0] : span[1]]), span)):
+        cut = Cut(tuple(names[:a]), tuple(names[a:b]), tuple(names[b:]))
+        try:
+            _check_cut(network, cut)
+            on_chip(network, cut)
+        except LowerError:
+            continue
+        yield cut
+        tried += 1
+        if tried == MOST_CUTS:
+            return
