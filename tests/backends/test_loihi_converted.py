@@ -175,8 +175,18 @@ def test_weights_of_eight_bits_are_one_synapse_and_wider_ones_two_or_refused() -
     assert exponents(lowered(127)) == exponents(lowered(-128)) == [-1]
     assert exponents(lowered(129)) == exponents(lowered(-129)) == exponents(lowered(1 - 2**14)) == [-1, 6]
     assert exponents(lowered(2**13)) == [6]
+    # three digits: no limit of exponents is known for sure, and the ledger says how far this one goes
+    assert exponents(lowered(2**14 + 1)) == [-1, 6, 13]
+    base = one_layer([3])
+    skip = Connection("hidden", "output", (OneToOne(np.array([2**14 + 1])),))
+    network = codes.encode(replace(base, connections=(base.connections[0], skip)), "signed")
+    target = find_target("loihi2")
+    _, ledger = programmable(network, target)
+    assert any("the exponent 13, and not more than 7 is known" in entry.what for entry in ledger)
+    assert target.weight_exponent_max is not None
+    sure = replace(target, weight_exponent_max=replace(target.weight_exponent_max, enforced=True))
     with pytest.raises(LowerError, match="hidden -> output: has weights that need the exponent 13"):
-        lowered(2**14 + 1)
+        programmable(network, sure)
 
 
 def chain(length: int) -> SpikingNetwork:
@@ -300,10 +310,10 @@ def test_options_and_placements_that_do_not_fit_are_refused() -> None:
     program = LOIHI["loihi2"].compile(network, loihi2, LoihiOptions(placement=own))
     assert program.bill["cores"].used == 2
     gone = replace(own, parts=own.parts[:1])
-    with pytest.raises(LowerError, match="output: has neurons on no core"):
+    with pytest.raises(LowerError, match="output: neurons from 0 to 1 are on no core"):
         LOIHI["loihi2"].compile(network, loihi2, LoihiOptions(placement=gone))
     far = replace(own, parts=(own.parts[0], replace(own.parts[1], core=128)))
-    with pytest.raises(LowerError, match="placement: uses core 128"):
+    with pytest.raises(LowerError, match="core 128"):
         LOIHI["loihi2"].compile(network, loihi2, LoihiOptions(placement=far))
 
 

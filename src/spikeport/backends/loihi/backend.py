@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Any, ClassVar, Literal, get_args
 
 from spikeport.backends.loihi.cuba import carry
 from spikeport.backends.loihi.document import read, written
 from spikeport.backends.loihi.fixed import fixed
-from spikeport.backends.loihi.placed import Chip, Placed
+from spikeport.backends.loihi.placed import Chip
 from spikeport.backends.loihi.programmable import programmable
 from spikeport.backends.loihi.session import LoihiSession
 from spikeport.backends.loihi.view import View
 from spikeport.errors import BackendError, LowerError, OptionError, Problem
-from spikeport.lower import Bill, Placement, Use, place
+from spikeport.lower import Bill, Placement, Use, arrange
+from spikeport.lower.place import lay_out
+from spikeport.lower.wiring import wiring_of
 from spikeport.plugin import Backend, BackendSession, Program
-from spikeport.primitives import DynamicNetwork, Ledger, SpikingNetwork
+from spikeport.primitives import Approximation, DynamicNetwork, Ledger, SpikingNetwork
 from spikeport.targets import Target, find_target
 
 Neuron = Literal["programmable", "cuba_lif"]
@@ -55,11 +56,16 @@ class LoihiBackend(Backend):
         options = options or LoihiOptions()
         neuron = _chosen(network, self.name, options)
         view, ledger = _lowered(network, neuron, self.name, target)
-        placement = place(network, target) if options.placement is None else options.placement
+        if options.placement is None:
+            placement, remarks = _placement(network, target)
+        else:
+            placement, remarks = arrange(network, target, options.placement.parts), ()
         placed = replace(view.placed, parts=view.parts(placement))
-        problems = list(_placement_problems(placed, placement, target))
-        if problems:
-            raise LowerError(problems)
+        taken = bill(placement, target)
+        over = [use for use in taken.uses if use.over]
+        if over:
+            whys = [f"takes {use.used:,} {use.resource}, and {target.title} has {use.limit:,}" for use in over]
+            raise LowerError([Problem(network.name, why, "fewer levels, or a smaller network") for why in whys])
         document, arrays = written(placed, neuron)
         return Program(
             backend=self.name,
@@ -67,8 +73,8 @@ class LoihiBackend(Backend):
             target=target.name,
             network=network,
             offsets=view.offsets,
-            bill=bill(placed, placement, target),
-            ledger=(*network.ledger, *ledger),
+            bill=taken,
+            ledger=(*network.ledger, *ledger, *remarks),
             document=document,
             arrays=arrays,
         )
@@ -110,43 +116,42 @@ def _lowered(
     return fixed(network, chip, target)
 
 
-def _placement_problems(placed: Placed, placement: Placement, target: Target) -> Iterator[Problem]:
-    """A placement of one's own that leaves neurons out, or has more cores than there are."""
-    for group in placed.groups:
-        mine = sorted((part.start, part.stop) for part in placed.parts if part.population == group.name)
-        ends = [0, *(stop for _, stop in mine)]
-        if ends[:-1] != [start for start, _ in mine] or ends[-1] != prod(group.shape):
-            yield Problem(group.name, "has neurons on no core, or on two", "parts that cover each neuron once")
-    cores = target.known("cores")
-    used = {part.core for part in placement.parts}
-    if cores is not None and used and not (min(used) >= 0 and max(used) < cores):
-        yield Problem("placement", f"uses core {max(used)}, and {target.title} has {cores}")
+def _placement(network: SpikingNetwork | DynamicNetwork, target: Target) -> tuple[Placement, Ledger]:
+    """One core after the other, filled to what is known of a core; where that takes more cores than there are, to what is sure."""
+    wiring, cores = wiring_of(network), target.known("cores")
+    full = lay_out(wiring, target, "known")
+    if full.reasons:
+        raise LowerError(full.reasons)
+    if full.placement is not None and (cores is None or full.cores <= cores):
+        return full.placement, ()
+    sure = lay_out(wiring, target, "enforced")
+    if sure.reasons or sure.placement is None:
+        raise LowerError(sure.reasons)
+    takes = f"{full.cores}" if full.exact else f"at least {full.cores}"
+    what = f"placed without the limits of a core that nobody is sure of, by which it takes {takes} cores of {cores}"
+    return sure.placement, (Approximation(network.name, what, 0.0),)
 
 
-def bill(placed: Placed, placement: Placement, target: Target) -> Bill:
+def bill(placement: Placement, target: Target) -> Bill:
     """What the program takes of the chip."""
     loads = placement.loads
+    taken = (
+        ("cores", placement.cores, "cores"),
+        ("neurons", sum(load.neurons for load in loads), "neurons_max"),
+        ("synapses", sum(load.synapses for load in loads), "synapses_max"),
+        ("neurons of the fullest core", max(load.neurons for load in loads), "neurons_per_core"),
+        ("synapse bits of the fullest core", max(load.synapse_bits for load in loads), "synapse_bits_per_core"),
+        ("axons into a core", max(load.axons_in for load in loads), "axons_in_per_core"),
+        ("axons out of a core", max(load.axons_out for load in loads), "axons_out_per_core"),
+    )
 
     def use(resource: str, used: int, name: str) -> Use:
         fact = getattr(target, name)
-        limit = None if fact is None else int(fact.value)
-        return Use(resource, used, limit, fact is not None and fact.enforced, "" if fact is None else fact.source)
+        if fact is None:
+            return Use(resource, used, None, False)
+        return Use(resource, used, int(fact.value), fact.enforced, fact.source)
 
-    cores = len({part.core for part in placed.parts})
-    synapses = sum(load.synapses for load in loads)
-    return Bill(
-        (
-            use("cores", cores, "cores"),
-            use("neurons", sum(prod(group.shape) for group in placed.groups), "neurons_max"),
-            use("synapses", synapses, "synapses_max"),
-            use("neurons of the fullest core", max((load.neurons for load in loads), default=0), "neurons_per_core"),
-            use(
-                "synapse memory of the fullest core",
-                max((load.synapse_bits for load in loads), default=0),
-                "synapse_bits_per_core",
-            ),
-        )
-    )
+    return Bill(tuple(use(*entry) for entry in taken))
 
 
 LOIHI1 = LoihiBackend("loihi1")

@@ -36,7 +36,7 @@ def limits(target: Target | None) -> tuple[int, int]:
     """Longest delay of a synapse, and largest exponent of a link."""
     if target is None:
         return LIMITS
-    return target.known("delay_max", LIMITS[0]), target.known("weight_exponent_max", LIMITS[1])
+    return target.limit("delay_max", LIMITS[0]), target.limit("weight_exponent_max", LIMITS[1])
 
 
 def line_of(population: str) -> str:
@@ -112,7 +112,22 @@ def programmable(network: SpikingNetwork, target: Target | None) -> tuple[View, 
         current_lines={name: line_of(name) for name in fed_by_host(network)},
         offsets={group.name: group.offset for group in placed.groups},
     )
-    return view, remarks(network)
+    return view, (*remarks(network), *uncertain(placed, target))
+
+
+def uncertain(placed: Placed, target: Target | None) -> Ledger:
+    """Links that use more of the chip than is known of it, where that is not enforced."""
+    known = None if target is None else target.known("weight_exponent_max")
+    most: dict[str, int] = {}
+    for link in placed.links:
+        most[link.name] = max(most.get(link.name, 0), link.exponent)
+    return tuple(
+        Approximation(
+            name, f"weights with the exponent {exponent}, and not more than {known} is known of the chip", 0.0
+        )
+        for name, exponent in most.items()
+        if known is not None and exponent > known
+    )
 
 
 def remarks(network: SpikingNetwork) -> Ledger:
