@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 from spikeport.backends.reference import simulate  # noqa: E402
 from spikeport.cli import main  # noqa: E402
-from spikeport.cli.commands import line, parts  # noqa: E402
+from spikeport.cli.running import line, parts  # noqa: E402
 from spikeport.model import load  # noqa: E402
 
 NETS = """

@@ -17,7 +17,7 @@ from spikeport.cli.main import explained
 from spikeport.errors import OptionError, Problem
 from spikeport.version import __version__
 
-COMMANDS = ("certify", "check-certificate", "convert", "export", "run", "validate", "version")
+COMMANDS = ("certify", "check-certificate", "compile", "convert", "export", "run", "validate", "version")
 BLOCK = "import sys; sys.modules['torch'] = sys.modules['safetensors'] = None\n"
 START = "import sys\nfrom spikeport.cli import main\nsys.exit(main())"
 

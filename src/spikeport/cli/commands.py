@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator
 from importlib import metadata
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
 from spikeport import certify
-from spikeport.backends.stepping import BUILT_IN, simulate
 from spikeport.cli.command import command
 from spikeport.cli.console import Console
-from spikeport.cli.loading import check_outputs, load_data, load_model
+from spikeport.cli.loading import check_outputs, existing, load_data, load_model
 from spikeport.codes import CODES, STATISTICAL
-from spikeport.errors import DataError, FileError, OptionError, Problem
+from spikeport.errors import OptionError, Problem
 from spikeport.model import load
-from spikeport.primitives import InputKind, Ledger, SpikingNetwork
+from spikeport.primitives import InputKind, Ledger
 from spikeport.report import Report
-from spikeport.validate import batches
 from spikeport.version import __version__
 
-PART = 64
-"""Most samples that `run` steps together."""
 VERSIONS = ("numpy", "torch", "nir")
-
-Row = dict[str, Any]
 
 
 @command
@@ -130,7 +120,7 @@ def validate_command(
             Problem("--weights", "needs a model to load them into", "give --model package.module:factory")
         )
     check_outputs((report, (".html", ".json")))
-    snn = load(_existing(file, (".spk",)))
+    snn = load(existing(file, (".spk",)))
     samples = load_data(data)
     float_model = None if model is None else load_model(model, weights)
     found = validate(snn, samples, model=float_model, tolerance=tolerance, stepped=stepped)
@@ -154,7 +144,7 @@ def export_command(console: Console, file: str, output: str) -> None:
       spikeport export mlp.spk -o mlp.nir
     """
     check_outputs((output, (".nir",)))
-    snn = load(_existing(file, (".spk",)))
+    snn = load(existing(file, (".spk",)))
     from spikeport.nir import to_nir
 
     ledger: Ledger = to_nir(snn.network, output)
@@ -162,36 +152,6 @@ def export_command(console: Console, file: str, output: str) -> None:
     entries = [{"node": e.node, "what": e.what, "error": e.error, "unit": e.unit} for e in ledger]
     console.document({"path": output, "ledger": entries})
     console.wrote(output)
-
-
-@command
-@click.argument("file", metavar="MODEL.spk|MODEL.nir")
-@click.argument("data")
-@click.option("--limit", type=click.IntRange(min=1), help="Most samples to run.  [default: all]")
-@click.option(
-    "--on",
-    type=click.Choice(BUILT_IN),
-    help="Backend; all give the same spikes.  [default: the fastest there is]",
-)
-def run_command(console: Console, file: str, data: str, limit: int | None, on: str | None) -> None:
-    """Step samples.
-
-    Prints prediction, steps until quiet, and number of spikes of each sample.
-    DATA is an .npz file with inputs x and perhaps labels y; or package.module:name of batches or of a function that
-    returns them, which executes code: give only one you trust.
-
-    \b
-    Example:
-      spikeport run mlp.nir test.npz --limit 10
-    """
-    network = _network(_existing(file, (".spk", ".nir")))
-    kept = []
-    for row in rows(network, load_data(data), limit, on):
-        console.say(line(row))
-        if console.json:
-            kept.append(row)
-    contract = network.contract
-    console.document({"model": file, "code": contract.code, "max_steps": contract.max_steps, "samples": kept})
 
 
 @command
@@ -208,7 +168,7 @@ def certify_command(console: Console, file: str, output: str) -> None:
       spikeport certify mlp.spk -o mlp.cert.json
     """
     check_outputs((output, (".json",)))
-    model = load(_existing(file, (".spk",)))
+    model = load(existing(file, (".spk",)))
     document = model.certificate
     certify.write(document, output)
     n = 0 if model.samples is None else len(model.samples)
@@ -232,7 +192,7 @@ def check_certificate_command(console: Console, certificate: str, file: str) -> 
     Example:
       spikeport check-certificate mlp.cert.json mlp.spk
     """
-    found = certify.check(_existing(certificate, (".json",)), _existing(file, (".spk",)))
+    found = certify.check(existing(certificate, (".json",)), existing(file, (".spk",)))
     console.say("\n".join(found) or "proved")
     console.document({"certificate": certificate, "model": file, "ok": not found, "false": found})
     return 1 if found else 0
@@ -262,50 +222,6 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def rows(network: SpikingNetwork, data: Any, limit: int | None, on: str | None = None) -> Iterator[Row]:
-    """What stepping gives for each sample."""
-    sample = 0
-    for x, y in parts(data, limit):
-        _check_shape(network, x)
-        recording = simulate(network, x, on=on)
-        spikes = sum(recording.n_spikes.values(), np.zeros(len(recording.output), dtype=np.int64))
-        for i, output in enumerate(recording.output):
-            row: Row = {"sample": sample, "output": output.tolist()}
-            if output.ndim == 1 and len(output) > 1 and _class_numbers(y):
-                row["class"] = int(output.argmax())
-            if y is not None:
-                row["label"] = y[i].tolist()
-            quiet = int(recording.quiet_after[i])
-            yield row | {"steps": quiet if quiet >= 0 else None, "spikes": int(spikes[i])}
-            sample += 1
-
-
-def parts(data: Any, limit: int | None) -> Iterator[tuple[NDArray[Any], NDArray[Any] | None]]:
-    """Batches of at most `PART` samples, `limit` samples in all."""
-    left = limit
-    for x, y in batches(data):
-        n = len(x) if left is None else min(left, len(x))
-        for first in range(0, n, PART):
-            part = slice(first, min(first + PART, n))
-            yield x[part], None if y is None else y[part]
-        if left is not None:
-            left -= n
-            if left == 0:
-                return
-
-
-def line(row: Row) -> str:
-    """A sample as one line.
-
-    >>> line({"sample": 0, "output": [0.5, 1.5], "class": 1, "label": 1, "steps": 12, "spikes": 1034})
-    'sample 0: class 1, label 1, quiet after 12 steps, 1034 spikes'
-    """
-    what = f"class {row['class']}" if "class" in row else f"output {row['output']}"
-    label = f", label {row['label']}" if "label" in row else ""
-    quiet = "not quiet" if row["steps"] is None else f"quiet after {row['steps']} steps"
-    return f"sample {row['sample']}: {what}{label}, {quiet}, {row['spikes']} spikes"
-
-
 def write_report(report: Report, path: str | None) -> None:
     """Write the report where one is wanted, as its suffix says."""
     if path is None:
@@ -316,40 +232,11 @@ def write_report(report: Report, path: str | None) -> None:
         report.to_html(path)
 
 
-def _network(path: str) -> SpikingNetwork:
-    if path.lower().endswith(".spk"):
-        return load(path).network
-    from spikeport.nir import from_nir
-
-    return from_nir(path)
-
-
-def _existing(name: str, suffixes: tuple[str, ...]) -> str:
-    if not name.lower().endswith(suffixes):
-        raise OptionError(Problem(name, f"does not end in {' or '.join(suffixes)}"))
-    path = Path(name)
-    if not path.is_file():
-        raise FileError(Problem(name, "is a folder" if path.is_dir() else "does not exist"))
-    return name
-
-
-def _check_shape(network: SpikingNetwork, x: NDArray[Any]) -> None:
-    shape = network.input.shape
-    if x.shape[1:] != shape:
-        why = f"holds samples of shape {x.shape[1:]}, the network takes {shape}"
-        raise DataError(Problem("data", why, "events are summed over time to one frame a sample"))
-
-
-def _class_numbers(labels: NDArray[Any] | None) -> bool:
-    return labels is None or (labels.ndim == 1 and labels.dtype.kind in "iub")
-
-
 COMMANDS = (
     convert_command,
     validate_command,
     certify_command,
     check_certificate_command,
     export_command,
-    run_command,
     version_command,
 )

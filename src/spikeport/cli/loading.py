@@ -321,3 +321,13 @@ def _iterable(value: Any) -> bool:
 def _few(content: Mapping[Any, Any]) -> str:
     names = [str(key) for key in list(content)[:10]]
     return ", ".join(names) or "nothing in it"
+
+
+def existing(name: str, suffixes: tuple[str, ...]) -> str:
+    """The name of a file that is there and ends in one of these."""
+    if not name.lower().endswith(suffixes):
+        raise OptionError(Problem(name, f"does not end in {' or '.join(suffixes)}"))
+    path = Path(name)
+    if not path.is_file():
+        raise FileError(Problem(name, "is a folder" if path.is_dir() else "does not exist"))
+    return name

@@ -11,7 +11,9 @@ from contextlib import suppress
 import click
 
 from spikeport.cli.commands import COMMANDS
+from spikeport.cli.compiling import compile_command
 from spikeport.cli.console import Console, OutputClosedError
+from spikeport.cli.running import run_command
 from spikeport.cli.targets import targets_command
 from spikeport.errors import Problem, SpikeportError
 from spikeport.version import __version__
@@ -24,7 +26,7 @@ NEED_TORCH = ("torch", "safetensors")
 
 
 @click.group(
-    commands=(*COMMANDS, targets_command),
+    commands=(*COMMANDS, compile_command, run_command, targets_command),
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
