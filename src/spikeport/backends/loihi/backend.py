@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 from spikeport.backends.loihi.cuba import carry
 from spikeport.backends.loihi.document import read, written
-from spikeport.backends.loihi.fixed import fixed
+from spikeport.backends.loihi.fit import carried
+from spikeport.backends.loihi.fixed import place_fixed
 from spikeport.backends.loihi.placed import Chip
 from spikeport.backends.loihi.programmable import programmable
 from spikeport.backends.loihi.session import LoihiSession
@@ -113,7 +114,9 @@ def _lowered(
         if neuron == "cuba_lif":
             return carry(network, chip, target)
         return programmable(network, target)
-    return fixed(network, chip, target)
+    if network.contract.integrator == chip:
+        return View(place_fixed(network)), ()
+    return carried(network, chip), ()
 
 
 def _placement(network: SpikingNetwork | DynamicNetwork, target: Target) -> tuple[Placement, Ledger]:
