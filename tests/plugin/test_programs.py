@@ -176,6 +176,13 @@ def rewritten(path: Path, change: Any) -> Path:
     return archive.write_archive(target, {**documents, "program.json": json.dumps(found).encode()}, arrays)
 
 
+def _far(found: Any) -> None:
+    """Each number within its bound, and rings beyond any memory."""
+    network = found["content"][0]["DynamicNetwork"]
+    network["populations"][2]["DynamicPopulation"]["shape"] = [10**6]
+    network["projections"][2]["Projection"]["delay"] = 60_000
+
+
 def _deep(found: Any) -> None:
     value: Any = 0
     for _ in range(70):
@@ -206,6 +213,7 @@ def _deep(found: Any) -> None:
         lambda f: f["content"].__setitem__(0, {"Popen": {}}),
         lambda f: f["content"][0]["DynamicNetwork"]["populations"][0]["DynamicPopulation"].update(shape=[10**12]),
         lambda f: f["content"][0]["DynamicNetwork"]["projections"][1]["Projection"].update(delay=10**9),
+        _far,
         _deep,
     ],
 )

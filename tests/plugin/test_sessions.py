@@ -95,7 +95,7 @@ def test_many_steps_at_once_are_as_many_steps(backend: Backend) -> None:
 
 @pytest.mark.parametrize("backend", HOSTS, **by_name)
 def test_currents_go_where_a_static_input_feeds_in_any_step_of_the_presentation(backend: Backend) -> None:
-    case = encoded(3, "signed", "static")
+    case = encoded(3, "signed", "static", steps=9)
     assert case is not None
     network, _ = case
     rng = np.random.default_rng(1)

@@ -35,8 +35,7 @@ class ConvertedSession(BackendSession):
         self._plan = plan(self._network)
         self._run: Run | None = None
         self._fed: set[str] = set()
-        self._batch = self._index = 0
-        self.reset()
+        self._batch, self._index = 1, 0
 
     def reset(self, batch: int = 1) -> None:
         self.require_open()
@@ -66,6 +65,8 @@ class ConvertedSession(BackendSession):
 
     def advance(self, n_steps: int, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
         self.require_open()
+        if self._run is None:  # whole runs have one of their own: state is made for who takes steps
+            self.reset(self._batch)
         given, fed = checked_step(self._network, self._batch, spikes, currents, steps=n_steps)
         late = max(0, self._network.contract.presentation - self._index)
         problems = [
@@ -168,16 +169,17 @@ class HandMadeSession(BackendSession):
         checked_names(program.network, record, potentials)
         self.program, self.record, self.potentials = program, tuple(record), tuple(potentials)
         self._network = program.network
-        self._session = DynamicSession(self._network)
+        self._session: DynamicSession | None = None
 
     def reset(self, batch: int = 1) -> None:
         self.require_open()
         batch = max(1, checked_batch(batch))
-        if batch == self._session.batch:
+        if self._session is not None and batch == self._session.batch:
             self._session.reset()
-        else:
+            return
+        if self._session is not None:
             self._session.close()
-            self._session = DynamicSession(self._network, batch=batch)
+        self._session = DynamicSession(self._network, batch=batch)
 
     def step(self, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
         step = self.advance(
@@ -189,6 +191,9 @@ class HandMadeSession(BackendSession):
 
     def advance(self, n_steps: int, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
         self.require_open()
+        if self._session is None:
+            self.reset()
+        assert self._session is not None
         given, fed = checked_step(self._network, self._session.batch, spikes, currents, steps=n_steps)
         found = self._session.run(
             given or None, n_steps=n_steps, currents=fed or None, record=self.record, potentials=self.potentials
@@ -210,7 +215,8 @@ class HandMadeSession(BackendSession):
 
     def close(self) -> None:
         self.closed = True
-        self._session.close()
+        if self._session is not None:
+            self._session.close()
 
 
 def open_session(program: Program, record: Collection[str], potentials: Collection[str]) -> BackendSession:
