@@ -99,6 +99,9 @@ def test_narrower_weights_are_new_integers_with_a_gap_measured_anew(model: Spiki
     )
     assert widest <= 4
     assert model.integer.weight_bits == 8
+    on_chip = sp.compile(model, "tiny", data=[(X, labels)], allow_host=True, progress=False)
+    assert on_chip.report is not None
+    assert on_chip.cut is None  # new integers come before a part on the host
     check_runs(program)
 
 
@@ -174,13 +177,16 @@ def test_the_host_keeps_what_the_chip_has_no_room_for(model: SpikingModel, tiny:
         sp.compile(model, "tiny:few", code="signed")
     program = sp.compile(model, "tiny:few", code="signed", allow_host=True)
     names = list(model.network.by_name)
-    assert program.cut == Cut((names[0], names[1]), (names[2], names[3]), ()) or program.cut == Cut(
-        (), (names[0],), tuple(names[1:])
-    )
+    assert program.cut == Cut((), (names[0],), tuple(names[1:]))  # the 16 neurons are more than the 15 behind the 30
     assert "the host keeps" in program.ledger[-1].what
     assert len(program.network.populations) < len(names)
     check_runs(program)
     check_runs(sp.load_program(program.save(tmp_path / "p.spp")))
+    whole = sp.compile(model.network, "tiny:few", allow_host=True)
+    assert whole.cut == program.cut
+    with pytest.raises(LowerError, match="has 30 neurons"):
+        sp.compile(model.network, "tiny:few")
+    assert sp.compile(model, "tiny:wide", allow_host=True).cut is None
     middle = Cut((names[0], names[1]), (names[2],), (names[3],))
     check_runs(sp.compile(model, "tiny:few", code="graded", allow_host=middle))
     on_loihi = sp.compile(model, "loihi2", allow_host=middle, code="signed")

@@ -26,6 +26,8 @@ from spikeport.targets import Target
 Network = SpikingNetwork | DynamicNetwork
 Pass = Callable[[SpikingNetwork], SpikingNetwork]
 Encode = Callable[[IntegerNetwork], SpikingNetwork]
+Where = Cut | Literal["anywhere"] | None
+"""Where a network is cut; None leaves nothing to the host."""
 MOST_CUTS = 64
 """Ways to leave something to the host that are tried."""
 WIDTHS = ("levels", "weight_bits", "input_bits", "state_bits")
@@ -84,7 +86,7 @@ def compile(
     """
     found, chip = find(target)
     chosen = options_of(found, options, more)
-    job = _Job(found, chip, chosen, transform, allow_host)
+    job = _Job(found, chip, chosen, transform)
     widths = {"levels": levels, "weight_bits": weight_bits, "input_bits": input_bits, "state_bits": state_bits}
     asked = {name: value for name, value in widths.items() if value is not None}
     if not isinstance(network, SpikingModel):
@@ -94,24 +96,32 @@ def compile(
                 what = "transform" if transform is not None else "allow_host"
                 raise OptionError(Problem(what, "is for converted networks", "change the network, or leave it out"))
             return job.finished(found.compile(network, chip, chosen))
-        return job.finished(job.compiled(network))
-    report: str | None = None
+        try:
+            return job.finished(job.compiled(network, allow_host if isinstance(allow_host, Cut) else None))
+        except LowerError:
+            if allow_host is not True:
+                raise
+        return job.finished(job.compiled(network, "anywhere"))
+    again = False
     if asked:
-        network = _again(network, data, test, asked, code, steps, progress)
-        report = network.report.as_json()
+        network, again = _again(network, data, test, asked, code, steps, progress), True
+    cut = allow_host if isinstance(allow_host, Cut) else None
     try:
-        program = job.carried(network, code, steps)
+        return job.finished(job.carried(network, code, steps, cut), network if again else None)
     except LowerError as error:
-        narrower = _narrower(network, chip) if not asked else {}
-        if not narrower:
-            raise
-        if data is None:
-            error.add_note(_would(narrower, chip))
-            raise
-        network = _again(network, data, test, narrower, code, steps, progress)
-        report = network.report.as_json()
-        program = job.carried(network, code, steps)
-    return job.finished(replace(program, report=report))
+        refusal = error
+    narrower = {} if asked else _narrower(network, chip)
+    if narrower and data is None:
+        refusal.add_note(_would(narrower, chip))
+    elif narrower:
+        network, again = _again(network, data, test, narrower, code, steps, progress), True
+        try:
+            return job.finished(job.carried(network, code, steps, cut), network)
+        except LowerError as error:
+            refusal = error
+    if allow_host is True:  # the least that can be done: everything else was tried without
+        return job.finished(job.carried(network, code, steps, "anywhere"), network if again else None)
+    raise refusal
 
 
 def options_of(found: Backend, options: Any, more: Mapping[str, Any]) -> Any:
@@ -152,13 +162,12 @@ class _Job:
     chip: Target
     options: Any
     transform: Pass | None
-    allow_host: bool | Cut
 
-    def carried(self, model: SpikingModel, code: str | Encode, steps: int | None) -> Program:
+    def carried(self, model: SpikingModel, code: str | Encode, steps: int | None, cut: Where) -> Program:
         """The integers under the first code that fits."""
         integer = model.integer
         if callable(code):
-            return self.compiled(code(integer))
+            return self.compiled(code(integer), cut)
         known = sorted([*codes.CODES, *codes.STATISTICAL, "auto"])
         if code not in known:
             raise OptionError(Problem("code", f"{code!r} is not known", nearest(str(code), known)))
@@ -180,7 +189,7 @@ class _Job:
                 tried[name] = error.problems
                 continue
             try:
-                program = self.compiled(network)
+                program = self.compiled(network, cut)
             except LowerError as error:
                 tried[name] = error.problems
                 continue
@@ -204,23 +213,25 @@ class _Job:
             steps = None  # these take their input in one step
         return model.with_code(code, steps=steps).network  # type: ignore[arg-type]
 
-    def compiled(self, network: SpikingNetwork) -> Program:
-        """One network, with a part on the host where that is allowed and needed."""
+    def compiled(self, network: SpikingNetwork, cut: Where) -> Program:
+        """One network, with a part on the host where that is asked for."""
         network = network if self.transform is None else self.transform(network)
-        if isinstance(self.allow_host, Cut):
-            return self._cut(network, self.allow_host)
-        try:
+        if isinstance(cut, Cut):
+            return self._cut(network, cut)
+        if cut is None:
             return self.backend.compile(network, self.chip, self.options)
-        except LowerError as error:
-            if not self.allow_host:
-                raise
-            for cut in _cuts(network):
-                try:
-                    return self._cut(network, cut)
-                except LowerError:
-                    continue
-            error.add_note("no part of it, between two borders that the spikes of one population cross, fits either")
-            raise
+        refused: list[LowerError] = []
+        for where in _cuts(network):
+            try:
+                return self._cut(network, where)
+            except LowerError as error:
+                refused.append(error)
+        if not refused:
+            why = "cannot be cut: no two borders are crossed by the spikes of one population each"
+            raise LowerError(Problem(network.name, why, "make the model a chain somewhere"))
+        refusal = min(refused, key=lambda error: len(error.problems))
+        refusal.add_note(f"the nearest of {len(refused)} ways to leave a part to the host")
+        raise refusal
 
     def _cut(self, network: SpikingNetwork, cut: Cut) -> Program:
         _check_cut(network, cut)
@@ -229,10 +240,11 @@ class _Job:
         entry = Approximation(network.name, f"the host keeps {kept}", 0.0)
         return replace(program, whole=network, cut=cut, ledger=(*program.ledger, entry))
 
-    def finished(self, program: Program) -> Program:
-        """With the name of who brings the backend."""
+    def finished(self, program: Program, again: SpikingModel | None = None) -> Program:
+        """With the name of who brings the backend, and the report on integers that were made for the target."""
         claims = installed().get(self.backend.name, ())
-        return replace(program, distribution=claims[0].distribution if claims else "")
+        report = None if again is None else again.report.as_json()
+        return replace(program, distribution=claims[0].distribution if claims else "", report=report)
 
 
 def _again(
