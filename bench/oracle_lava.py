@@ -17,6 +17,7 @@ import oracle
 from chips import Case, Link
 from common import Finding
 from lava_cases import CLASSES, binary, lif, signed
+from lava_converted import converted
 from oracle import Simulator
 from peers.protocol import PeerError, Worker, python_of
 from spikeport.backends.loihi.engine import line_spikes, open_engine
@@ -27,7 +28,10 @@ LEAST = 10_000_000
 FASTER = 20.0
 """Lava's time over ours that is required."""
 LAVA = Simulator(
-    name="Lava", group="lava", worker=Path(__file__).parent / "peers" / "chips" / "lava_worker.py", classes=CLASSES
+    name="Lava",
+    group="lava",
+    worker=Path(__file__).parent / "peers" / "chips" / "lava_worker.py",
+    classes=(*CLASSES, converted),
 )
 
 

@@ -13,6 +13,7 @@ import common
 import oracle
 from chips import Case, Link
 from lava_cases import DECAYS, binary, signed, thresholds
+from lava_converted import converted_loihi1
 from oracle import Simulator
 from peers.protocol import PeerError
 from spikeport.backends.loihi import effective_weights, found_sign
@@ -206,7 +207,7 @@ def exponents(rng: np.random.Generator, n: int, steps: int) -> Case:
     )
 
 
-CLASSES = (anything, decays, equal, aimed, refractory, clipped, biased, loops, exponents)
+CLASSES = (anything, decays, equal, aimed, refractory, clipped, biased, loops, exponents, converted_loihi1)
 EMULATOR = Simulator(
     name="nengo-loihi",
     group="nengo_loihi",

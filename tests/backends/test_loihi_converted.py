@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeport import codes, native
+from spikeport.backends.loihi import effective_weights
 from spikeport.backends.loihi.backend import LOIHI1, LOIHI2, LoihiOptions
 from spikeport.backends.loihi.cuba import HIGHEST, CubaView, carry
 from spikeport.backends.loihi.digits import digits
@@ -145,9 +146,7 @@ def test_the_network_of_units_is_one_that_vendors_models_run() -> None:
         for synapse in link.synapses:
             weight = getattr(synapse, "weight", None)
             if weight is not None:
-                assert weight.min() >= -256
-                assert weight.max() <= 255
-                assert not (weight & 1).any()
+                assert np.array_equal(effective_weights(weight), weight)
 
 
 @given(st.lists(st.integers(-(2**19), 2**19 - 1), min_size=1, max_size=6), st.integers(0, 6))
@@ -155,9 +154,7 @@ def test_digits_add_up_to_the_weights(weights: list[int], zeros: int) -> None:
     whole = np.array(weights) << zeros
     total = np.zeros(len(whole))
     for digit in digits(whole):
-        assert digit.weights.min() >= -256
-        assert digit.weights.max() <= 254
-        assert not (digit.weights & 1).any()
+        assert np.array_equal(effective_weights(digit.weights), digit.weights)  # the memory holds them
         total += digit.weights * 2.0**digit.exponent
     assert total.tolist() == whole.tolist()
 
@@ -172,20 +169,23 @@ def test_weights_of_eight_bits_are_one_synapse_and_wider_ones_two_or_refused() -
     def exponents(placed: Any) -> list[int]:
         return [link.exponent for link in placed.links if link.source == "hidden"]
 
-    assert exponents(lowered(127)) == exponents(lowered(-128)) == [-1]
-    assert exponents(lowered(129)) == exponents(lowered(-129)) == exponents(lowered(1 - 2**14)) == [-1, 6]
+    assert exponents(lowered(127)) == exponents(lowered(-127)) == [-1]
+    assert exponents(lowered(-128)) == [0]
+    assert exponents(lowered(129)) == exponents(lowered(-129)) == exponents(lowered(1 - 2**14)) == [-1, 7]
     assert exponents(lowered(2**13)) == [6]
     # three digits: no limit of exponents is known for sure, and the ledger says how far this one goes
-    assert exponents(lowered(2**14 + 1)) == [-1, 6, 13]
+    assert exponents(lowered(127 * 257)) == [-1, 7]
+    assert exponents(lowered(-128 * 257)) == [0, 8]
+    assert exponents(lowered(127 * 257 + 2)) == [-1, 8, 15]
     base = one_layer([3])
-    skip = Connection("hidden", "output", (OneToOne(np.array([2**14 + 1])),))
+    skip = Connection("hidden", "output", (OneToOne(np.array([127 * 257 + 2])),))
     network = codes.encode(replace(base, connections=(base.connections[0], skip)), "signed")
     target = find_target("loihi2")
     _, ledger = programmable(network, target)
-    assert any("the exponent 13, and not more than 7 is known" in entry.what for entry in ledger)
+    assert any("the exponent 15, and not more than 7 is known" in entry.what for entry in ledger)
     assert target.weight_exponent_max is not None
     sure = replace(target, weight_exponent_max=replace(target.weight_exponent_max, enforced=True))
-    with pytest.raises(LowerError, match="hidden -> output: has weights that need the exponent 13"):
+    with pytest.raises(LowerError, match="hidden -> output: has weights that need the exponent 8"):
         programmable(network, sure)
 
 

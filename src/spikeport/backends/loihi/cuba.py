@@ -186,7 +186,12 @@ class _Builder:
         depth = depths([*sources, WAVE], [p.name for p in self.kept], aligned)
         self.problems += delay_problems(aligned, depth, self.longest)
         ranges = self._ranges()
+        for population in self.kept:
+            if isinstance(population.neuron, MaxUnit):
+                self._or_problems(population)
         self._bounds(ranges)
+        if self.problems:  # what would not fit into registers would not fit into weights either
+            raise LowerError(self.problems)
         levels: dict[str, Integers] = {}
         populations = []
         self.lines.append(SpikeInput(WAVE, (1,)))
@@ -316,17 +321,12 @@ class _Builder:
         name, shape, neuron = population.name, population.shape, population.neuron
         units = self._units(name)
         wide = (shape[0] * units, *shape[1:])
-        if isinstance(neuron, MaxUnit):
-            self._or_problems(population)
-        elif isinstance(neuron, UnitBank | StaircaseBank | Accumulator):
+        if isinstance(neuron, UnitBank | StaircaseBank | Accumulator):
             constants = np.stack(self._constants(population), axis=1).reshape(-1, 1)
             if not isinstance(neuron, Accumulator):
                 levels[name] = population_base(population) - self._constants(population)[0]
             chain: Chain = (Dense(constants), Reshape(wide))
             self._project(WAVE, name, chain, depth[name] - 1)
-        else:
-            why = f"{type(neuron).__name__} is not of the population code"
-            self.problems.append(Problem(name, why))
         kept = isinstance(neuron, Accumulator)
         unit = FixedCubaLIF(du=4095, dv=0 if kept else 4096, threshold=HIGHEST if kept else 0)
         return DynamicPopulation(name, wide, unit)

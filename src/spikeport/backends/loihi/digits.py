@@ -1,8 +1,9 @@
 """Weights of any width as synapses of 8 bits with exponents: exact, or refused.
 
 A signed weight w of 8 bits is stored as 2 w with exponent -1: where signs are mixed the memory holds even numbers alone, and half of
-an even sum is exact. A wider one is the sum of digits w_k 128^k, the highest from -128 to 127 and the others from 0 to 127, each a
-synapse of its own with the exponent 7 k - 1; where that saves a digit, zeros in which all weights of a link end go into the exponent.
+an even sum is exact. A wider one is the sum of digits w_k 256^k, all from -128 to 127, each a synapse of its own with the exponent
+8 k - 1; where that saves a digit, zeros in which all weights of a link end go into the exponent. Weights without a positive one among
+them are kept as magnitudes up to 255, which -256 is not: there -128 stands as it is, and the exponent is one more.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from numpy.typing import NDArray
 
 from spikeport.primitives import Conv, Dense, OneToOne, Sparse, Synapse
 
-BITS = 7
-"""Of a digit, besides the sign."""
+BASE, LOW, HIGH = 256, -128, 127
+"""Of digits, and their ends."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Digit:
-    """Stored weights, each a digit times two, and their exponent."""
+    """Stored weights, each a digit times two but for what is said above, and their exponent."""
 
     weights: NDArray[np.int16]
     exponent: int
@@ -33,21 +34,32 @@ def digits(weights: Any) -> tuple[Digit, ...]:
     >>> [(d.weights.tolist(), d.exponent) for d in digits(np.array([-128, 127]))]
     [([-256, 254], -1)]
     >>> [(d.weights.tolist(), d.exponent) for d in digits(np.array([300, -1]))]
-    [([88, 254], -1), ([4, -2], 6)]
+    [([88, -2], -1), ([2, 0], 7)]
+    >>> [(d.weights.tolist(), d.exponent) for d in digits(np.array([1 << 14, -1 << 14]))]
+    [([128, -128], 7)]
     """
     whole = np.asarray(weights, dtype=np.int64)
-    low, high = int(whole.min(initial=0)), int(whole.max(initial=0))
-    bits = max((-low - 1).bit_length() if low < 0 else 0, high.bit_length())
-    seen = int(np.bitwise_or.reduce(whole.ravel()))
-    count = max(1, -(-(bits - ((seen & -seen).bit_length() - 1 if seen else 0)) // BITS))
-    zeros = max(0, bits - count * BITS)  # no more than it takes: exponents have a limit too
+    seen = int(np.bitwise_or.reduce(whole.ravel())) if whole.size else 0
+    zeros = (seen & -seen).bit_length() - 1 if seen else 0
+    count = 1
+    while not _fit(whole >> zeros, count):
+        count += 1
+    while zeros and _fit(whole >> (zeros - 1), count):
+        zeros -= 1  # no more than it takes: exponents have a limit too
     rest, found = whole >> zeros, []
     for k in range(count):
-        last = k == count - 1
-        digit = rest if last else rest & (2**BITS - 1)
-        found.append(Digit((2 * digit).astype(np.int16), zeros + k * BITS - 1))
-        rest = rest >> BITS
+        digit = (rest - LOW) % BASE + LOW
+        rest = (rest - digit) // BASE
+        whole_magnitude = bool(digit.size > 0 and digit.max() <= 0 and digit.min() == LOW)
+        stored = digit if whole_magnitude else 2 * digit
+        found.append(Digit(stored.astype(np.int16), zeros + 8 * k - 1 + whole_magnitude))
     return tuple(found)
+
+
+def _fit(whole: NDArray[np.int64], count: int) -> bool:
+    """Whether so many digits hold all of it."""
+    ones = (BASE**count - 1) // (BASE - 1)
+    return int(whole.min(initial=0)) >= LOW * ones and int(whole.max(initial=0)) <= HIGH * ones
 
 
 def split_chain(synapses: tuple[Synapse | Sparse, ...]) -> tuple[tuple[tuple[Synapse | Sparse, ...], int], ...]:
