@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -154,3 +155,14 @@ assert "torch" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_is_installed_or_removed_meanwhile_is_seen(site, tmp_path: Path) -> None:
+    assert "late" not in installed()
+    site("late-chip", "late", "late_chip", GOOD.format(name="late", more=""))
+    assert backend("late").name == "late"
+    assert installed() is installed()  # read once, as long as nothing changes
+    shutil.rmtree(tmp_path / "late_chip-1.5.dist-info")
+    with pytest.raises(OptionError, match="'late' is not installed"):
+        backend("late")
+    del sys.modules["late_chip"]

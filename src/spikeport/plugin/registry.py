@@ -5,11 +5,15 @@ They are listed without being imported; a backend is imported when it is asked f
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib import metadata
+from types import MappingProxyType
 
 from spikeport.errors import BackendError, OptionError, Problem
 from spikeport.plugin.backend import Backend
@@ -41,14 +45,37 @@ def installed(points: Iterable[metadata.EntryPoint] | None = None) -> Mapping[st
     Args:
         points: entry points; by default those of this environment.
     """
+    return _claims(points) if points is not None else _of_environment(metadata.entry_points, _folders())
+
+
+def _claims(points: Iterable[metadata.EntryPoint]) -> Mapping[str, tuple[Installed, ...]]:
     found: dict[str, dict[str, Installed]] = {}
-    for point in metadata.entry_points(group=GROUP) if points is None else points:
+    for point in points:
         distribution = point.dist.name if point.dist is not None else "unknown"
         version = point.dist.version if point.dist is not None else "unknown"
         # one distribution may be found twice, by two entries of sys.path
         key = re.sub(r"[-_.]+", "-", distribution).lower()
         found.setdefault(point.name, {}).setdefault(key, Installed(point.name, distribution, version, point))
-    return {name: tuple(claims[key] for key in sorted(claims)) for name, claims in sorted(found.items())}
+    return MappingProxyType({name: tuple(claims[k] for k in sorted(claims)) for name, claims in sorted(found.items())})
+
+
+@lru_cache(maxsize=4)
+def _of_environment(
+    entry_points: Callable[..., Iterable[metadata.EntryPoint]], folders: tuple[tuple[str, int], ...]
+) -> Mapping[str, tuple[Installed, ...]]:
+    """Read once while nothing is installed or removed: all distributions are read, which takes milliseconds."""
+    return _claims(entry_points(group=GROUP))
+
+
+def _folders() -> tuple[tuple[str, int], ...]:
+    """Where distributions are looked for, and when something came or went there."""
+    found = []
+    for path in sys.path:
+        try:
+            found.append((path, os.stat(path or ".").st_mtime_ns))
+        except OSError:
+            continue
+    return tuple(found)
 
 
 def backend(name: str, *, points: Iterable[metadata.EntryPoint] | None = None) -> Backend:
