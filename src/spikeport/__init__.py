@@ -14,6 +14,7 @@ from pathlib import Path
 
 from spikeport.backends.opening import open_program as open
 from spikeport.backends.stepping import simulate
+from spikeport.check import check
 from spikeport.compile import compile
 from spikeport.convert import convert, requantized
 from spikeport.errors import (
@@ -35,6 +36,7 @@ from spikeport.errors import (
     SpikeportError,
     TargetError,
 )
+from spikeport.lower import Verdict
 from spikeport.model import SpikingModel, load
 from spikeport.plugin import Program, TargetInfo, backend, load_program, targets
 from spikeport.primitives import (
@@ -86,8 +88,10 @@ __all__ = [
     "Target",
     "TargetError",
     "TargetInfo",
+    "Verdict",
     "__version__",
     "backend",
+    "check",
     "compile",
     "convert",
     "from_nir",

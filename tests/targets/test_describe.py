@@ -67,7 +67,7 @@ def test_text_says_value_unit_confidence_and_source() -> None:
 
 def test_what_is_not_known_is_listed() -> None:
     last = " ".join(as_text(TINY).rpartition("\n\n")[2].split())
-    assert last.startswith("Unknown, or without a limit: neurons, features, synapses,")
+    assert last.startswith("Unknown, or without a limit: neurons, integrators, features, synapses,")
     assert "cores" not in last.split(": ")[1].replace(".", "").split(", ")
 
 

@@ -2,6 +2,8 @@
 
 from spikeport.lower.arrange import arrange
 from spikeport.lower.cut import Cut
+from spikeport.lower.findings import Findings
+from spikeport.lower.legalize import legalize
 from spikeport.lower.place import place
 from spikeport.lower.placement import Load, Part, Placement
 from spikeport.lower.verdict import Bill, Knob, Outcome, Reason, Suggestion, Use, Verdict
@@ -9,6 +11,7 @@ from spikeport.lower.verdict import Bill, Knob, Outcome, Reason, Suggestion, Use
 __all__ = [
     "Bill",
     "Cut",
+    "Findings",
     "Knob",
     "Load",
     "Outcome",
@@ -19,5 +22,6 @@ __all__ = [
     "Use",
     "Verdict",
     "arrange",
+    "legalize",
     "place",
 ]

@@ -22,6 +22,7 @@ from spikeport.primitives import DynamicNetwork, SpikingNetwork
 from spikeport.targets import Target
 
 Limits = Literal["known", "enforced"]
+SMALLER_CORES: frozenset[Knob] = frozenset(["levels", "weight_bits", "width", "allow_host"])
 BEYOND = 4
 """A network that needs so many times the cores that there are is not placed; how many it needs at least is known without."""
 ROUNDS = 16
@@ -39,10 +40,15 @@ def place(network: SpikingNetwork | DynamicNetwork, target: Target, *, cut: Cut 
     Raises:
         LowerError: it does not fit; everything that is in the way.
     """
-    layout = lay_out(wiring_of(network, cut), target)
+    layout = lay_out(wiring_of(network, cut, input_on_chip=weighs_input(target)), target)
     if layout.reasons or layout.placement is None:
         raise LowerError(layout.reasons)
     return layout.placement
+
+
+def weighs_input(target: Target) -> bool:
+    """Whether whole frames enter the chip, rather than events or currents of the host."""
+    return target.known("execution") == "frames"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ def lay_out(wiring: Wiring, target: Target, limits: Limits = "known") -> Layout:
     if available is not None and least > BEYOND * available:
         layout = Layout(None, least, False, _too_many(wiring, target, least, "at least "))
     else:
-        placement, reasons = _Filling(wiring, per_core, bits, kind).run()
+        placement, reasons = _Filling(wiring, per_core, bits, kind, available).run()
         cores = placement.cores
         over = available is not None and cores > available
         layout = Layout(placement, cores, True, (*reasons, *(_too_many(wiring, target, cores, "") if over else ())))
@@ -115,7 +121,7 @@ def _least_cores(wiring: Wiring, per_core: _PerCore, bits: Mapping[Link, int]) -
 def _too_many(wiring: Wiring, target: Target, cores: int, least: str) -> tuple[Reason, ...]:
     available = target.known("cores")
     why = f"needs {least}{cores:,} cores, and {target.title} has {available:,}"
-    return (Reason(wiring.name, why, "", "cores", frozenset(["levels", "pooling", "width", "allow_host"])),)
+    return (Reason(wiring.name, why, "", "cores", SMALLER_CORES),)
 
 
 @dataclass
@@ -135,8 +141,10 @@ class _Core:
 class _Filling:
     """Fills cores in the order of populations."""
 
-    def __init__(self, wiring: Wiring, per_core: _PerCore, bits: Mapping[Link, int], kind: str) -> None:
-        self.wiring, self.per_core, self.bits, self.kind = wiring, per_core, bits, kind
+    def __init__(
+        self, wiring: Wiring, per_core: _PerCore, bits: Mapping[Link, int], kind: str, available: int | None
+    ) -> None:
+        self.wiring, self.per_core, self.bits, self.kind, self.available = wiring, per_core, bits, kind, available
         self.most: dict[str, int] = {}
         """Most neurons of a population on one core, where they would reach too many cores otherwise."""
         self.cost: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
@@ -156,12 +164,13 @@ class _Filling:
             out = self._axons_out(cores, parts)
             limit = self.per_core.axons_out
             crowded = [core for core in cores if limit is not None and out[core.index] > limit]
-            if not crowded or not self._narrow(crowded):
+            used_up = self.available is not None and len(cores) > self.available
+            if not crowded or used_up or not self._narrow(crowded):
                 break
         for core in crowded:
             name = next(part.population for part in parts if part.core == core.index)
             why = f"its neurons reach other cores {out[core.index]:,} times from one core, which can {limit:,} times"
-            reasons.append(Reason(name, why, "", "axons_out_per_core", frozenset(["levels", "width", "allow_host"])))
+            reasons.append(Reason(name, why, "", "axons_out_per_core", SMALLER_CORES))
         loads = tuple(
             Load(
                 core.index,
@@ -232,14 +241,14 @@ class _Filling:
         """Why not even one neuron of a population fits into a core."""
         per_core, (_, memory) = self.per_core, self.cost[site.name]
         one = f"one neuron of {site.units} units" if site.units > 1 else "one neuron"
-        smaller: frozenset[Knob] = frozenset(["levels", "pooling", "width", "allow_host"])
+        smaller: frozenset[Knob] = SMALLER_CORES
         if per_core.neurons is not None and site.units > per_core.neurons:
             why = f"{one} is more than a core holds, {per_core.neurons:,}"
             yield Reason(site.name, why, "", "neurons_per_core", smaller)
         needed = int(memory[neuron + 1] - memory[neuron])
         if per_core.bits is not None and needed > per_core.bits:
             why = f"the synapses of {one} take {needed:,} bits, and a core holds {per_core.bits:,}"
-            yield Reason(site.name, why, "", "synapse_bits_per_core", smaller | {"weight_bits"})
+            yield Reason(site.name, why, "", "synapse_bits_per_core", smaller)
         reaching = self._axons_in(self._reached(_Core(0), site, neuron, neuron + 1))
         if per_core.axons_in is not None and reaching > per_core.axons_in:
             why = f"{one} is reached by {reaching:,} axons, and a core by {per_core.axons_in:,} at most"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from spikeport.errors import Problem
+from spikeport.lower.cut import Cut
 from spikeport.primitives import Ledger
 
 Outcome = Literal["faithful", "approximate", "impossible"]
@@ -41,6 +42,9 @@ class Use:
     """Whether more than the limit is refused; otherwise the limit is too uncertain, and only shown."""
     source: str = ""
     """Where the limit comes from."""
+    exact: bool = True
+    """False: at least so much."""
+    unit: str = ""
 
     @property
     def over(self) -> bool:
@@ -77,7 +81,7 @@ class Verdict:
     outcome: Outcome
     code: str | None
     """The code that would carry a converted network."""
-    reasons: tuple[Problem, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     """Everything that stands in the way, by node; empty unless impossible."""
     losses: Ledger = ()
     """What is approximated, where and how much."""
@@ -85,6 +89,8 @@ class Verdict:
     """What was not checked or is not sure, a sentence each."""
     bill: Bill = field(default_factory=Bill)
     suggestions: tuple[Suggestion, ...] = ()
+    cut: Cut | None = None
+    """What stays on the host, where that was allowed and is needed."""
 
     @property
     def fits(self) -> bool:
@@ -93,4 +99,19 @@ class Verdict:
 
     def as_json(self) -> str:
         """One JSON document."""
-        return json.dumps(asdict(self), allow_nan=False)
+        return json.dumps(self.values(), allow_nan=False)
+
+    def values(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        reasons = [
+            {"where": r.where, "why": r.why, "hint": r.hint, "fact": r.fact, "helps": sorted(r.helps)}
+            for r in self.reasons
+        ]
+        suggestions = [{"changes": dict(s.changes), "text": s.text} for s in self.suggestions]
+        rest = asdict(replace(self, reasons=(), suggestions=()))
+        return {**rest, "fits": self.fits, "reasons": reasons, "suggestions": suggestions}
+
+    def __str__(self) -> str:
+        from spikeport.lower.text import described  # it draws what is defined here
+
+        return described(self)

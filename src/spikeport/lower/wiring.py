@@ -105,16 +105,19 @@ class Wiring:
         return sum(site.neurons for site in self.sites)
 
 
-def wiring_of(network: SpikingNetwork | DynamicNetwork, cut: Cut | None = None) -> Wiring:
+def wiring_of(
+    network: SpikingNetwork | DynamicNetwork, cut: Cut | None = None, *, input_on_chip: bool = False
+) -> Wiring:
     """What of a network is on the chip, and how it is joined.
 
     Args:
         network: either kind.
         cut: populations that the host keeps; the rest is on the chip.
+        input_on_chip: the chip itself weighs static input; otherwise the host does, and puts currents into the populations fed.
     """
     if isinstance(network, DynamicNetwork):
         return _hand_made(network)
-    host = network.on_host()
+    host = frozenset[str]() if input_on_chip else network.on_host()
     away = host if cut is None else host | {*cut.before, *cut.after}
     sites = tuple(
         Site(p.name, p.shape, p.neuron, _units(network, p.name)) for p in network.populations if p.name not in away

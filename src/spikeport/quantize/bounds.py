@@ -16,8 +16,12 @@ from numpy.typing import NDArray
 
 from spikeport.errors import Problem, QuantizeError
 from spikeport.graph import apply_synapse
-from spikeport.primitives import Conv, Dense, OneToOne, Synapse
+from spikeport.primitives import Conv, Dense, OneToOne, Synapse, Weighted
 from spikeport.quantize.integer import CountLayer, IntegerNetwork, Layer, MaxLayer, NeuronLayer, Readout, StaircaseLayer
+
+BLOCK = 2**22
+"""Weights of a matrix taken at once: as float64 and split by sign they need a multiple of their memory."""
+Ends = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,13 +43,12 @@ def reach(synapses: Sequence[Synapse], source: Interval) -> Interval:
     low, high = source.low[None].astype(np.float64), source.high[None].astype(np.float64)
     for synapse in synapses:
         match synapse:
-            case Dense(weight) | Conv(weight) | OneToOne(weight):
-                excite = replace(synapse, weight=np.maximum(weight, 0).astype(np.float64))
-                inhibit = replace(synapse, weight=np.minimum(weight, 0).astype(np.float64))
-                low, high = (
-                    apply_synapse(excite, low) + apply_synapse(inhibit, high),
-                    apply_synapse(excite, high) + apply_synapse(inhibit, low),
-                )
+            case Dense(weight) if weight.size > BLOCK:
+                rows = max(1, BLOCK // weight.shape[1])
+                parts = [_through(Dense(weight[i : i + rows]), low, high) for i in range(0, len(weight), rows)]
+                low, high = (np.concatenate(ends, axis=1) for ends in zip(*parts, strict=True))
+            case Dense() | Conv() | OneToOne():
+                low, high = _through(synapse, low, high)
             case _:
                 low, high = apply_synapse(synapse, low), apply_synapse(synapse, high)
     if max(-low.min(), high.max()) >= 2**53:
@@ -53,6 +56,16 @@ def reach(synapses: Sequence[Synapse], source: Interval) -> Interval:
             Problem("a connection", "its sums exceed 2**53", "convert with fewer levels or weight_bits")
         )
     return Interval(low[0].astype(np.int64), high[0].astype(np.int64))
+
+
+def _through(synapse: Weighted, low: Ends, high: Ends) -> tuple[Ends, Ends]:
+    """Both ends behind a weighted synapse."""
+    excite = replace(synapse, weight=np.maximum(synapse.weight, 0).astype(np.float64))
+    inhibit = replace(synapse, weight=np.minimum(synapse.weight, 0).astype(np.float64))
+    return (
+        apply_synapse(excite, low) + apply_synapse(inhibit, high),
+        apply_synapse(excite, high) + apply_synapse(inhibit, low),
+    )
 
 
 def combine(parts: Sequence[Interval]) -> Interval:

@@ -41,6 +41,8 @@ NeuronModel = Literal[
     "GradedThreshold",
 ]
 """Neurons of `spikeport.primitives` in networks written by hand, by the name of their class."""
+Integrator = Literal["loihi1", "loihi2"]
+"""Equations of `DynamicsContract` that belong to a chip."""
 SynapseKind = Literal["dense", "sparse", "one to one", "convolution", "sum pooling", "max pooling", "routing"]
 """Operators of connections; routing moves neurons and weighs nothing."""
 Arithmetic = Literal["integer", "fixed point", "float32", "analog"]
@@ -93,6 +95,9 @@ class Target:
 
     # what it computes
     neurons: Fact[frozenset[NeuronModel]] | None = _fact("neurons of hand-made networks")
+    integrators: Fact[frozenset[Integrator]] | None = _fact(
+        "fixed-point equations of hand-made networks that it computes exactly"
+    )
     features: Fact[frozenset[Feature]] | None = _fact("what codes of converted networks may use")
     synapses: Fact[frozenset[SynapseKind]] | None = _fact("operators of connections")
     recurrent: Fact[bool] | None = _fact("whether a population may feed itself or an earlier one")

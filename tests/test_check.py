@@ -1,0 +1,78 @@
+"""What `sp.check` says of models and networks, from data alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+import spikeport as sp
+from tests.lower.targets import chip
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+
+def small() -> Any:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 3)
+    )
+
+
+@pytest.fixture(scope="module")
+def converted() -> sp.SpikingModel:
+    x = torch.randn(24, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    return sp.convert(small(), [x], progress=False)
+
+
+def test_an_untrained_module_by_the_shape_of_its_input() -> None:
+    verdict = sp.check(small(), "loihi2", example=(1, 8, 8))
+    assert (verdict.outcome, verdict.code, verdict.fits) == ("faithful", "graded", True)
+    assert verdict.bill["neurons"].used == 4 * 36 + 4 * 9 + 8 + 3
+    assert "noise" in verdict.notes[0]
+    assert sp.check(small(), "loihi2", example=(1, 8, 8)) == verdict
+
+
+def test_a_converted_model_under_whatever_code_fits(converted: sp.SpikingModel) -> None:
+    assert converted.network.contract.code == "signed"
+    assert sp.check(converted, "fpga").code == "graded"
+    assert sp.check(converted, "fpga", code="population").code == "population"
+    assert sp.check(converted.network, "fpga").code == "signed"
+    assert sp.check(converted, chip(features=["many units"])).code == "population"
+
+
+def test_what_cannot_be_captured_is_a_reason() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Tanhshrink())
+    verdict = sp.check(model, "loihi2", example=(4,))
+    assert verdict.outcome == "impossible"
+    assert verdict.reasons[0].where == "1: LayerNorm"
+    assert "BatchNorm" in verdict.reasons[0].hint
+
+
+def test_the_text_has_every_reason_and_the_bill(converted: sp.SpikingModel) -> None:
+    verdict = sp.check(converted, "xylo")
+    text = str(verdict)
+    assert verdict.outcome == "impossible"
+    assert text.startswith("xylo: network does not fit")
+    for reason in verdict.reasons:
+        assert reason.where in text
+    assert "of 1,008" in text
+    values = json.loads(verdict.as_json())
+    assert [r["where"] for r in values["reasons"]] == [r.where for r in verdict.reasons]
+    assert values["fits"] is False
+
+
+def test_what_is_asked_wrongly_is_an_error() -> None:
+    with pytest.raises(sp.OptionError, match="target: 'loihi3' is not known"):
+        sp.check(small(), "loihi3", example=(1, 8, 8))
+    with pytest.raises(sp.OptionError, match="example: is missing"):
+        sp.check(small(), "loihi2")
+    with pytest.raises(sp.OptionError, match="example: has shape"):
+        sp.check(small(), "loihi2", example=np.zeros(3))
+    with pytest.raises(sp.OptionError, match="code: 'grded' is not known"):
+        sp.check(small(), "loihi2", example=(1, 8, 8), code="grded")  # type: ignore[arg-type]
+    with pytest.raises(sp.OptionError, match="model: is a str"):
+        sp.check("model", "loihi2", example=(1, 8, 8))  # type: ignore[arg-type]
