@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeport import native
+from spikeport.backends.loihi import compiled
 from spikeport.backends.loihi.compiled import NativeEngine
 from spikeport.backends.loihi.engine import Chunk, Engine, line_spikes, open_engine
 from spikeport.backends.loihi.fixed import place_fixed
 from spikeport.backends.loihi.placed import Placed
 from spikeport.backends.reference import simulate_dynamics
+from spikeport.native.lockstep import LockstepState
 from spikeport.primitives import (
     Dense,
     DynamicNetwork,
@@ -150,3 +152,33 @@ def test_instruction_sets_and_threads_give_the_same_bits(case: Any) -> None:
     for level in native.levels():
         with native.using(level):
             check(network, placed, x, [len(next(iter(x.values())))], "native", 3)
+
+
+@pytest.mark.skipif(not native.available(), reason="the native library is missing")
+def test_many_steps_are_taken_in_pieces_that_an_interruption_can_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = one(FixedCubaLIF(du=100, dv=100, threshold=5 << 6), delay=2)
+    x = series(*[3, 0, 1] * 7)
+    monkeypatch.setattr(compiled, "WORK", 4)
+    calls = []
+    run = LockstepState.run
+    monkeypatch.setattr(
+        LockstepState,
+        "run",
+        lambda self, first, steps, *a, **k: (calls.append((first, steps)), run(self, first, steps, *a, **k)),
+    )
+    check(network, place_fixed(network), x, [11, 10], "native", 1)
+    assert calls == [(0, 4), (4, 4), (8, 3), (11, 4), (15, 4), (19, 2)]
+
+
+@pytest.mark.parametrize("on", ENGINES)
+def test_another_number_of_samples_begins_anew(on: str) -> None:
+    placed = place_fixed(one(FixedCubaLIF(du=0, dv=0, threshold=1 << 6)))
+    engine = open_engine(placed, 1, on=on)
+    ran(engine, series(1, 1, 1), [3])
+    again = engine.with_samples(2)
+    assert (again.samples, again.step_index) == (2, 0)
+    both = {"in": np.repeat(series(1, 1, 1)["in"], 2, axis=1)}
+    expected = ran(open_engine(placed, 2, on=on), both, [3])
+    found = ran(again, both, [3])
+    for field in ("rasters", "potentials", "seconds"):
+        np.testing.assert_array_equal(joined(found, field, "n"), joined(expected, field, "n"))

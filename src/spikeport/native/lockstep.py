@@ -250,6 +250,10 @@ class LineSpikes:
     neurons: NDArray[np.uint32]
     values: NDArray[np.int64]
 
+    def steps(self, start: int, stop: int) -> LineSpikes:
+        """Those of steps `start` to `stop`."""
+        return LineSpikes(self.offsets[:, start : stop + 1], self.neurons, self.values)
+
 
 class LockstepState:
     """Some samples of a program. It is used by one thread at a time."""

@@ -62,15 +62,23 @@ def rectangles(shape: Shape, start: int, stop: int) -> Iterator[Rectangle]:
             start += end - pixel
 
 
+WORK = 2**23
+"""Neurons times samples times steps of one call of the library: tens of milliseconds, so that an interruption is seen soon."""
+
+
 class NativeEngine(Engine):
     """See `Engine`. State is held in 32 bits as long as what enters allows it."""
 
-    def __init__(self, placed: Placed, samples: int, *, threads: int) -> None:
+    def __init__(self, placed: Placed, samples: int, *, threads: int, layouts: _Layouts | None = None) -> None:
         self.placed, self.samples, self.threads = placed, samples, threads
-        self._layouts: dict[bool, LockstepProgram] = {}
-        self._shaped = _Layout(placed)
+        self._layouts = _Layouts(placed) if layouts is None else layouts
         self.step_index = 0
         self._state = self._opened(wide=placed.narrow_to < 0)
+        neurons = sum(prod(group.shape) for group in placed.groups)
+        self._piece = max(1, WORK // max(1, neurons * samples))
+
+    def with_samples(self, samples: int) -> NativeEngine:
+        return NativeEngine(self.placed, samples, threads=self.threads, layouts=self._layouts)
 
     def reset(self) -> None:
         self.step_index = 0
@@ -90,14 +98,16 @@ class NativeEngine(Engine):
         rasters = {name: np.zeros((*count, *shapes[name]), np.int32) for name in record}
         membranes = {name: np.zeros((*count, *shapes[name]), np.int64) for name in potentials}
         others = {name: np.zeros((*count, *shapes[name]), np.int64) for name in seconds}
-        self._state.run(
-            self.step_index,
-            steps,
-            {numbers[name]: spikes for name, spikes in lines.items()},
-            rasters={numbers[name]: array for name, array in rasters.items()},
-            potentials={numbers[name]: array for name, array in membranes.items()},
-            seconds={numbers[name]: array for name, array in others.items()},
-        )
+        for begin in range(0, steps, self._piece):
+            part = slice(begin, min(begin + self._piece, steps))
+            self._state.run(
+                self.step_index + begin,
+                part.stop - begin,
+                {numbers[name]: spikes.steps(part.start, part.stop) for name, spikes in lines.items()},
+                rasters={numbers[name]: array[part] for name, array in rasters.items()},
+                potentials={numbers[name]: array[part] for name, array in membranes.items()},
+                seconds={numbers[name]: array[part] for name, array in others.items()},
+            )
         self.step_index += steps
         return Chunk(rasters, membranes, others)
 
@@ -107,9 +117,7 @@ class NativeEngine(Engine):
         return self._state.program.wide
 
     def _opened(self, *, wide: bool) -> LockstepState:
-        if wide not in self._layouts:
-            self._layouts[wide] = self._shaped.program(wide=wide)
-        return LockstepState(self._layouts[wide], self.samples, threads=self.threads)
+        return LockstepState(self._layouts.program(wide=wide), self.samples, threads=self.threads)
 
     def _widen_for(self, lines: Mapping[str, LineSpikes]) -> None:
         """Go on in 64 bits where what enters might need them."""
@@ -117,15 +125,15 @@ class NativeEngine(Engine):
             return
         most = max((int(np.abs(spikes.values).max(initial=0)) for spikes in lines.values()), default=0)
         if most > self.placed.narrow_to:
-            self._opened(wide=True)
-            self._state = self._state.widened(self._layouts[True])
+            self._state = self._state.widened(self._layouts.program(wide=True))
 
 
-class _Layout:
-    """Blocks and arcs of a placed program, made once for both widths."""
+class _Layouts:
+    """Blocks and arcs of a placed program in the library, by width, made when they are asked for."""
 
     def __init__(self, placed: Placed) -> None:
         self.placed = placed
+        self._programs: dict[bool, LockstepProgram] = {}
         self.groups = [_lines(line.shape, prompt=line.name in placed.prompt) for line in placed.lines]
         self.windows: dict[str, tuple[Integers, Integers]] = {}
         for group in placed.groups:
@@ -135,6 +143,12 @@ class _Layout:
         self.wirings = [self._wiring(link) for link in placed.links]
 
     def program(self, *, wide: bool) -> LockstepProgram:
+        """The program in 64 or 32 bits."""
+        if wide not in self._programs:
+            self._programs[wide] = self._program(wide=wide)
+        return self._programs[wide]
+
+    def _program(self, *, wide: bool) -> LockstepProgram:
         placed = self.placed
         made = LockstepProgram(self.groups, wide=wide)
         parts = placed.parts or tuple(Part(g.name, 0, prod(g.shape), i) for i, g in enumerate(placed.groups))

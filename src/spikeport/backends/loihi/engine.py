@@ -40,6 +40,10 @@ class Engine(ABC):
         """Restore the initial state."""
 
     @abstractmethod
+    def with_samples(self, samples: int) -> Engine:
+        """The same program with so many samples, in the initial state."""
+
+    @abstractmethod
     def advance(
         self,
         steps: int,

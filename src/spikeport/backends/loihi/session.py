@@ -33,10 +33,12 @@ class LoihiSession(BackendSession):
     def reset(self, batch: int = 1) -> None:
         self.require_open()
         batch = checked_batch(batch)
-        if self._engine is not None and self._engine.samples == batch:
+        if self._engine is None:
+            self._engine = open_engine(self.view.placed, batch)
+        elif self._engine.samples == batch:
             self._engine.reset()
         else:
-            self._engine = open_engine(self.view.placed, batch)
+            self._engine = self._engine.with_samples(batch)
 
     def step(self, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
         made = self.advance(

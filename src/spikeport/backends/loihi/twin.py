@@ -76,6 +76,9 @@ class Twin(Engine):
         self.states = {group.name: self._initial(group) for group in self.placed.groups}
         self.outbox = {name: np.zeros((self.samples, *shape), np.int64) for name, shape in self.placed.shapes.items()}
 
+    def with_samples(self, samples: int) -> Twin:
+        return Twin(self.placed, samples)
+
     def advance(
         self,
         steps: int,
