@@ -49,3 +49,31 @@ def test_the_command_line_says_its_version() -> None:
     done = run("sys.argv = ['spikeport', 'version']\nfrom spikeport.cli import main\nsys.exit(main())")
     assert done.returncode == 0, done.stderr
     assert __version__ in done.stdout
+
+
+def test_a_program_for_torch_names_the_extra_that_is_missing() -> None:
+    done = run("""
+import numpy as np, spikeport as sp
+from spikeport.errors import BackendError
+from spikeport.primitives import *
+ones = np.ones(1, dtype=np.int64)
+network = SpikingNetwork(
+    "net",
+    InputEncoder("in", (1,), "static", np.ones(()), -7, 7),
+    (Population("a", (1,), SignedIF(3 * ones, ones, ones, 0, 5)), Population("out", (1,), Accumulator(ones, 1.0))),
+    (Connection("in", "a", (Dense(np.array([[2]])),)), Connection("a", "out", (Dense(np.array([[1]])),))),
+    "out",
+    ExecutionContract("signed", 3, 20, 24),
+)
+program = sp.compile(network, "torch")
+for use in (lambda: sp.open(program), lambda: sp.simulate(network, np.ones((1, 1)), on="torch")):
+    try:
+        use()
+    except BackendError as error:
+        assert error.problems[0].hint == "pip install 'spikeport[torch]'", error
+    else:
+        raise AssertionError("torch was not missed")
+with sp.open(sp.compile(network, "reference")) as session:
+    assert session.run(np.ones((1, 1))).output.shape == (1, 1)
+""")
+    assert done.returncode == 0, done.stderr

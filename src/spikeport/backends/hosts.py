@@ -9,7 +9,7 @@ from collections.abc import Collection
 from importlib.util import find_spec
 from typing import Any, ClassVar, get_args
 
-from spikeport.errors import LowerError, OptionError, Problem
+from spikeport.errors import BackendError, LowerError, Problem
 from spikeport.plugin import Backend, BackendSession, Fact, Program, Target
 from spikeport.primitives import DynamicNetwork, FixedNeuron, SpikingNetwork
 from spikeport.targets import Feature, NeuronModel, SynapseKind
@@ -106,9 +106,8 @@ class Torch(_Host):
 
     def open(self, program: Program, *, record: Collection[str], potentials: Collection[str]) -> BackendSession:
         if find_spec("torch") is None:
-            raise OptionError(
-                Problem("on", "'torch' needs torch, which is not installed", "pip install 'spikeport[torch]'")
-            )
+            why = "needs 'torch', which is not installed"
+            raise BackendError(Problem(self.name, why, "pip install 'spikeport[torch]'"))
         from spikeport.backends.torch.session import open_session
 
         return open_session(program, record, potentials)
