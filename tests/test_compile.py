@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from spikeport.backends import reference
 from spikeport.errors import DataError, LowerError, OptionError
 from spikeport.graph import Affine, Node, Relu, build
 from spikeport.graph import Input as GraphInput
-from spikeport.lower import Cut
+from spikeport.lower import Cut, Suggestion
 from spikeport.model import SpikingModel
 from spikeport.plugin import Backend
 from spikeport.primitives import Dense, SpikingNetwork
@@ -202,3 +203,45 @@ def test_all_codes_that_fail_are_told(model: SpikingModel, tiny: Backend) -> Non
     assert "the nearest code is" in notes
     for code in codes.NEEDS:
         assert code in notes
+
+
+def test_a_refusal_holds_what_the_facts_of_the_target_say_besides(model: SpikingModel, tiny: Backend) -> None:  # noqa: F811
+    with pytest.raises(LowerError) as error:
+        sp.compile(model, "tiny:few", code="signed")
+    verdict = sp.check(model, tiny.targets[1], code="signed")
+    assert verdict.reasons
+    problems = {(p.where, p.why) for p in error.value.problems}
+    assert problems >= {(r.where, r.why) for r in verdict.reasons}
+    assert len(problems) == len(error.value.problems) > len(verdict.reasons)
+    notes = "\n".join(error.value.__notes__)
+    assert "what it takes:" in notes
+    assert "neurons" in notes
+    for network, more in (
+        (model.network, {}),
+        (model.network, {"allow_host": Cut(("relu0",), ("relu1",), ("relu2", "output"))}),
+    ):
+        with pytest.raises(LowerError, match="has 30 neurons, and there is room for 20") as error:
+            sp.compile(network, "tiny:few", **more)
+        assert "what it takes:" in "\n".join(error.value.__notes__)
+
+
+def test_what_check_found_to_fit_is_what_is_quantized_for(
+    model: SpikingModel,
+    tiny: Backend,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = sys.modules["spikeport.compile"]
+    suggestion = Suggestion({"weight_bits": 3, "code": "phased"}, "weights of 3 bits under the phased code")
+    model_change = Suggestion({"pooling": "average"}, "average pooling")
+    monkeypatch.setattr(
+        module, "check", lambda *a, **k: replace(sp.check(*a, **k), suggestions=(model_change, suggestion))
+    )
+    with pytest.raises(LowerError) as error:
+        sp.compile(model, "tiny")
+    notes = "\n".join(error.value.__notes__)
+    assert "with weight_bits=3, code=phased" in notes
+    assert "average pooling" in notes
+    program = sp.compile(model, "tiny", data=X, progress=False)
+    assert isinstance(program.network, SpikingNetwork)
+    assert program.network.contract.code == "phased"
+    assert max(int(np.abs(c.weighted.weight).max()) for c in program.network.connections if c.weighted is not None) <= 3

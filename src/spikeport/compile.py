@@ -12,9 +12,11 @@ from typing import Any, Literal
 
 from spikeport import codes
 from spikeport.backends.hosted import on_chip, part_of
+from spikeport.check import check
 from spikeport.convert import requantized
 from spikeport.errors import LowerError, OptionError, Problem, SpikeportError
-from spikeport.lower import Cut
+from spikeport.lower import Cut, Verdict
+from spikeport.lower.text import bill_lines
 from spikeport.model import SpikingModel
 from spikeport.plugin import Backend, Program, find, installed
 from spikeport.plugin.inputs import populations
@@ -95,13 +97,11 @@ def compile(
             if transform is not None or allow_host:
                 what = "transform" if transform is not None else "allow_host"
                 raise OptionError(Problem(what, "is for converted networks", "change the network, or leave it out"))
-            return job.finished(found.compile(network, chip, chosen))
-        try:
-            return job.finished(job.compiled(network, allow_host if isinstance(allow_host, Cut) else None))
-        except LowerError:
-            if allow_host is not True:
-                raise
-        return job.finished(job.compiled(network, "anywhere"))
+            try:
+                return job.finished(found.compile(network, chip, chosen))
+            except LowerError as error:
+                raise explained(error, check(network, chip)) from error
+        return _compiled(job, network, allow_host)
     again = False
     if asked:
         network, again = _again(network, data, test, asked, code, steps, progress), True
@@ -110,18 +110,49 @@ def compile(
         return job.finished(job.carried(network, code, steps, cut), network if again else None)
     except LowerError as error:
         refusal = error
-    narrower = {} if asked else _narrower(network, chip)
-    if narrower and data is None:
-        refusal.add_note(_would(narrower, chip))
-    elif narrower:
-        network, again = _again(network, data, test, narrower, code, steps, progress), True
+    verdict = check(network, chip, code=code if isinstance(code, str) else "auto")
+    changes = [] if asked else _changes(verdict, network, chip)
+    if changes and data is None:
+        refusal.add_note(_would(changes[0], chip))
+    for change in changes if data is not None else ():
+        other = _again(network, data, test, change, code, steps, progress)
         try:
-            return job.finished(job.carried(network, code, steps, cut), network)
+            return job.finished(job.carried(other, change.get("code", code), steps, cut), other)
+        except LowerError as error:
+            refusal, network, again = error, other, True
+    if allow_host is True:  # the least that can be done: everything else was tried without
+        try:
+            return job.finished(job.carried(network, code, steps, "anywhere"), network if again else None)
         except LowerError as error:
             refusal = error
-    if allow_host is True:  # the least that can be done: everything else was tried without
-        return job.finished(job.carried(network, code, steps, "anywhere"), network if again else None)
-    raise refusal
+    raise explained(refusal, verdict) from refusal
+
+
+def _compiled(job: _Job, network: SpikingNetwork, allow_host: bool | Cut) -> Program:
+    """A network as it is."""
+    try:
+        return job.finished(job.compiled(network, allow_host if isinstance(allow_host, Cut) else None))
+    except LowerError as error:
+        refusal = error
+    if allow_host is True:
+        try:
+            return job.finished(job.compiled(network, "anywhere"))
+        except LowerError as error:
+            refusal = error
+    raise explained(refusal, check(network, job.chip)) from refusal
+
+
+def explained(refusal: LowerError, verdict: Verdict) -> LowerError:
+    """What a backend refused, with everything that the facts of its target say besides."""
+    said = {(problem.where, problem.why) for problem in refusal.problems}
+    error = LowerError([*refusal.problems, *(r for r in verdict.reasons if (r.where, r.why) not in said)])
+    for note in getattr(refusal, "__notes__", ()):
+        error.add_note(note)
+    if verdict.bill.uses:
+        error.add_note("what it takes:\n" + "\n".join(f"  {line}" for line in bill_lines(verdict.bill)))
+    if verdict.suggestions:
+        error.add_note("what would make it fit:\n" + "\n".join(f"  {s.text}" for s in verdict.suggestions))
+    return error
 
 
 def options_of(found: Backend, options: Any, more: Mapping[str, Any]) -> Any:
@@ -257,6 +288,7 @@ def _again(
     progress: bool,
 ) -> SpikingModel:
     """The model with other widths."""
+    widths = {name: value for name, value in widths.items() if name in WIDTHS}
     if data is None:
         what = ", ".join(widths)
         why = f"is missing: other {what} mean quantizing again, on samples of what the model will see"
@@ -266,19 +298,21 @@ def _again(
     return requantized(model, data, test=test, code=kept, steps=steps if kept else None, progress=progress, **widths)  # type: ignore[arg-type]
 
 
-def _narrower(model: SpikingModel, chip: Target) -> dict[str, Any]:
-    """Widths of a target that are below those of the integers."""
-    found: dict[str, Any] = {}
+def _changes(verdict: Verdict, model: SpikingModel, chip: Target) -> list[dict[str, Any]]:
+    """Widths to quantize again with: those that `check` found to fit, or those of the target that are below the model's."""
+    mine = {*WIDTHS, "code"}
+    found = [dict(s.changes) for s in verdict.suggestions if s.changes.keys() <= mine and s.changes.keys() & {*WIDTHS}]
+    narrower: dict[str, Any] = {}
     for name in ("weight_bits", "state_bits"):
         limit, own = chip.limit(name), getattr(model.integer, name)
         if limit is not None and limit < own:
-            found[name] = limit
+            narrower[name] = limit
     payload = chip.limit("payload_max")
     layers = [layer for layer in model.integer.layers if isinstance(layer, NeuronLayer)]
     highest = max((max(-layer.low, layer.high) for layer in layers), default=0)
     if payload is not None and 1 <= payload < highest:
-        found["levels"] = payload
-    return found
+        narrower["levels"] = payload
+    return found or ([narrower] if narrower else [])
 
 
 def _would(widths: Mapping[str, Any], chip: Target) -> str:

@@ -13,6 +13,7 @@ from spikeport.cli.console import Console
 from spikeport.cli.loading import check_outputs, existing, load_data
 from spikeport.codes import CODES, STATISTICAL
 from spikeport.errors import OptionError, Problem
+from spikeport.lower.text import bill_lines
 from spikeport.plugin import Program
 from spikeport.primitives import SpikingNetwork
 
@@ -101,10 +102,7 @@ def described(program: Program) -> str:
         )
     if program.offsets:
         lines.append(f"the last population runs {max(program.offsets.values())} steps behind")
-    for use in program.bill.uses:
-        limit = "" if use.limit is None else f" of {use.limit:,}"
-        about = "" if use.limit is None or use.enforced else " (the limit is not sure)"
-        lines.append(f"  {use.resource}: {use.used:,}{limit}{about}")
+    lines += [f"  {text}" for text in bill_lines(program.bill)]
     if program.cut is not None:
         lines += ["", str(program.cut), ""]
     if program.report is not None:
