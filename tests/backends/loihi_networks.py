@@ -56,7 +56,7 @@ def neuron(rng: np.random.Generator, shape: tuple[int, ...], chip: str) -> Any:
             exponent = int(rng.integers(0, 8)) if rng.random() < 0.5 else 0
             activation: Any = "relu" if rng.random() < 0.5 else "unit"
             return SigmaDelta(
-                threshold=rng.integers(0, 40, size),
+                threshold=rng.integers(0, 40, size) << exponent,
                 bias=rng.integers(-20, 20, size),
                 state_exp=exponent,
                 activation=activation,
@@ -65,7 +65,7 @@ def neuron(rng: np.random.Generator, shape: tuple[int, ...], chip: str) -> Any:
             what: Any = "rf" if kind == 2 else "izhikevich"
             turn = {"cos": rng.integers(-4096, 4097, size), "sin": rng.integers(-4096, 4097, size)}
             more = {"state_exp": int(rng.integers(0, 8)), "decay_bits": int(rng.integers(0, 13))}
-            return ResonateAndFire(**turn, **more, threshold=rng.integers(0, 200, size), kind=what)
+            return ResonateAndFire(**turn, **more, threshold=rng.integers(0, 200, size) << more["state_exp"], kind=what)
         case 4:
             return GradedThreshold(threshold=rng.integers(0, 9, size), relu=bool(rng.random() < 0.5))
         case _:

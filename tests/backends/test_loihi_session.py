@@ -75,5 +75,5 @@ def test_hand_made_networks_give_the_same_recordings(case: Any) -> None:
 def test_the_numerics_of_the_other_chip_are_refused() -> None:
     population = DynamicPopulation("n", (1,), FixedCubaLIF(du=0, dv=0, threshold=64))
     network = DynamicNetwork("net", (), (population,), (), DynamicsContract.loihi("loihi1"))
-    with pytest.raises(LowerError, match="net: is in the numerics of loihi1"):
+    with pytest.raises(LowerError, match="net: follows the equations of loihi1"):
         LOIHI2.compile(network, LOIHI2.targets[0], None)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spikeport.lower.findings import Findings
 from spikeport.lower.rounding import losses
 from spikeport.lower.wiring import Wiring
-from spikeport.primitives import DynamicNetwork, DynamicPopulation, FixedNeuron
+from spikeport.primitives import DynamicNetwork, DynamicPopulation, FixedCubaLIF, FixedNeuron
 from spikeport.targets import Target
 
 CLOSE = {"IF": "FixedCubaLIF", "LIF": "FixedCubaLIF", "CubaLIF": "FixedCubaLIF"}
@@ -60,7 +60,7 @@ def parameters(network: DynamicNetwork, wiring: Wiring, found: Findings) -> None
         for name, values in _registers(population):
             where = f"{population.name}.{name}"
             if name == "threshold":
-                _mantissa(where, values, fraction, "threshold_bits", 0, found)
+                _mantissa(where, values, _shifted_by(population, fraction), "threshold_bits", 0, found)
             elif name == "bias":
                 _mantissa(where, values, 0, "bias_bits", target.known("bias_exponent_max", 0), found)
     for projection in network.projections:
@@ -68,6 +68,13 @@ def parameters(network: DynamicNetwork, wiring: Wiring, found: Findings) -> None
         found.compare("weight_exponent_max", projection.name, projection.exponent, why + "most", ())
         below = lambda used, least: used < least  # noqa: E731
         found.compare("weight_exponent_min", projection.name, projection.exponent, why + "least", (), beyond=below)
+
+
+def _shifted_by(population: DynamicPopulation, fraction: int) -> int:
+    """Bits by which a neuron's threshold is shifted: those of the potential of CUBA-LIF, of others what they say."""
+    if isinstance(population.neuron, FixedCubaLIF):
+        return fraction
+    return int(np.asarray(getattr(population.neuron, "state_exp", 0)).min(initial=0))
 
 
 def _registers(population: DynamicPopulation) -> Iterator[tuple[str, NDArray[Any]]]:

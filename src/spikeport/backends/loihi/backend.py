@@ -9,14 +9,15 @@ from typing import Any, ClassVar, Literal, get_args
 from spikeport.backends.loihi.cuba import carry
 from spikeport.backends.loihi.document import read, written
 from spikeport.backends.loihi.fit import carried
-from spikeport.backends.loihi.fixed import place_fixed
+from spikeport.backends.loihi.fixed import lower_fixed
 from spikeport.backends.loihi.placed import Chip
 from spikeport.backends.loihi.programmable import programmable
 from spikeport.backends.loihi.session import LoihiSession
 from spikeport.backends.loihi.view import View
 from spikeport.errors import BackendError, LowerError, OptionError, Problem
-from spikeport.lower import Bill, Placement, Use, arrange
-from spikeport.lower.place import lay_out
+from spikeport.lower import Placement, arrange, legalize
+from spikeport.lower.bill import bill_of
+from spikeport.lower.place import Layout, lay_out
 from spikeport.lower.wiring import wiring_of
 from spikeport.plugin import Backend, BackendSession, Program
 from spikeport.primitives import Approximation, DynamicNetwork, Ledger, SpikingNetwork
@@ -56,17 +57,22 @@ class LoihiBackend(Backend):
     ) -> Program:
         options = options or LoihiOptions()
         neuron = _chosen(network, self.name, options)
-        view, ledger = _lowered(network, neuron, self.name, target)
+        problems: list[Problem] = list(legalize(network, target).reasons)
+        if options.placement is not None:  # that of the user decides what fits onto cores
+            problems = [p for p in problems if getattr(p, "fact", "") != "cores"]
+        try:
+            view, ledger = _lowered(network, neuron, self.name, target)
+        except LowerError as error:
+            named = {problem.where for problem in problems}
+            raise LowerError([*problems, *(p for p in error.problems if p.where not in named)]) from None
+        if problems:
+            raise LowerError(problems)
         if options.placement is None:
             placement, remarks = _placement(network, target)
         else:
             placement, remarks = arrange(network, target, options.placement.parts), ()
         placed = replace(view.placed, parts=view.parts(placement))
-        taken = bill(placement, target)
-        over = [use for use in taken.uses if use.over]
-        if over:
-            whys = [f"takes {use.used:,} {use.resource}, and {target.title} has {use.limit:,}" for use in over]
-            raise LowerError([Problem(network.name, why, "fewer levels, or a smaller network") for why in whys])
+        bill = bill_of(wiring_of(network), target, Layout(placement, placement.cores, exact=True))
         document, arrays = written(placed, neuron)
         return Program(
             backend=self.name,
@@ -74,7 +80,7 @@ class LoihiBackend(Backend):
             target=target.name,
             network=network,
             offsets=view.offsets,
-            bill=taken,
+            bill=bill,
             ledger=(*network.ledger, *ledger, *remarks),
             document=document,
             arrays=arrays,
@@ -115,7 +121,7 @@ def _lowered(
             return carry(network, chip, target)
         return programmable(network, target)
     if network.contract.integrator == chip:
-        return View(place_fixed(network)), ()
+        return View(lower_fixed(network)), ()
     return carried(network, chip), ()
 
 
@@ -133,28 +139,6 @@ def _placement(network: SpikingNetwork | DynamicNetwork, target: Target) -> tupl
     takes = f"{full.cores}" if full.exact else f"at least {full.cores}"
     what = f"placed without the limits of a core that nobody is sure of, by which it takes {takes} cores of {cores}"
     return sure.placement, (Approximation(network.name, what, 0.0),)
-
-
-def bill(placement: Placement, target: Target) -> Bill:
-    """What the program takes of the chip."""
-    loads = placement.loads
-    taken = (
-        ("cores", placement.cores, "cores"),
-        ("neurons", sum(load.neurons for load in loads), "neurons_max"),
-        ("synapses", sum(load.synapses for load in loads), "synapses_max"),
-        ("neurons of the fullest core", max(load.neurons for load in loads), "neurons_per_core"),
-        ("synapse bits of the fullest core", max(load.synapse_bits for load in loads), "synapse_bits_per_core"),
-        ("axons into a core", max(load.axons_in for load in loads), "axons_in_per_core"),
-        ("axons out of a core", max(load.axons_out for load in loads), "axons_out_per_core"),
-    )
-
-    def use(resource: str, used: int, name: str) -> Use:
-        fact = getattr(target, name)
-        if fact is None:
-            return Use(resource, used, None, False)
-        return Use(resource, used, int(fact.value), fact.enforced, fact.source)
-
-    return Bill(tuple(use(*entry) for entry in taken))
 
 
 LOIHI1 = LoihiBackend("loihi1")
