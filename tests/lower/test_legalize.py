@@ -327,6 +327,11 @@ def test_integers_are_exact_on_integers() -> None:
 def test_execution_without_steps_is_approximate_and_frames_hold_no_state() -> None:
     assert verdict_outcome(GRADED, chip(execution="steps")) == "faithful"
     assert verdict_outcome(GRADED, chip(execution="asynchronous")) == "approximate"
+    unseen = {"arithmetic": "fixed point", "dynamics_simulator": False}
+    assert verdict_outcome(GRADED, chip(**unseen)) == "approximate"
+    assert verdict_outcome(GRADED, chip(**unseen | {"arithmetic": "integer"})) == "faithful"
+    assert verdict_outcome(GRADED, chip(**unseen | {"dynamics_simulator": True})) == "faithful"
+    assert verdict_outcome(dynamic(), chip(neurons=("FixedCubaLIF",), **unseen)) == "approximate"
     assert verdict_outcome(GRADED, chip(execution="analog")) == "approximate"
     assert verdict_outcome(dynamic(), chip(execution="frames")) == "impossible"
     assert verdict_outcome(codes.encode(integers(), "rate"), chip(execution="steps")) == "approximate"

@@ -171,5 +171,6 @@ def meaning(network: SpikingNetwork, found: Findings) -> None:
             )
         case _:
             pass
+    found.lose_unseen(network.name)
     if found.target.known("dynamics_simulator") is False:
         found.note("no software of the vendor computes the dynamics without hardware: nothing of it was compared")

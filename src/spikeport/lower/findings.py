@@ -70,6 +70,12 @@ class Findings:
         if text not in self.notes:
             self.notes.append(text)
 
+    def lose_unseen(self, node: str) -> None:
+        """Numbers that are no integers are not called exact where nothing computes them as the chip does."""
+        kind = self.target.known("arithmetic", "integer")
+        if kind in ("fixed point", "float32") and self.target.known("dynamics_simulator") is False:
+            self.lose(node, f"computed in {kind}, and no simulator shows how that rounds: not known to be exact")
+
     def lose(self, node: str, what: str, error: float = 0.0, unit: str = "") -> None:
         self.losses.append(Approximation(node, what, error, unit))
 

@@ -118,6 +118,7 @@ def meaning(network: DynamicNetwork, wiring: Wiring, found: Findings) -> None:
             found.refuse("execution", network.name, why)
         case _:
             pass
+    found.lose_unseen(network.name)
     kind = target.known("arithmetic")
     if kind is None or contract.chip:
         integrators = target.known("integrators")
