@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 import spikeport as sp
-from spikeport.plugin import TargetInfo, TargetList, known, targets
-from spikeport.plugin.registry import installed
-from spikeport.targets import target_names
+from spikeport.errors import BackendError, OptionError
+from spikeport.plugin import TargetInfo, TargetList, known, target_named, targets
+from spikeport.plugin.registry import find, installed
+from spikeport.targets import find_target, target_names
 
 
 @pytest.fixture
@@ -65,3 +66,32 @@ def test_the_list_prints_as_a_table() -> None:
         "zeta": "of zeta 1.0",
     }
     assert "dynamics and mapping" in next(row for row in rows if row.startswith("akida1000"))
+
+
+def test_a_target_is_named_by_catalog_file_or_backend(tmp_path: Path) -> None:
+    assert target_named("xylo") is find_target("xylo")
+    assert target_named(find_target("xylo")) is find_target("xylo")
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\ntitle = "Mine"\nvendor = "Me"\n')
+    assert target_named(str(path)) == target_named(path)
+    assert target_named(path).name == "mine"
+    assert target_named("reference") == target_named("reference:host") == sp.backend("reference").targets[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("xylu", "did you mean 'xylo'"), ("referense", "did you mean 'reference'"), ("", "one of ")]
+)
+def test_a_name_that_nobody_knows_is_an_error_with_the_nearest(name: str, hint: str) -> None:
+    with pytest.raises(OptionError, match=f"target: {name!r} is not known\n  hint: {hint}"):
+        target_named(name)
+
+
+@pytest.mark.usefixtures("with_backends")
+def test_a_chip_of_the_catalog_is_described_without_its_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert target_named("loihi2") is find_target(
+        "loihi2"
+    )  # that of the backend, which cannot be imported, is not asked
+    points = [claim.point for claims in known.installed().values() for claim in claims]
+    monkeypatch.setattr(known, "find", lambda name: find(name, points=points))
+    with pytest.raises(BackendError, match="no_such_module_anywhere"):
+        target_named("zeta")

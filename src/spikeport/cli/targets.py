@@ -8,8 +8,7 @@ import click
 
 from spikeport.cli.command import command
 from spikeport.cli.console import Console
-from spikeport.plugin import TargetInfo, targets
-from spikeport.targets import find_target
+from spikeport.plugin import TargetInfo, target_named, targets
 from spikeport.targets.describe import as_text, as_values
 
 
@@ -18,8 +17,9 @@ from spikeport.targets.describe import as_text, as_values
 def targets_command(console: Console, name: str | None) -> None:
     """List chips, or all that is known of one.
 
-    NAME is a chip of the list, or a TOML file that describes one of your own: every fact with its unit, where it is
-    written, how sure it is, and whether a network beyond it is refused. Nothing needs to be installed for that.
+    NAME is a chip of the list, a backend of the list, or a TOML file that describes a chip of your own: every fact
+    with its unit, where it is written, how sure it is, and whether a network beyond it is refused. Nothing needs to
+    be installed for that.
 
     \b
     Example:
@@ -31,7 +31,7 @@ def targets_command(console: Console, name: str | None) -> None:
         console.say(str(listed))
         console.document({"targets": [_values(info) for info in listed]})
         return
-    target = find_target(name)
+    target = target_named(name)
     console.say(as_text(target))
     console.document(as_values(target))
 

@@ -2,7 +2,7 @@
 
 from spikeport.plugin.backend import Backend, BackendSession, NoOptions, Step
 from spikeport.plugin.files import load_program
-from spikeport.plugin.known import TargetInfo, TargetList, targets
+from spikeport.plugin.known import TargetInfo, TargetList, target_named, targets
 from spikeport.plugin.opening import backend_of
 from spikeport.plugin.program import PLUGIN_VERSION, Program
 from spikeport.plugin.registry import Installed, backend, find, installed
@@ -25,5 +25,6 @@ __all__ = [
     "find",
     "installed",
     "load_program",
+    "target_named",
     "targets",
 ]

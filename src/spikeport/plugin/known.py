@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from spikeport.plugin.registry import Installed, installed
+from spikeport.errors import OptionError, Problem
+from spikeport.plugin.registry import Installed, find, installed, nearest
 from spikeport.targets import FACTS, Target, find_target, target_names
 
 
@@ -50,6 +52,25 @@ def targets() -> TargetList:
     known = [_info(name, find_target(name), claims.get(name, ())) for name in target_names()]
     others = [_info(name, None, claims[name]) for name in claims if name not in target_names()]
     return TargetList([*known, *others])
+
+
+def target_named(target: Target | str | Path) -> Target:
+    """A chip by its name in the catalog, from the `.toml` file that describes it, or of an installed backend, which is loaded for it.
+
+    Args:
+        target: of a backend, as for `compile`: "backend", which means its first target, or "backend:target".
+
+    Raises:
+        OptionError: nobody knows the name.
+        FileError, TargetError: the file cannot be read, or is not the description of a chip.
+        BackendError: the backend cannot be loaded.
+    """
+    if not isinstance(target, str) or target.lower().endswith(".toml") or target in target_names():
+        return find_target(target)
+    claims = installed()
+    if target.partition(":")[0] not in claims:
+        raise OptionError(Problem("target", f"{target!r} is not known", nearest(target, [*target_names(), *claims])))
+    return find(target)[1]
 
 
 def _info(name: str, target: Target | None, claims: Sequence[Installed]) -> TargetInfo:
