@@ -15,11 +15,14 @@ from spikeport.errors import LowerError
 from spikeport.plugin import Backend
 from spikeport.plugin.inputs import spiking, with_membrane
 from spikeport.primitives import (
+    Dense,
     DynamicNetwork,
     DynamicPopulation,
     DynamicsContract,
     FixedCubaLIF,
     GradedThreshold,
+    Projection,
+    SpikeInput,
     SpikingNetwork,
 )
 from tests.backends.loihi_networks import fixed_networks
@@ -66,6 +69,7 @@ def test_hand_made_networks_give_the_same_recordings(case: Any) -> None:
     for name in network.by_name:
         one, two = found.spikes[name], expected.spikes[name]
         np.testing.assert_array_equal(one.train().raster, two.train().raster)
+        assert one.train().raster.dtype == two.train().raster.dtype
         np.testing.assert_array_equal(found.potentials[name], expected.potentials[name])
         np.testing.assert_array_equal(found.counts[name], expected.counts[name])
         if not isinstance(network[name].neuron, GradedThreshold):
@@ -77,3 +81,33 @@ def test_the_numerics_of_the_other_chip_are_refused() -> None:
     network = DynamicNetwork("net", (), (population,), (), DynamicsContract.loihi("loihi1"))
     with pytest.raises(LowerError, match="net: follows the equations of loihi1"):
         LOIHI2.compile(network, LOIHI2.targets[0], None)
+
+
+@pytest.mark.parametrize(
+    ("weights", "exponent", "links"),
+    [
+        ([1, 3], 0, [0]),  # one sign: as they are
+        ([-1, 3], 0, [-1]),  # twice as much, half the exponent
+        ([-1, 3], -2, [-3]),
+        ([-5, 3], 7, [6]),
+        ([256, 2], -1, [0]),  # the zero that is shifted out anyway
+        ([-300, 41], 3, [2, 10]),
+        ([-300, 41], -3, None),
+    ],
+)
+def test_weights_of_hand_made_networks_are_held_with_the_same_sums(weights: Any, exponent: int, links: Any) -> None:
+    population = DynamicPopulation("n", (1,), FixedCubaLIF(du=1000, dv=200, threshold=7 << 6))
+    joined = Projection("in", "n", (Dense(np.array([weights])),), exponent=exponent)
+    network = DynamicNetwork(
+        "net", (SpikeInput("in", (2,)),), (population,), (joined,), DynamicsContract.loihi("loihi2")
+    )
+    if links is None:
+        with pytest.raises(LowerError, match="in -> n: has weights of more than 8 bits"):
+            LOIHI2.compile(network, LOIHI2.targets[0], None)
+        return
+    assert [link["exponent"] for link in LOIHI2.compile(network, LOIHI2.targets[0], None).document["links"]] == links
+    x = np.random.default_rng(0).integers(-3, 4, (20, 2, 2))
+    found = run(LOIHI2, network, x)
+    expected = reference.simulate_dynamics(network, x, record=None, potentials=["n"])
+    np.testing.assert_array_equal(found.potentials["n"], expected.potentials["n"])
+    np.testing.assert_array_equal(found.currents["n"], expected.currents["n"])

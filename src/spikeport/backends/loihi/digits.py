@@ -39,8 +39,7 @@ def digits(weights: Any) -> tuple[Digit, ...]:
     [([128, -128], 7)]
     """
     whole = np.asarray(weights, dtype=np.int64)
-    seen = int(np.bitwise_or.reduce(whole.ravel())) if whole.size else 0
-    zeros = (seen & -seen).bit_length() - 1 if seen else 0
+    zeros = trailing_zeros(whole)
     count = 1
     while not _fit(whole >> zeros, count):
         count += 1
@@ -54,6 +53,17 @@ def digits(weights: Any) -> tuple[Digit, ...]:
         stored = digit if whole_magnitude else 2 * digit
         found.append(Digit(stored.astype(np.int16), zeros + 8 * k - 1 + whole_magnitude))
     return tuple(found)
+
+
+def trailing_zeros(weights: Any) -> int:
+    """Binary zeros that all weights end in; none where all are 0.
+
+    >>> trailing_zeros(np.array([24, -16, 0]))
+    3
+    """
+    whole = np.asarray(weights, dtype=np.int64)
+    seen = int(np.bitwise_or.reduce(whole.ravel())) if whole.size else 0
+    return (seen & -seen).bit_length() - 1 if seen else 0
 
 
 def _fit(whole: NDArray[np.int64], count: int) -> bool:

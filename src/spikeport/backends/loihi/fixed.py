@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from spikeport.backends.loihi.digits import digits
+from spikeport.backends.loihi.digits import digits, trailing_zeros
 from spikeport.backends.loihi.placed import Group, Placed, with_weights
 from spikeport.backends.loihi.weights import effective_weights
 from spikeport.errors import LowerError, Problem
 from spikeport.lower import Part
-from spikeport.primitives import Conv, Dense, DynamicNetwork, OneToOne, Projection, Sparse
+from spikeport.primitives import Conv, Dense, DynamicNetwork, OneToOne, Projection, Sparse, Synapse
 
 
 def place_fixed(network: DynamicNetwork, parts: tuple[Part, ...] = ()) -> Placed:
@@ -49,15 +51,21 @@ def lower_fixed(network: DynamicNetwork) -> Placed:
 
 def _held(p: Projection, synapse: Dense | Conv | OneToOne | Sparse) -> list[Projection]:
     """The projection as one or several, all of weights that the memory holds; none if there is no way."""
-    weights = np.asarray(synapse.weights if isinstance(synapse, Sparse) else synapse.weight)
+    weights, exponent = np.asarray(synapse.weights if isinstance(synapse, Sparse) else synapse.weight), p.exponent
     if np.array_equal(effective_weights(weights), weights):
         return [p]
+    if exponent < 0:  # zeros that all weights end in are what is shifted out
+        fewer = min(-exponent, trailing_zeros(weights))
+        weights, exponent = weights >> fewer, exponent + fewer
+        if np.array_equal(effective_weights(weights), weights):
+            return [_with(p, synapse, weights, exponent)]
     parts = digits(weights)
     # a convolution hands over 24 bits of each projection, not of their sum
-    if len(parts) > 1 and (p.exponent < 0 or isinstance(synapse, Conv)):
+    if len(parts) > 1 and (exponent < 0 or isinstance(synapse, Conv)):
         return []
-    made = []
-    for part in parts:
-        chain = tuple(with_weights(s, lambda _, w=part.weights: w) if s is synapse else s for s in p.synapses)
-        made.append(replace(p, synapses=chain, exponent=p.exponent + part.exponent))
-    return made
+    return [_with(p, synapse, part.weights, exponent + part.exponent) for part in parts]
+
+
+def _with(p: Projection, synapse: Synapse | Sparse, weights: NDArray[Any], exponent: int) -> Projection:
+    chain = tuple(with_weights(s, lambda _: weights) if s is synapse else s for s in p.synapses)
+    return replace(p, synapses=chain, exponent=exponent)
