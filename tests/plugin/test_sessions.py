@@ -56,7 +56,7 @@ def encoded(seed: int, code: str, kind: str, **options: Any) -> tuple[SpikingNet
 
 
 @pytest.mark.parametrize("kind", ["static", "events"])
-@pytest.mark.parametrize("code", sorted(codes.CODES))
+@pytest.mark.parametrize("code", sorted([*codes.CODES, *codes.STATISTICAL]))
 @pytest.mark.parametrize("backend", HOSTS, **by_name)
 def test_a_run_by_steps_equals_the_reference_in_every_field(backend: Backend, code: str, kind: str) -> None:
     seen = 0
