@@ -33,7 +33,7 @@ def stored(matrices: tuple[NDArray[np.int64], ...]) -> tuple[Stored, ...] | None
     -256 (or -128, which is shifted to it) is clipped; and odd weights beyond 127 do not survive beside others (None).
 
     >>> [(s.weight.tolist(), s.exponent, s.error) for s in stored((np.array([[-4, 6]]),))]
-    [([[-64, 96]], -4, 0.0)]
+    [([[-128, 192]], -5, 0.0)]
     >>> [(s.weight.tolist(), s.exponent, s.error) for s in stored((np.array([[-128, -2]]),))]
     [([[-252, -4]], -1, 2.0)]
     """
