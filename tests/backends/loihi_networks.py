@@ -35,7 +35,7 @@ def cuba(rng: np.random.Generator, shape: tuple[int, ...], chip: str) -> FixedCu
         "du": rng.choice(decays, size),
         "dv": rng.choice([*decays, 4096], size),
         "threshold": rng.integers(0, 12, size) << 6 if rng.random() < 0.7 else rng.integers(0, 2**17, size) << 6,
-        "bias": rng.integers(-300, 300, size) if rng.random() < 0.7 else rng.integers(-4096, 4096, size) << 7,
+        "bias": rng.integers(-300, 300, size) if rng.random() < 0.7 else rng.integers(-4095, 4096, size) << 7,
         "initial": rng.integers(-500, 500, size),
     }
     if chip == "loihi1":

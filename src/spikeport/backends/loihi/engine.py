@@ -73,11 +73,11 @@ def open_engine(placed: Placed, samples: int, *, threads: int | None = None, on:
 def line_spikes(raster: NDArray[Any]) -> LineSpikes:
     """Payloads of shape (step, sample, *line) as lists."""
     steps, samples = raster.shape[:2]
-    flat = raster.reshape(steps, samples, -1).transpose(1, 0, 2)
-    sample, step, neuron = np.nonzero(flat)
-    counts = np.bincount(sample * steps + step, minlength=samples * steps).reshape(samples, steps)
-    ends = np.cumsum(counts).reshape(samples, steps)
-    offsets = np.concatenate([ends[:, :1] - counts[:, :1], ends], axis=1)
-    return LineSpikes(
-        np.ascontiguousarray(offsets, np.int64), neuron.astype(np.uint32), flat[sample, step, neuron].astype(np.int64)
-    )
+    flat = np.ascontiguousarray(raster.reshape(steps, samples, -1).swapaxes(0, 1)).reshape(-1)
+    size = flat.size // max(1, steps * samples)
+    place = np.flatnonzero(flat)
+    ends = np.searchsorted(place, np.arange(steps * samples + 1) * size).reshape(-1)
+    offsets = np.empty((samples, steps + 1), np.int64)
+    offsets[:, :steps] = ends[:-1].reshape(samples, steps)
+    offsets[:, steps] = ends[steps::steps]
+    return LineSpikes(offsets, (place % max(1, size)).astype(np.uint32), flat[place].astype(np.int64))

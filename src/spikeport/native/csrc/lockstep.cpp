@@ -17,6 +17,8 @@ namespace sp {
 
 namespace {
 
+constexpr int64_t WORTH_THREADS = 1 << 14;  // neurons from which blocks of one sample are shared out
+
 struct Kept {
     struct Free {
         void operator()(void* p) const { std::free(p); }
@@ -52,7 +54,7 @@ struct Program {
     std::vector<Block> blocks;
     std::vector<std::vector<int32_t>> blocks_of;  // by group
     std::vector<Kept> kept;
-    int64_t largest_membrane = 0, largest_count = 0;
+    int64_t largest_membrane = 0, largest_count = 0, neurons = 0;
     size_t item() const { return wide ? 8 : 4; }
     const void* keep(const void* from, size_t bytes) {
         if (from == nullptr) return nullptr;
@@ -282,6 +284,14 @@ void step_block(const State& all, Sample& sample, int64_t which, size_t index, i
             for (int64_t p = 0; p < neurons.pixels; ++p) {
                 const V* row = sends + p * neurons.padded;
                 for (int64_t c = 0; c < block.channels; ++c) {
+                    if ((c & 15) == 0 && c + 16 <= block.channels) {
+                        V any = 0;
+                        for (int64_t j = c; j < c + 16; ++j) any |= row[j];
+                        if (any == 0) {
+                            c += 15;
+                            continue;
+                        }
+                    }
                     if (row[c] == 0) continue;
                     const int32_t pixel = static_cast<int32_t>(block.first_pixel + p);
                     const int32_t channel = static_cast<int32_t>(block.first_channel + c);
@@ -301,7 +311,8 @@ template <typename V>
 void run(State& state, int32_t first, int32_t steps, const LineInput* inputs, const Outputs& out) {
     const Program& program = *state.program;
     const int64_t samples = static_cast<int64_t>(state.samples.size());
-    if (samples > 1 || state.threads == 1) {
+    // a step of few neurons is over before another thread has begun
+    if (samples > 1 || state.threads == 1 || program.neurons < WORTH_THREADS) {
         const auto each = [&](int64_t s, int32_t worker) {
             Sample& sample = state.samples[s];
             for (int32_t i = 0; i < steps; ++i) {
@@ -374,6 +385,7 @@ SP_API int32_t sp_lockstep_block(void* handle, const BlockArguments* a) {
         const int64_t inner = n.count * group.places;
         if (inner > program.largest_membrane) program.largest_membrane = inner;
         if (n.count > program.largest_count) program.largest_count = n.count;
+        program.neurons += n.count;
         program.blocks_of[a->group].push_back(static_cast<int32_t>(program.blocks.size()));
         program.blocks.push_back(std::move(block));
         return static_cast<int32_t>(program.blocks.size() - 1);

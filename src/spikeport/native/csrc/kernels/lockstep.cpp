@@ -94,13 +94,44 @@ void add_row(const W* __restrict row, V value, V* __restrict sums, int32_t padde
     }
 }
 
+// Rows of four channels of one pixel whose spikes all count one: what they are added to is read and written once.
+template <typename V, typename W>
+void add_four(const W* __restrict a, const W* __restrict b, const W* __restrict c, const W* __restrict d, V* __restrict sums,
+              int32_t padded) {
+    for (int32_t k = 0; k < padded; k += 16)
+        for (int32_t j = k; j < k + 16; ++j)
+            sums[j] = add(sums[j], add(add(static_cast<V>(a[j]), static_cast<V>(b[j])), add(static_cast<V>(c[j]), static_cast<V>(d[j]))));
+}
+
+inline bool four_ones(const LockstepSpikes& spikes, int64_t s, const int32_t* value) {
+    if (s + 4 > spikes.count) return false;
+    const int32_t* pixel = spikes.pixel + s;
+    value += s;
+    return (pixel[0] == pixel[1]) & (pixel[0] == pixel[2]) & (pixel[0] == pixel[3]) & (value[0] == 1) & (value[1] == 1) &
+           (value[2] == 1) & (value[3] == 1);
+}
+
+inline bool four_ones(const LockstepSpikes&, int64_t, const int64_t*) { return false; }
+
 template <typename V, typename W>
 void deliver_rows(const LockstepArc& arc, const LockstepSpikes& spikes, V* sums) {
     const W* rows = static_cast<const W*>(arc.rows);
     const V* value = static_cast<const V*>(spikes.value);
     for (int64_t s = 0; s < spikes.count; ++s) {
         const int64_t channel = spikes.channel[s];
-        for (int64_t i = arc.offsets[spikes.pixel[s]], end = arc.offsets[spikes.pixel[s] + 1]; i < end; ++i) {
+        const int64_t begin = arc.offsets[spikes.pixel[s]], end = arc.offsets[spikes.pixel[s] + 1];
+        if (arc.padded % 16 == 0 && four_ones(spikes, s, value)) {  // those of a block's pixel lie side by side
+            const int32_t* c = spikes.channel + s;
+            for (int64_t i = begin; i < end; ++i) {
+                const W* slab = rows + static_cast<int64_t>(arc.slab[i]) * arc.channels * arc.padded;
+                const int64_t padded = arc.padded;
+                add_four<V, W>(slab + c[0] * padded, slab + c[1] * padded, slab + c[2] * padded, slab + c[3] * padded,
+                               sums + arc.pixel[i] * padded, arc.padded);
+            }
+            s += 3;
+            continue;
+        }
+        for (int64_t i = begin; i < end; ++i) {
             const W* row = rows + (static_cast<int64_t>(arc.slab[i]) * arc.channels + channel) * arc.padded;
             add_row<V, W>(row, value[s], sums + static_cast<int64_t>(arc.pixel[i]) * arc.padded, arc.padded);
         }
