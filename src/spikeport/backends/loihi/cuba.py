@@ -35,7 +35,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.backends.dynamics.rows import rows
 from spikeport.backends.loihi.compiled import rectangles
 from spikeport.backends.loihi.digits import split_chain
 from spikeport.backends.loihi.engine import Chunk
@@ -43,6 +42,7 @@ from spikeport.backends.loihi.fixed import place_fixed
 from spikeport.backends.loihi.placed import Chip, apply_chain, with_weights
 from spikeport.backends.loihi.programmable import fed_by_host, limits, line_of, on_chip
 from spikeport.backends.loihi.skew import Edge, delay_of, delay_problems, depths
+from spikeport.backends.loihi.tiles import Chain, tiled
 from spikeport.backends.loihi.view import View
 from spikeport.errors import LowerError, Problem
 from spikeport.lower import Part, Placement
@@ -51,7 +51,6 @@ from spikeport.primitives import (
     Accumulator,
     Approximation,
     Connection,
-    Conv,
     Dense,
     DynamicNetwork,
     DynamicPopulation,
@@ -64,7 +63,6 @@ from spikeport.primitives import (
     Projection,
     Reshape,
     Shape,
-    Sparse,
     SpikeInput,
     SpikingNetwork,
     StaircaseBank,
@@ -75,7 +73,6 @@ from spikeport.primitives import (
 from spikeport.targets import Target
 
 Integers = NDArray[np.int64]
-Chain = tuple[Synapse | Sparse, ...]
 WAVE = "wave"
 """The line that starts everything."""
 HIGHEST = (2**17 - 1) << 6
@@ -392,47 +389,6 @@ class _Builder:
 
 
 def population_base(population: Population) -> Integers:
-    """What U holds before anything arrives, plus 1 as the constants have it."""
+    """U before anything arrives."""
     neuron: Any = population.neuron
     return np.broadcast_to(np.asarray(neuron.initial, np.int64) + np.asarray(neuron.bias, np.int64), population.shape)
-
-
-def tiled(synapses: tuple[Synapse, ...], source: Shape, target: Shape, fan: int, units: int) -> Chain:
-    """A chain between neurons as one between units: every unit of a source reaches all units of its targets."""
-    *before, last = synapses or (None,)
-    if isinstance(last, Conv) and last.groups == 1 and all(map(_keeps_channels, before)):
-        weight = last.weight.repeat(fan, axis=1).repeat(units, axis=0)
-        return (*synapses[:-1], replace(last, weight=weight))
-    flat = [s for s in before if isinstance(s, Reshape) and len(s.shape) == 1]
-    if isinstance(last, Dense) and before[-1:] == flat and all(map(_keeps_channels, before[:-1])):
-        channels = source[0]
-        weight = last.weight.reshape(len(last.weight), channels, -1).repeat(fan, axis=1).reshape(len(last.weight), -1)
-        moved = [Reshape((s.shape[0] * fan,)) if s in flat else s for s in synapses[:-1]]
-        return (*moved, Dense(weight.repeat(units, axis=0)))
-    return (_unrolled(synapses, source, target, fan, units),)
-
-
-def _keeps_channels(synapse: Synapse | None) -> bool:
-    """Whether an operator works on each channel for itself, whatever their number."""
-    return isinstance(synapse, SumPool) or (isinstance(synapse, Pad) and synapse.width[0] == (0, 0))
-
-
-def _unrolled(synapses: tuple[Synapse, ...], source: Shape, target: Shape, fan: int, units: int) -> Sparse:
-    found = rows(Projection("source", "target", synapses), source, target)
-    each = np.diff(found.offsets)
-    weights = np.repeat(found.weights[:, 0], each) if found.weights.ndim == 2 else found.weights
-    weights = np.broadcast_to(weights, found.targets.shape).astype(np.int64)
-    k, j = (axis.reshape(-1, 1) for axis in np.meshgrid(np.arange(fan), np.arange(units), indexing="ij"))
-
-    def unit(neuron: Integers, shape: Shape, many: int, which: Integers) -> Integers:
-        channel, pixel = np.divmod(neuron, prod(shape[1:]))
-        flat: Integers = ((channel * many + which) * prod(shape[1:]) + pixel).reshape(-1)
-        return flat
-
-    return Sparse.from_pairs(
-        unit(np.repeat(np.arange(len(each)), each), source, fan, k),
-        unit(found.targets.astype(np.int64), target, units, j),
-        np.tile(weights, fan * units),
-        pre=prod(source) * fan,
-        post=prod(target) * units,
-    )
