@@ -209,7 +209,7 @@ def chip_network() -> DynamicNetwork:
         "chip",
         (SpikeInput("in", (3,)),),
         (
-            DynamicPopulation("lif", (4,), FixedCubaLIF(du=1000, dv=100, threshold=500)),
+            DynamicPopulation("lif", (4,), FixedCubaLIF(du=1000, dv=100, threshold=8 << 6)),
             DynamicPopulation("delta", (2,), SigmaDelta(threshold=3)),
             DynamicPopulation("vector", (2,), GradedThreshold(threshold=1, relu=False)),
         ),
