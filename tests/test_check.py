@@ -76,3 +76,54 @@ def test_what_is_asked_wrongly_is_an_error() -> None:
         sp.check(small(), "loihi2", example=(1, 8, 8), code="grded")  # type: ignore[arg-type]
     with pytest.raises(sp.OptionError, match="model: is a str"):
         sp.check("model", "loihi2", example=(1, 8, 8))  # type: ignore[arg-type]
+
+
+def test_every_suggestion_fits_when_it_is_applied(converted: sp.SpikingModel) -> None:
+    x = torch.randn(40, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    for facts in (
+        {"weight_bits": 4},
+        {"payload_max": 7},
+        {"state_bits": 13},
+        {"synapses": ["convolution", "dense", "sum pooling", "routing"]},
+        {"neurons_max": 150},
+    ):
+        target = chip(features=["payload"], **facts)
+        verdict = sp.check(converted, target)
+        assert verdict.outcome == "impossible", facts
+        for suggestion in verdict.suggestions:
+            if "allow_host" in suggestion.changes:
+                assert sp.check(converted, target, allow_host=True).cut is not None
+                continue
+            changes = dict(suggestion.changes)
+            pool = nn.AvgPool2d(2) if changes.pop("pooling", "") else nn.MaxPool2d(2)
+            wide = changes.pop("width", 1.0)
+            a, b = round(4 * wide), round(8 * wide)
+            torch.manual_seed(0)
+            layers = nn.Conv2d(1, a, 3), nn.ReLU(), pool, nn.Flatten(), nn.Linear(9 * a, b), nn.ReLU(), nn.Linear(b, 3)
+            again = sp.convert(nn.Sequential(*layers), [x], progress=False, **changes)
+            assert sp.check(again, target).fits, (facts, suggestion)
+        assert verdict.suggestions, facts
+
+
+def test_a_part_on_the_host_is_drawn(converted: sp.SpikingModel) -> None:
+    target = chip(features=["payload"], neurons_max=150)
+    verdict = sp.check(converted, target, allow_host=True)
+    assert (verdict.outcome, verdict.cut is not None) == ("faithful", True)
+    assert "------" in str(verdict)
+    assert verdict.bill["neurons"].used <= 150
+    assert sp.check(converted, target, suggest=False).suggestions[0].changes == {"allow_host": True}
+
+
+def test_what_nothing_helps_is_said() -> None:
+    class Skip(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+
+        def forward(self, x: Any) -> Any:
+            x = torch.relu(self.a(x))
+            return self.c(torch.relu(x + self.b(torch.relu(self.b(x)))))
+
+    verdict = sp.check(Skip(), chip(features=["payload"], skips=False, recurrent=False), example=(4,))
+    assert [s.changes for s in verdict.suggestions if "allow_host" not in s.changes] == []
+    assert any(reason.fact == "skips" for reason in verdict.reasons)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,18 +12,22 @@ from numpy.typing import NDArray
 
 from spikeport import codes
 from spikeport.errors import CaptureError, OptionError, Problem, QuantizeError
-from spikeport.graph import Graph, Operations
-from spikeport.lower import Reason, Verdict, legalize
+from spikeport.graph import Graph
+from spikeport.lower import Reason, Suggestion, Verdict, legalize
 from spikeport.lower.examine import Bounds, Carried, carry, verdict_of
+from spikeport.lower.suggest import worded
 from spikeport.model import SpikingModel
 from spikeport.primitives import Code, DynamicNetwork, InputKind, SpikingNetwork
-from spikeport.quantize import IntegerNetwork, QuantizeOptions, quantize
+from spikeport.quantize import NeuronLayer, QuantizeOptions
 from spikeport.targets import Target, find_target
+from spikeport.trial import Setting, hosted, quantized
 from spikeport.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from torch import nn
 
+FEW = 2
+"""Samples on which a changed model is quantized: what fits depends on widths and levels, not on how good it is."""
 NOISE = 16
 """Samples of noise that widths are found on, where there is nothing better."""
 SAMPLES = 64
@@ -34,25 +39,31 @@ UNTRAINED = "widths were found on {}: other data or training moves thresholds an
 
 def check(
     model: nn.Module | SpikingModel | SpikingNetwork | DynamicNetwork,
-    target: str | Target,
+    target: str | Path | Target,
     *,
     example: Any = None,
     code: Code | Literal["auto"] = "auto",
+    allow_host: bool = False,
+    suggest: bool = True,
     levels: int | Mapping[str, int] = 31,
     weight_bits: int = 8,
     input_bits: int = 8,
     state_bits: int = 24,
     input: InputKind = "static",
+    progress: bool = True,
 ) -> Verdict:
     """Whether a target can carry a network, why not, what it takes, and what would make it fit.
 
     Args:
         model: a converted model, whose integers are tried under every code; a network, which has its code; one written by hand; or
             an `nn.Module`, trained or not, which is converted on the example.
-        target: a name of the catalog, or a `Target` of your own.
+        target: a name of the catalog, or a `Target` of your own or the `.toml` file that describes it.
         example: for an `nn.Module`: a batch of inputs, or the shape of one, for which noise is drawn.
         code: try this one alone.
+        allow_host: leave layers before and behind the chip to the host, where the rest does not fit otherwise.
+        suggest: look for the nearest change that makes it fit, by quantizing again with other widths, levels, pooling or channels.
         levels, weight_bits, input_bits, state_bits, input: of the conversion of an `nn.Module`, as for `spikeport.convert`.
+        progress: show a bar on standard error while changes are tried.
 
     Returns:
         A `Verdict`, to be printed. An operation that cannot be converted at all is one of its reasons.
@@ -60,13 +71,17 @@ def check(
     Raises:
         OptionError: an unknown target or code, or an `nn.Module` without an example.
     """
-    chip = find_target(target) if isinstance(target, str) else target
+    chip = find_target(target)
     tried = _codes(code)
-    if isinstance(model, SpikingNetwork | DynamicNetwork):
-        own = model.contract.code if isinstance(model, SpikingNetwork) else None
-        return verdict_of(Carried(own, model, legalize(model, chip)), chip)
-    notes: tuple[str, ...] = ()
+    if isinstance(model, DynamicNetwork):
+        return verdict_of(Carried(None, model, legalize(model, chip)), chip)
+    if isinstance(model, SpikingNetwork):
+        carried = Carried(model.contract.code, model, legalize(model, chip))
+        notes = () if carried.fits else ("other codes and widths need the integers: check the converted model",)
+        return _concluded(carried, chip, allow_host, None, notes)
+    notes = ()
     if isinstance(model, SpikingModel):
+        setting = _setting(model, chip, tried, progress)
         integer = model.integer
     else:
         options = QuantizeOptions(
@@ -74,13 +89,32 @@ def check(
         )
         samples, what = _samples(example, options)
         try:
-            integer = _converted(model, samples, options)
+            graph = _captured(model, samples)
+            integer = quantized(graph, samples, options)
         except (CaptureError, QuantizeError) as error:
             reasons = tuple(Reason(p.where, p.why, p.hint) for p in error.problems)
             return Verdict(type(model).__name__, chip.name, "impossible", None, reasons)
+        setting = Setting(graph, samples[:FEW], options, chip, tried, progress)
         notes = (UNTRAINED.format(what),)
-    found = carry(integer, chip, only=tried, bounds=Bounds())
-    return verdict_of(found, chip, notes=notes)
+    carried = carry(integer, chip, only=tried, encode=setting.encode(integer), bounds=Bounds())
+    return _concluded(carried, chip, allow_host, setting if suggest else None, notes)
+
+
+def _concluded(
+    carried: Carried, chip: Target, allow_host: bool, setting: Setting | None, notes: tuple[str, ...]
+) -> Verdict:
+    """The verdict; where the network does not fit with a part on the host if that is allowed, and with what would make it fit."""
+    if carried.fits:
+        return verdict_of(carried, chip, notes=notes)
+    cut = hosted(carried, chip)
+    if allow_host and cut.fits:
+        return verdict_of(cut, chip, notes=notes)
+    found, why = ([], "") if setting is None else setting.suggestions(carried, cut)
+    if cut.fits:
+        found.append(Suggestion({"allow_host": True}, worded({"allow_host": True})))
+    if setting is not None and not found:
+        notes = (*notes, f"no change that was tried makes it fit; what is left: {why}")
+    return verdict_of(carried, chip, notes=notes, suggestions=found)
 
 
 def _codes(code: str) -> Collection[Code]:
@@ -109,8 +143,8 @@ def _samples(example: Any, options: QuantizeOptions) -> tuple[NDArray[Any], str]
     return array[:count], f"{count} samples"
 
 
-def _converted(model: Any, samples: NDArray[Any], options: QuantizeOptions) -> IntegerNetwork:
-    """The integer network of a module."""
+def _captured(model: Any, samples: NDArray[Any]) -> Graph:
+    """The graph of a module."""
     if find_spec("torch") is None:
         why = f"is a {type(model).__name__}; torch, which could read it, is not installed"
         raise OptionError(Problem("model", why, "pip install spikeport[torch]"))
@@ -122,21 +156,25 @@ def _converted(model: Any, samples: NDArray[Any], options: QuantizeOptions) -> I
         why = f"is a {type(model).__name__}"
         raise OptionError(Problem("model", why, "an nn.Module, a converted model, or a network"))
     with undisturbed():
-        graph = capture(FloatModel(model), torch.tensor(samples[:2]))
-        return _quantized(graph, samples, options)
+        return capture(FloatModel(model), torch.tensor(samples[:2]))
 
 
-def _quantized(graph: Graph, samples: NDArray[Any], options: QuantizeOptions) -> IntegerNetwork:
-    operations, exact = _operations()
-    return quantize(graph, samples, options, operations=operations, exact_operations=exact)
-
-
-def _operations() -> tuple[Operations | None, Operations | None]:
-    """What evaluates: torch where it is installed, which is faster, or numpy."""
-    if find_spec("torch") is None:
-        return None, None
-    import torch
-
-    from spikeport.backends.torch import TorchOperations
-
-    return TorchOperations(), TorchOperations(dtype=torch.float64)
+def _setting(model: SpikingModel, chip: Target, tried: Collection[Code], progress: bool) -> Setting:
+    """How a converted model was made, as far as it still knows, for making it again with a change."""
+    integer, encoder = model.integer, model.integer.input
+    highest = max((layer.high for layer in integer.layers if isinstance(layer, NeuronLayer)), default=31)
+    options = QuantizeOptions(
+        levels=highest,
+        weight_bits=integer.weight_bits,
+        input_bits=max(2, encoder.high.bit_length() + (encoder.kind == "static")),
+        state_bits=integer.state_bits,
+        input=encoder.kind,
+    )
+    if model.samples is None:
+        samples, _ = _samples(encoder.shape, options)
+    else:
+        value = model.samples * encoder.scale
+        value = value if encoder.shift is None else value - encoder.shift
+        samples = (value if encoder.gain is None else value / encoder.gain).astype(np.float32)
+    steps = model.network.contract.presentation if encoder.kind == "events" else None
+    return Setting(model.graph, samples[:FEW], options, chip, tried, progress, steps)

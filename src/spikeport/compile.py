@@ -6,12 +6,12 @@ new integers and a newly measured gap: the report on them stays with the program
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal
 
 from spikeport import codes
-from spikeport.backends.hosted import on_chip, part_of
+from spikeport.backends.hosted import check_cut, cuts, on_chip
 from spikeport.check import check
 from spikeport.convert import requantized
 from spikeport.errors import LowerError, OptionError, Problem, SpikeportError
@@ -19,7 +19,6 @@ from spikeport.lower import Cut, Verdict
 from spikeport.lower.text import bill_lines
 from spikeport.model import SpikingModel
 from spikeport.plugin import Backend, Program, find, installed
-from spikeport.plugin.inputs import populations
 from spikeport.plugin.registry import nearest
 from spikeport.primitives import Approximation, Code, DynamicNetwork, SpikingNetwork
 from spikeport.quantize import IntegerNetwork, NeuronLayer
@@ -30,8 +29,6 @@ Pass = Callable[[SpikingNetwork], SpikingNetwork]
 Encode = Callable[[IntegerNetwork], SpikingNetwork]
 Where = Cut | Literal["anywhere"] | None
 """Where a network is cut; None leaves nothing to the host."""
-MOST_CUTS = 64
-"""Ways to leave something to the host that are tried."""
 WIDTHS = ("levels", "weight_bits", "input_bits", "state_bits")
 
 
@@ -252,7 +249,7 @@ class _Job:
         if cut is None:
             return self.backend.compile(network, self.chip, self.options)
         refused: list[LowerError] = []
-        for where in _cuts(network):
+        for where in cuts(network):
             try:
                 return self._cut(network, where)
             except LowerError as error:
@@ -265,7 +262,7 @@ class _Job:
         raise refusal
 
     def _cut(self, network: SpikingNetwork, cut: Cut) -> Program:
-        _check_cut(network, cut)
+        check_cut(network, cut)
         program = self.backend.compile(on_chip(network, cut), self.chip, self.options)
         kept = ", ".join([*cut.before, *cut.after])
         entry = Approximation(network.name, f"the host keeps {kept}", 0.0)
@@ -332,38 +329,3 @@ def _refuse_for_networks(given: Mapping[str, Any], code: str | Encode, network: 
         problems.append(Problem("code", "is that of the network already", "give the SpikingModel to have another"))
     if problems:
         raise OptionError(problems)
-
-
-def _check_cut(network: SpikingNetwork, cut: Cut) -> None:
-    """Refuse a cut that is none of this network.
-
-    Raises:
-        OptionError: names that are not populations, or populations on neither side.
-        LowerError: connections that cross a border beside the one that may.
-    """
-    named, all_names = [*cut.before, *cut.on_chip, *cut.after], populations(network)
-    if [name for name in named if name in all_names] != all_names or len(set(named)) < len(named):
-        hint = f"in this order: {', '.join(all_names)}"
-        raise OptionError(Problem("allow_host", "is a cut that does not hold all populations once, in order", hint))
-    for part, entering in ((cut.before, ""), (cut.after, cut.leaving)):
-        if part:
-            part_of(network, part, entering)
-
-
-def _cuts(network: SpikingNetwork) -> Iterator[Cut]:
-    """Ways to cut, those with most neurons on the chip first."""
-    names = populations(network)
-    sizes = [network[name].size for name in names]
-    spans = [(a, b) for a in range(len(names)) for b in range(a + 1, len(names) + 1) if b - a < len(names)]
-    tried = 0
-    for a, b in sorted(spans, key=lambda span: (-sum(sizes[span[0] : span[1]]), span)):
-        cut = Cut(tuple(names[:a]), tuple(names[a:b]), tuple(names[b:]))
-        try:
-            _check_cut(network, cut)
-            on_chip(network, cut)
-        except LowerError:
-            continue
-        yield cut
-        tried += 1
-        if tried == MOST_CUTS:
-            return

@@ -17,7 +17,7 @@ from spikeport.cli.main import explained
 from spikeport.errors import OptionError, Problem
 from spikeport.version import __version__
 
-COMMANDS = ("certify", "check-certificate", "compile", "convert", "export", "run", "validate", "version")
+COMMANDS = ("certify", "check", "check-certificate", "compile", "convert", "export", "run", "validate", "version")
 BLOCK = "import sys; sys.modules['torch'] = sys.modules['safetensors'] = None\n"
 START = "import sys\nfrom spikeport.cli import main\nsys.exit(main())"
 
@@ -48,7 +48,7 @@ def test_the_help_of_a_command_has_an_example(capsys: pytest.CaptureFixture[str]
     assert "--json" in said
 
 
-@pytest.mark.parametrize("name", ["convert", "validate", "run"])
+@pytest.mark.parametrize("name", ["check", "convert", "validate", "run"])
 def test_the_help_says_what_executes_code(capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert main([name, "--help"]) == 0
     assert "code: give only" in " ".join(capsys.readouterr().out.split())

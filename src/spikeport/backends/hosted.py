@@ -6,7 +6,7 @@ the whole network. The chip's population that sends runs behind by its offset, a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.backends.reference import Stepper
-from spikeport.errors import LowerError, Problem
+from spikeport.errors import LowerError, OptionError, Problem
 from spikeport.lower import Cut
 from spikeport.plugin import Backend, BackendSession, Program, Step
 from spikeport.plugin.exact import largest_payload
-from spikeport.plugin.inputs import checked_batch, checked_step
+from spikeport.plugin.inputs import checked_batch, checked_step, populations
 from spikeport.primitives import InputEncoder, SpikingNetwork
 
+MOST_CUTS = 64
+"""Ways to leave something to the host that are tried."""
 Arrays = Mapping[str, NDArray[Any]]
 _EMPTY: Arrays = {}
 
@@ -58,6 +60,41 @@ def on_chip(network: SpikingNetwork, cut: Cut) -> SpikingNetwork:
     """The chip's part of a network, whose output is what leaves it."""
     part = part_of(network, cut.on_chip, cut.entering)
     return replace(part, output=cut.leaving or network.output)
+
+
+def check_cut(network: SpikingNetwork, cut: Cut) -> None:
+    """Refuse a cut that is none of this network.
+
+    Raises:
+        OptionError: names that are not populations, or populations on neither side.
+        LowerError: connections that cross a border beside the one that may.
+    """
+    named, all_names = [*cut.before, *cut.on_chip, *cut.after], populations(network)
+    if [name for name in named if name in all_names] != all_names or len(set(named)) < len(named):
+        hint = f"in this order: {', '.join(all_names)}"
+        raise OptionError(Problem("allow_host", "is a cut that does not hold all populations once, in order", hint))
+    for part, entering in ((cut.before, ""), (cut.after, cut.leaving)):
+        if part:
+            part_of(network, part, entering)
+
+
+def cuts(network: SpikingNetwork) -> Iterator[Cut]:
+    """Ways to cut, those with most neurons on the chip first."""
+    names = populations(network)
+    sizes = [network[name].size for name in names]
+    spans = [(a, b) for a in range(len(names)) for b in range(a + 1, len(names) + 1) if b - a < len(names)]
+    tried = 0
+    for a, b in sorted(spans, key=lambda span: (-sum(sizes[span[0] : span[1]]), span)):
+        cut = Cut(tuple(names[:a]), tuple(names[a:b]), tuple(names[b:]))
+        try:
+            check_cut(network, cut)
+            on_chip(network, cut)
+        except LowerError:
+            continue
+        yield cut
+        tried += 1
+        if tried == MOST_CUTS:
+            return
 
 
 class HostedSession(BackendSession):

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import click
 
+from spikeport.cli.checking import check_command
 from spikeport.cli.commands import COMMANDS
 from spikeport.cli.compiling import compile_command
 from spikeport.cli.console import Console, OutputClosedError
@@ -26,7 +27,7 @@ NEED_TORCH = ("torch", "safetensors")
 
 
 @click.group(
-    commands=(*COMMANDS, compile_command, run_command, targets_command),
+    commands=(*COMMANDS, check_command, compile_command, run_command, targets_command),
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -35,7 +36,7 @@ NEED_TORCH = ("torch", "safetensors")
 def spikeport() -> None:
     """From a trained PyTorch model to a spiking network that is proved and measured.
 
-    Results go to standard output, messages to standard error. Exit codes: 0 done, 1 the validation found something,
+    Results go to standard output, messages to standard error. Exit codes: 0 done, 1 the validation found something or a target cannot carry it,
     2 misuse or an error, 130 interrupted.
 
     \b

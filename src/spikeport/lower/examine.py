@@ -13,13 +13,13 @@ from spikeport.lower.cut import Cut
 from spikeport.lower.findings import Findings
 from spikeport.lower.legalize import legalize
 from spikeport.lower.membranes import Held, held
-from spikeport.lower.verdict import Knob, Outcome, Reason, Verdict
+from spikeport.lower.verdict import Knob, Outcome, Reason, Suggestion, Verdict
 from spikeport.primitives import Accumulator, Code, DynamicNetwork, MaxUnit, SpikingNetwork
 from spikeport.quantize import IntegerNetwork
 from spikeport.targets import Target
 
 Encode = Callable[[Code], SpikingNetwork]
-REFUSED: frozenset[Knob] = frozenset(["code", "levels", "state_bits", "pooling"])
+REFUSED: frozenset[Knob] = frozenset(["code", "levels", "weight_bits", "state_bits", "pooling", "width"])
 """What may help where a code refuses a network."""
 
 
@@ -30,6 +30,7 @@ class Carried:
     code: Code | None
     network: SpikingNetwork | DynamicNetwork | None
     found: Findings
+    cut: Cut | None = None
 
     @property
     def fits(self) -> bool:
@@ -106,8 +107,10 @@ def _tried(code: Code, encode: Encode, target: Target, bounds: Bounds) -> Carrie
     return Carried(code, network, legalize(network, target, bounds=bounds.of(network)))
 
 
-def verdict_of(carried: Carried, target: Target, *, notes: Sequence[str] = (), cut: Cut | None = None) -> Verdict:
-    """What was found, as a verdict without suggestions."""
+def verdict_of(
+    carried: Carried, target: Target, *, notes: Sequence[str] = (), suggestions: Sequence[Suggestion] = ()
+) -> Verdict:
+    """What was found, as a verdict."""
     found = carried.found
     outcome: Outcome = "impossible" if found.reasons else "approximate" if found.losses else "faithful"
     name = carried.network.name if carried.network is not None else "network"
@@ -120,5 +123,6 @@ def verdict_of(carried: Carried, target: Target, *, notes: Sequence[str] = (), c
         losses=() if found.reasons else tuple(found.losses),
         notes=(*notes, *found.notes),
         bill=found.bill,
-        cut=cut,
+        suggestions=tuple(suggestions),
+        cut=carried.cut,
     )

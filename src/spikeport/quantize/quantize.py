@@ -143,6 +143,7 @@ def quantize(
     *,
     operations: Operations | None = None,
     exact_operations: Operations | None = None,
+    refined: bool = True,
     progress: bool = False,
 ) -> IntegerNetwork:
     """The integer network of a float graph.
@@ -153,6 +154,8 @@ def quantize(
         options: widths.
         operations: evaluates the float graph; numpy by default.
         exact_operations: evaluates integer sums, in float64 or wider.
+        refined: choose the roundings of weights by what they do to the data; without, they are rounded to nearest, which is enough to
+            see what fits where.
         progress: show a bar.
 
     Raises:
@@ -162,7 +165,7 @@ def quantize(
     """
     _, tail = split_host_tail(graph)
     ready = prepared(graph)
-    calibration = _Calibration(ready, options, operations, exact_operations)
+    calibration = _Calibration(ready, options, operations, exact_operations, refined)
     calibration.enter(samples)
     prove_same(graph, ready, samples[:REWRITES_PROVED], exact_operations or operations)
     for node in track(calibration.graph.nodes, "quantize", enabled=progress):
@@ -192,8 +195,9 @@ class _Calibration:
         options: QuantizeOptions,
         operations: Operations | None,
         exact_operations: Operations | None,
+        refined: bool,
     ) -> None:
-        self.options = options
+        self.options, self.refined = options, refined
         self.graph, self.normalization = take_normalization(graph, options.input)
         self.operations = operations or NumpyOperations()
         self.exact = exact_operations or NumpyOperations()
@@ -378,6 +382,8 @@ class _Calibration:
         factor: Floats,
     ) -> tuple[Connection, ...]:
         """Connections with weights rounded on what arrives for the calibration data, where the membranes still fit."""
+        if not self.refined:
+            return connections
         limit = 2 ** (self.options.weight_bits - 1) - 1
         refined = []
         for t, connection in zip(terms, connections, strict=True):
