@@ -65,6 +65,12 @@ def test_the_text_has_every_reason_and_the_bill(converted: sp.SpikingModel) -> N
     assert values["fits"] is False
 
 
+def test_the_target_of_an_installed_backend_is_asked_for_by_name(converted: sp.SpikingModel) -> None:
+    assert sp.check(converted, "reference").target == sp.check(converted, "reference:host").target == "host"
+    with pytest.raises(sp.OptionError, match=r"'reference' has no target 'hst'\n.*did you mean 'host'"):
+        sp.check(converted, "reference:hst")
+
+
 def test_what_is_asked_wrongly_is_an_error() -> None:
     with pytest.raises(sp.OptionError, match="target: 'loihi3' is not known"):
         sp.check(small(), "loihi3", example=(1, 8, 8))

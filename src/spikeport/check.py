@@ -17,9 +17,10 @@ from spikeport.lower import Reason, Suggestion, Verdict, legalize
 from spikeport.lower.examine import Bounds, Carried, carry, verdict_of
 from spikeport.lower.suggest import worded
 from spikeport.model import SpikingModel
+from spikeport.plugin import target_named
 from spikeport.primitives import Code, DynamicNetwork, InputKind, SpikingNetwork
 from spikeport.quantize import NeuronLayer, QuantizeOptions
-from spikeport.targets import Target, find_target
+from spikeport.targets import Target
 from spikeport.trial import Setting, hosted, quantized
 from spikeport.undisturbed import undisturbed
 
@@ -57,7 +58,8 @@ def check(
     Args:
         model: a converted model, whose integers are tried under every code; a network, which has its code; one written by hand; or
             an `nn.Module`, trained or not, which is converted on the example.
-        target: a name of the catalog, or a `Target` of your own or the `.toml` file that describes it.
+        target: a name of the catalog, of an installed backend ("backend" or "backend:target"), or of the `.toml` file that describes a chip; or a
+            `Target`.
         example: for an `nn.Module`: a batch of inputs, or the shape of one, for which noise is drawn.
         code: try this one alone.
         allow_host: leave layers before and behind the chip to the host, where the rest does not fit otherwise.
@@ -71,7 +73,7 @@ def check(
     Raises:
         OptionError: an unknown target or code, or an `nn.Module` without an example.
     """
-    chip = find_target(target)
+    chip = target_named(target)
     tried = _codes(code)
     if isinstance(model, DynamicNetwork):
         return verdict_of(Carried(None, model, legalize(model, chip)), chip)
