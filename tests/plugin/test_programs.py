@@ -232,7 +232,10 @@ def test_a_program_of_another_contract_says_both_numbers(tmp_path: Path) -> None
 
 def test_a_model_is_no_program_and_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     other = archive.write_archive(tmp_path / "m.spk", {"model.json": b"{}"}, {})
-    with pytest.raises(ArchiveError, match=r"program\.json"):
+    with pytest.raises(ArchiveError, match="holds a model, not a program"):
+        sp.load_program(other)
+    other = archive.write_archive(tmp_path / "x.spk", {"other.json": b"{}"}, {})
+    with pytest.raises(ArchiveError, match=r"program\.json: is missing"):
         sp.load_program(other)
     bomb = tmp_path / "bomb.spp"
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as file:

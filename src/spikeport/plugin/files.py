@@ -63,6 +63,8 @@ def load_program(path: str | Path) -> Program:
         BackendError: it was written for another version of the plug-in contract.
     """
     documents, arrays = archive.read_archive(Path(path))
+    if "model.json" in documents:
+        raise ArchiveError(Problem(str(path), "holds a model, not a program", "read it by `load`, and compile it"))
     try:
         found = json.loads(documents["program.json"])
     except (KeyError, ValueError, RecursionError) as error:
