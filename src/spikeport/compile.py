@@ -107,7 +107,7 @@ def compile(
         return job.finished(job.carried(network, code, steps, cut), network if again else None)
     except LowerError as error:
         refusal = error
-    verdict = check(network, chip, code=code if isinstance(code, str) else "auto")
+    verdict = check(network, chip, code=code if isinstance(code, str) else "auto", progress=progress)
     changes = [] if asked else _changes(verdict, network, chip)
     if changes and data is None:
         refusal.add_note(_would(changes[0], chip))

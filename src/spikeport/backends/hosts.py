@@ -31,7 +31,8 @@ def _host(title: str, neurons: frozenset[NeuronModel], note: str) -> Target:
         notes=(note,),
         neurons=fact(neurons),
         features=fact(frozenset[Feature](get_args(Feature))),
-        synapses=fact(frozenset[SynapseKind](get_args(SynapseKind))),
+        # sparse synapses are those of hand-made networks
+        synapses=fact(frozenset[SynapseKind](k for k in get_args(SynapseKind) if neurons or k != "sparse")),
         recurrent=fact(bool(neurons)),
         skips=fact(True),
         execution=fact("steps"),
