@@ -101,7 +101,10 @@ class Setting:
             return changed if changed is None or changed.fits else hosted(changed, tight)
 
         moves = self._moves(carried)
+        far = self._far(carried)
         try:
+            if far:
+                return [], far
             alone = search(carried, moves, attempt)
             if alone.changes is not None:
                 return [Suggestion(_named(alone.changes), worded(alone.changes))], ""
@@ -113,6 +116,18 @@ class Setting:
         finally:
             bar.close()  # type: ignore[attr-defined]
         return [], alone.why
+
+    def _far(self, carried: Carried) -> str:
+        """What would be too much even with the fewest levels and channels that are tried; empty where nothing is."""
+        network = carried.network
+        banks = isinstance(network, SpikingNetwork) and network.contract.code == "population"
+        highest = self.options.levels if isinstance(self.options.levels, int) else max(self.options.levels.values())
+        thinnest = (highest if banks else 1) / min(WIDTHS)
+        for use in carried.found.bill.uses:
+            shrinks = thinnest if use.resource in ("neurons", "cores") else thinnest**2
+            if use.over and use.limit is not None and use.used > use.limit * shrinks:
+                return f"takes {use.used:,} {use.resource}, and {self.chip.title} has {use.limit:,}"
+        return ""
 
     def _moves(self, carried: Carried) -> list[Move]:
         """Changes that are tried, the nearest first: of the conversion to the chip's widths, of the model's shape, of both further."""
