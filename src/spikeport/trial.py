@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spikeport import codes
 from spikeport.backends.hosted import cuts, on_chip
 from spikeport.errors import GraphError, OptionError, QuantizeError
-from spikeport.graph import Graph, Operations
+from spikeport.graph import Graph, Operations, parameters
 from spikeport.lower import Knob, Suggestion, legalize
 from spikeport.lower.changes import averaged, has_maxima, narrowed
 from spikeport.lower.converted import built_in
@@ -27,6 +27,8 @@ from spikeport.targets import Fact, Target
 
 LEVELS = (15, 7, 3, 1)
 WIDTHS = (0.5, 0.25, 0.125, 0.0625)
+MOST_WEIGHTS = 2**25
+"""Of a model that is quantized again and again: more would take minutes, and memory."""
 NARROW = (6, 4, 3)
 """Bits of weights that are tried beyond the width of a target: they make sums smaller."""
 MARGIN = ("state_bits", "arrival_bits", "threshold_bits", "bias_bits")
@@ -120,6 +122,9 @@ class Setting:
     def _far(self, carried: Carried) -> str:
         """What would be too much even with the fewest levels and channels that are tried; empty where nothing is."""
         network = carried.network
+        weights = sum(array.size for node in self.graph.nodes for array in parameters(node.op).values())
+        if weights > MOST_WEIGHTS:
+            return f"{weights:,} weights are more than are quantized again to try changes, {MOST_WEIGHTS:,}"
         banks = isinstance(network, SpikingNetwork) and network.contract.code == "population"
         highest = self.options.levels if isinstance(self.options.levels, int) else max(self.options.levels.values())
         thinnest = (highest if banks else 1) / min(WIDTHS)

@@ -60,6 +60,8 @@ class LoihiBackend(Backend):
         problems: list[Problem] = list(legalize(network, target).reasons)
         if options.placement is not None:  # that of the user decides what fits onto cores
             problems = [p for p in problems if getattr(p, "fact", "") != "cores"]
+        if any(getattr(p, "fact", "") in ("neurons_max", "synapses_max") for p in problems):
+            raise LowerError(problems)  # before copies of weights are made that memory may not hold
         try:
             view, ledger = _lowered(network, neuron, self.name, target)
         except LowerError as error:
