@@ -431,3 +431,11 @@ def test_a_staircase_needs_its_table() -> None:
     network = codes.encode(replace(plain, layers=(table, *plain.layers[1:])), "graded")
     assert reasons(network, chip(features=["payload", "table"])) == []
     assert reasons(network, chip(features=["payload"])) == [("a", "features")]
+
+
+def test_a_code_that_refuses_the_network_still_has_its_bill() -> None:
+    narrow = replace(integers(), state_bits=8)
+    found = carry(narrow, chip(features=["many units"], neurons_max=100))
+    assert "bits of membrane under the population code" in found.found.reasons[0].why
+    assert found.found.bill["neurons"].used == 35 * 7 + 2
+    assert ("network", "neurons_max") in [(reason.where, reason.fact) for reason in found.found.reasons]

@@ -15,6 +15,7 @@ from spikeport.lower.legalize import legalize
 from spikeport.lower.membranes import Held, held
 from spikeport.lower.verdict import Knob, Outcome, Reason, Suggestion, Verdict
 from spikeport.primitives import Accumulator, Code, DynamicNetwork, MaxUnit, SpikingNetwork
+from spikeport.primitives.contract import MAX_STATE_BITS
 from spikeport.quantize import IntegerNetwork
 from spikeport.targets import Target
 
@@ -79,14 +80,14 @@ def carry(
     order = [code for code in codes.NEEDS if code in set(only)]
     tried: list[Carried] = []
     for code in [code for code in order if not lacking(code, integer, target)]:
-        tried.append(_tried(code, encode, target, bounds))
+        tried.append(_tried(code, integer, encode, target, bounds))
         if tried[-1].fits:
             return tried[-1]
         if any("code" not in reason.helps for reason in tried[-1].found.reasons):
             break  # what is in the way there is in the way of every code
     if not tried:  # none is offered: everything that is in the way of the one that lacks least
         code = min(order, key=lambda name: len(lacking(name, integer, target)))
-        tried.append(_tried(code, encode, target, bounds))
+        tried.append(_tried(code, integer, encode, target, bounds))
     return min(tried, key=lambda one: len(one.found.reasons))
 
 
@@ -96,13 +97,17 @@ def lacking(code: Code, integer: IntegerNetwork, target: Target) -> frozenset[st
     return frozenset() if offered is None else codes.needs(code, integer) - offered
 
 
-def _tried(code: Code, encode: Encode, target: Target, bounds: Bounds) -> Carried:
+def _tried(code: Code, integer: IntegerNetwork, encode: Encode, target: Target, bounds: Bounds) -> Carried:
     try:
         network = encode(code)
     except OptionError as error:
-        found = Findings(target)
-        for problem in error.problems:
-            found.reasons.append(Reason(problem.where, problem.why, problem.hint, "", REFUSED))
+        refused = [Reason(p.where, p.why, p.hint, "", REFUSED) for p in error.problems]
+        try:  # what else is in the way, and what it would take, with membranes as wide as the code wants them
+            wide = codes.encode(replace(integer, state_bits=MAX_STATE_BITS), code)
+        except OptionError:
+            return Carried(code, None, Findings(target, refused))
+        found = legalize(wide, target, bounds=bounds.of(wide))
+        found.reasons[:0] = refused
         return Carried(code, None, found)
     return Carried(code, network, legalize(network, target, bounds=bounds.of(network)))
 
