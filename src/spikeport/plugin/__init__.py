@@ -1,12 +1,17 @@
 """All that a backend imports: the contract between spikeport and those who bring a chip."""
 
+from spikeport.errors import LowerError, Problem
+from spikeport.lower import legalize
 from spikeport.plugin.backend import Backend, BackendSession, NoOptions, Step
 from spikeport.plugin.files import load_program
+from spikeport.plugin.inputs import checked_batch, checked_names, checked_step
 from spikeport.plugin.known import TargetInfo, TargetList, target_named, targets
 from spikeport.plugin.opening import backend_of
+from spikeport.plugin.presenting import split
 from spikeport.plugin.program import PLUGIN_VERSION, Program
 from spikeport.plugin.registry import Installed, backend, find, installed
-from spikeport.targets import Fact, Target
+from spikeport.plugin.unrolled import unrolled
+from spikeport.targets import Fact, Target, load_target, read_target
 
 __all__ = [
     "PLUGIN_VERSION",
@@ -14,7 +19,9 @@ __all__ = [
     "BackendSession",
     "Fact",
     "Installed",
+    "LowerError",
     "NoOptions",
+    "Problem",
     "Program",
     "Step",
     "Target",
@@ -22,9 +29,17 @@ __all__ = [
     "TargetList",
     "backend",
     "backend_of",
+    "checked_batch",
+    "checked_names",
+    "checked_step",
     "find",
     "installed",
+    "legalize",
     "load_program",
+    "load_target",
+    "read_target",
+    "split",
     "target_named",
     "targets",
+    "unrolled",
 ]
