@@ -18,7 +18,7 @@ SANITIZED := build/sanitize
 RUNTIME = $(shell $(CXX) -print-file-name=libasan.so):$(shell $(CXX) -print-file-name=libubsan.so)
 SANITIZED_TESTS ?= tests/native tests/backends/test_native*.py tests/backends/test_stepping.py tests/plugin/test_sessions.py tests/backends/test_loihi_lockstep.py tests/backends/test_loihi_converted.py
 
-.PHONY: help venv native sanitize demo test lint types imports unit format dist clean
+.PHONY: help venv native sanitize demo test lint types imports unit plugins format dist clean
 
 help:  ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +48,7 @@ demo: native  ## Train a small CNN on handwritten digits, convert, validate, exp
 	@mkdir -p demo
 	$(BIN)/python examples/digits.py
 
-test: lint types imports unit  ## All checks: lint, types, import contracts, tests
+test: lint types imports unit plugins  ## All checks: lint, types, import contracts, tests, the example plug-in
 
 lint: venv  ## Style and likely bugs
 	$(BIN)/ruff check .
@@ -62,6 +62,11 @@ imports: venv  ## The layers that pyproject.toml draws
 
 unit: native  ## Unit, property, doctest and documentation tests; `make unit ARGS='-k digits'` for some of them
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+plugins: native  ## Install the example plug-in into build/plugins, and run its tests in its own folder
+	@rm -rf build/plugins build/spikeport-example && mkdir -p build && cp -R plugins/spikeport-example build/
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --no-index --target build/plugins ./build/spikeport-example
+	cd plugins/spikeport-example && PYTHONPATH=$(abspath build/plugins) $(abspath $(BIN))/python -m pytest -q -p no:cacheprovider
 
 format: venv  ## Put the code into the one format
 	$(BIN)/ruff check --fix .
