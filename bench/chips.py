@@ -201,13 +201,22 @@ def ours(recording: sp.DynamicRecording) -> States:
     return States(None if current is None else current[:, 0], recording.potentials["neurons"][:, 0], spikes)
 
 
-ENGINES = ("reference", "lockstep", "twin")
-"""What of ours steps a case: the numpy reference, or the simulator of placed programs, compiled where it is there, or its twin."""
+ENGINES = ("reference", "chip", "lockstep", "twin")
+"""What of ours steps a case: the numpy reference; the case's chip, compiled for and opened; or the bare simulator of placed programs,
+compiled where it is there, or its twin, which ask not whether the chip has what the case needs."""
 
 
 def run_ours(case: Case, on: str = "reference") -> States:
-    """The case on an engine of ours."""
+    """The case on an engine of ours.
+
+    Raises:
+        LowerError: the chip does not have what the case needs.
+        DataError: it does not take such payloads.
+    """
     net, x = network(case)
+    if on == "chip":
+        with sp.open(sp.compile(net, target=net.contract.integrator)) as session:
+            return ours(session.run(x, max_steps=case.steps, record=None))
     if on == "reference":
         return ours(sp.simulate(net, x, max_steps=case.steps, record=None, on="reference"))
     names = ["neurons"]

@@ -18,10 +18,13 @@ import common
 from chips import Case, States
 from common import Finding
 from peers.protocol import ENVIRONMENTS, Worker, python_of
+from spikeport.errors import DataError, LowerError
 
 PATIENCE = 300.0
 """Seconds for a case; where a process of Lava fails, the others wait for it without an end."""
 STEPS = 300
+MOST = 1000
+"""Cases, also where most are refused."""
 GOLDEN = 2
 """Cases of a class among golden vectors."""
 Draw = Callable[[np.random.Generator, int, int], Case]
@@ -95,31 +98,39 @@ def measure(simulator: Simulator, options: argparse.Namespace) -> Finding:
     if options.golden:
         return golden(simulator, options)
     compared: dict[str, dict[str, list[int]]] = {on: {} for on in options.on}
+    refused: dict[str, dict[str, list[Any]]] = {on: {} for on in options.on}
     met: dict[str, int] = {}
-    total = rounds = 0
+    totals, rounds = dict.fromkeys(options.on, 0), 0
     with simulator.open(options.environments) as run:
         for case in simulator.cases(options.seed, options.neurons, options.steps or STEPS):
             theirs = run(case)
             chips.add(met, chips.happened(case, theirs))
             differing = []
             for on in options.on:
-                values, differ = chips.compare(chips.run_ours(case, on), theirs)
+                try:
+                    values, differ = chips.compare(chips.run_ours(case, on), theirs)
+                except (DataError, LowerError) as error:
+                    refused[on].setdefault(case.name, [0, str(error).splitlines()[0]])[0] += 1
+                    differing.append(f"refused by {on}")
+                    continue
                 entry = compared[on].setdefault(case.name, [0, 0])
                 entry[0] += values
                 entry[1] += differ
+                totals[on] += values
                 differing.append(f"{differ} differ on {on}")
-            total += values
             rounds += 1
-            common.say(f"{total:,} of {options.comparisons:,} values; {case.name}: {', '.join(differing)}")
-            if total >= options.comparisons and rounds >= len(simulator.classes):
+            least = min(totals.values())
+            common.say(f"{least:,} of {options.comparisons:,} values; {case.name}: {', '.join(differing)}")
+            if (least >= options.comparisons and rounds >= len(simulator.classes)) or rounds >= MOST:
                 break
-    return finding(simulator, options, compared, met)
+    return finding(simulator, options, compared, refused, met)
 
 
 def finding(
     simulator: Simulator,
     options: argparse.Namespace,
     compared: Mapping[str, Mapping[str, Sequence[int]]],
+    refused: Mapping[str, Mapping[str, Sequence[Any]]],
     met: Mapping[str, int],
 ) -> Finding:
     """What was compared, by class of case."""
@@ -128,7 +139,8 @@ def finding(
     for on, by_name in compared.items():
         lines.append(f"{on} beside {simulator.name}:")
         lines += [f"  {name}: {values:,} compared, {differ} differ" for name, (values, differ) in by_name.items()]
-        values, differ = (sum(column) for column in zip(*by_name.values(), strict=True))
+        lines += [f"  {name}: {n} cases refused, such as: {why}" for name, (n, why) in refused[on].items()]
+        values, differ = (sum(entry[i] for entry in by_name.values()) for i in (0, 1))
         lines.append(f"  all: {values:,} compared, {differ} differ")
         if differ:
             misses.append(f"{differ} values on {on} differ from those of {simulator.name}")
@@ -136,7 +148,7 @@ def finding(
             misses.append(f"{values:,} values compared on {on}, fewer than {options.comparisons:,}")
     lines.append("boundaries met: " + ", ".join(f"{what} {count:,} times" for what, count in met.items()))
     lines.append("versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()))
-    values_of: dict[str, Any] = {"compared": compared, "met": met, "versions": versions}
+    values_of: dict[str, Any] = {"compared": compared, "refused": refused, "met": met, "versions": versions}
     return Finding(tuple(lines), values_of, tuple(misses))
 
 
