@@ -216,7 +216,7 @@ def run_ours(case: Case, on: str = "reference") -> States:
     net, x = network(case)
     if on == "chip":
         with sp.open(sp.compile(net, target=net.contract.integrator)) as session:
-            return ours(session.run(x, max_steps=case.steps, record=None))
+            return ours(session.run(x, max_steps=case.steps))
     if on == "reference":
         return ours(sp.simulate(net, x, max_steps=case.steps, record=None, on="reference"))
     names = ["neurons"]

@@ -80,7 +80,7 @@ def parser(about: str | None, *, comparisons: int) -> argparse.ArgumentParser:
     made.add_argument("--steps", type=common.positive, help=f"steps of a case, {STEPS} if nothing is said")
     made.add_argument("--seed", type=int, default=0, help="cases are drawn from it")
     made.add_argument(
-        "--on", nargs="+", choices=chips.ENGINES, default=["reference", "lockstep"], help="what of ours is compared"
+        "--on", nargs="+", choices=chips.ENGINES, default=["reference", "chip"], help="what of ours is compared"
     )
     made.add_argument(
         "--golden", type=Path, metavar="FILE", help="write small cases and their states instead, for the tests"

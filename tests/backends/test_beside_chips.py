@@ -7,12 +7,15 @@ Made by `bench/oracle_lava.py --neurons 15 --steps 32 --golden FILE` and
 from __future__ import annotations
 
 import importlib
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from spikeport.errors import LowerError
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {"lava": "lava_states.npz", "nengo_loihi": "nengo_loihi_states.npz"}
@@ -41,10 +44,17 @@ def test_the_files_hold_every_class_and_its_boundaries(chips: Any) -> None:
     assert min(met.values()) > 50, met
 
 
-@pytest.mark.parametrize("on", ["reference", "lockstep", "twin"])
+@pytest.mark.parametrize("on", ["reference", "lockstep", "twin", "chip"])
 @pytest.mark.parametrize(("group", "i"), CASES)
 def test_every_state_of_every_step_is_that_of_the_chips_simulator(chips: Any, group: str, i: int, on: str) -> None:
     case, states = golden(group)[i]
-    compared, differ = chips.compare(chips.run_ours(case, on), states)
+    try:
+        found = chips.run_ours(case, on)
+    except LowerError as error:
+        # simulators take wider mantissas, and one exponent a neuron where ours places one a population
+        if on != "chip" or not re.match(r"neurons\.(bias|threshold): takes \d+ bits", str(error)):
+            raise
+        pytest.skip(f"the chip refuses {case.name}: {str(error).splitlines()[0]}")
+    compared, differ = chips.compare(found, states)
     assert compared >= 480
     assert differ == 0, case.name
