@@ -15,7 +15,7 @@ and one beyond. The suite lowers large limits before it tries them, so `compile`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from spikeport.codes import STATISTICAL
+from spikeport.compile import options_of
 from spikeport.errors import BackendError, OptionError, SpikeportError
 from spikeport.plugin import PLUGIN_VERSION, Backend, BackendSession, Program
 from spikeport.primitives import Code
@@ -286,6 +287,14 @@ class BackendConformance:
         other: Any = {what: 0 if what == "plugin_version" else "another"}
         with pytest.raises(BackendError, match=r"another|\b0\b"):
             doors.opener_of(under_test.backend, replace(program, **other))
+
+    def test_options_that_do_not_exist_are_refused(self, under_test: UnderTest) -> None:
+        known = [field.name for field in fields(under_test.backend.options)]
+        wrong = f"{known[0]}s" if known else "no_such_option"
+        with pytest.raises(OptionError, match=wrong) as caught:
+            options_of(under_test.backend, None, {wrong: 1})
+        if known:
+            assert known[0] in str(caught.value).replace(wrong, ""), "the error names the option that comes nearest"
 
     def _for_many(self, law: Callable[[int], None]) -> None:
         """Random seeds, the same in every run; a smaller failing one is not sought, since seeds have no order."""
