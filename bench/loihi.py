@@ -75,7 +75,7 @@ def digits(options: argparse.Namespace) -> Iterator[tuple[list[str], dict[str, A
         network = snn.network if code == snn.network.contract.code else snn.with_code(code).network
         yield _row(f"digits, loihi2, {code}", LOIHI2, network, None, x, gap)
     for backend, neuron in ((LOIHI2, "programmable"), (LOIHI2, "cuba_lif"), (LOIHI1, "cuba_lif")):
-        choice = LoihiOptions(neuron=neuron)  # type: ignore[arg-type]
+        choice = LoihiOptions(neuron=neuron)
         for levels, bits in WIDTHS:
             narrow = sp.convert(model, train, levels=levels, weight_bits=bits, code="population")
             try:

@@ -90,9 +90,9 @@ def thinned(model: nn.Module, factor: float) -> nn.Module:
                     new = nn.Conv2d(
                         module.in_channels if first else fewer(module.in_channels),
                         fewer(module.out_channels),
-                        module.kernel_size,  # type: ignore[arg-type]
-                        module.stride,  # type: ignore[arg-type]
-                        module.padding,  # type: ignore[arg-type]
+                        module.kernel_size,
+                        module.stride,
+                        module.padding,
                         bias=module.bias is not None,
                     )
                     before = module.out_channels, new.out_channels
