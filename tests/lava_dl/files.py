@@ -15,6 +15,16 @@ def layer(kind, shape, *, neuron=CUBA, **entries):
     return {name: value for name, value in found.items() if value is not None}
 
 
+def changed(entries, **more):
+    """A layer with other entries; those given as None are left out, `neuron` is replaced as a whole."""
+    found = dict(entries)
+    if "neuron" in more:
+        neuron = more.pop("neuron")
+        found = {name: value for name, value in found.items() if not name.startswith("neuron/")}
+        found |= {f"neuron/{name}": v for name, v in neuron.items()} if isinstance(neuron, dict) else {"neuron": neuron}
+    return {name: value for name, value in (found | more).items() if value is not None}
+
+
 def source(shape):
     return layer("input", shape, neuron=None)
 

@@ -74,7 +74,9 @@ def _flatten(layers: Layers, i: int, section: Section) -> None:
 def _average(layers: Layers, i: int, section: Section) -> None:
     """The mean over groups of outputs, for the loss: whoever reads the network out takes it."""
     shape = section.shape("shape", at_most=MAX_NEURONS)
-    if shape is None or not layers.populations:
+    if shape is None:
+        return
+    if layers.source in ("", "input"):
         section.wrong("type", "is 'average', and no neurons come before it")
         return
     if i != layers.last:

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.lava_dl.layers import MAX_NEURONS, Layers, cells_of, check_size, delays_of, remark_delays
+from spikeport.lava_dl.layers import MAX_NEURONS, Layers, cells_of, check_size, delays_of, remark_biases
 from spikeport.lava_dl.section import COMPLEX, Section
 from spikeport.lava_dl.weights import HIGH, LOW, Stored, stored
 from spikeport.primitives import Dense, Projection, Reshape, Shape, Sparse, Synapse
@@ -16,10 +16,11 @@ WEIGHTS = "of weight"
 
 
 def read_dense(layers: Layers, i: int, section: Section, *, recurrent: bool = False) -> None:
+    section.skip("inFeatures", "outFeatures")  # compared with the weights, once these are known
     declared = section.shape("shape", at_most=MAX_NEURONS)
     given = _matrix(section, "weight", declared)
     back = _matrix(section, "weight_rec", declared) if recurrent else None
-    cells = cells_of(layers, section, None if declared is None else (prod(declared),))
+    cells = cells_of(layers, i, section, None if declared is None else (prod(declared),))
     delay = delays_of(section)
     if declared is None or given is None or (recurrent and back is None):
         return
@@ -53,7 +54,7 @@ def read_dense(layers: Layers, i: int, section: Section, *, recurrent: bool = Fa
     error = max(m.error for m in made)
     if error:
         layers.remark(name, "Lava's reader clips weights of -256, or what it shifts to it", error, WEIGHTS)
-    remark_delays(layers, name, delay, cells)
+    remark_biases(layers, name, delay, cells)
     layers.grow(name, shape, cells, arriving)
 
 
@@ -92,10 +93,9 @@ def _delayed_dense(
 ) -> list[Projection]:
     """One projection for each delay that occurs; a delay is of a row, a column, or a synapse."""
     post, pre = made.weight.shape
-    if delay is None or delay.size == 1 or not delay.any():
-        steps = 0 if delay is None else int(delay.ravel()[0])
-        return [Projection(source, target, (*chain, Dense(made.weight)), delay=steps, exponent=made.exponent)]
-    if delay.shape == (post,):  # also where there are as many columns: so does Lava's reader
+    if delay is None or delay.size == 1:
+        each = np.full((1, 1), 0 if delay is None else delay.ravel()[0])
+    elif delay.shape == (post,):  # also where there are as many columns: so does Lava's reader
         each = np.broadcast_to(delay[:, None], (post, pre))
     elif delay.shape == (pre,):
         each = np.broadcast_to(delay, (post, pre))
@@ -104,8 +104,11 @@ def _delayed_dense(
     else:
         section.wrong("delay", f"has the shape {delay.shape}, and the weights have {(post, pre)}")
         return []
+    found = np.unique(each)
+    if len(found) == 1:
+        return [Projection(source, target, (*chain, Dense(made.weight)), delay=int(found[0]), exponent=made.exponent)]
     arriving = []
-    for steps in np.unique(each):
+    for steps in found:
         targets, sources = np.nonzero((each == steps) & (made.weight != 0))
         synapses = Sparse.from_pairs(sources, targets, made.weight[targets, sources], pre=pre, post=post)
         arriving.append(Projection(source, target, (*chain, synapses), delay=int(steps), exponent=made.exponent))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.errors import Problem
-from spikeport.lava_dl.neurons import BIAS, NEVER, Cells, Remark, read_neuron
+from spikeport.lava_dl.neurons import BIAS, NEVER, Cells, Remark, is_sum, read_neuron
 from spikeport.lava_dl.section import Section
 from spikeport.primitives import (
     Approximation,
@@ -22,6 +23,9 @@ from spikeport.primitives import (
 )
 
 MAX_NEURONS = 2**27
+"""Of a layer, and of a network."""
+MAX_WEIGHTS = 2**27
+"""Of a network, as they are held: those of pooling once for each channel, of convolutions once for each delay."""
 MAX_DELAY = 62
 
 
@@ -33,6 +37,8 @@ class Layers:
     input_shape: Shape | None
     last: int
     """Number of the last layer."""
+    last_neurons: int
+    """Number of the last layer with weights."""
     problems: list[Problem]
     input: SpikeInput | None = None
     shape: Shape = ()
@@ -44,6 +50,8 @@ class Layers:
     populations: list[DynamicPopulation] = field(default_factory=list)
     projections: list[Projection] = field(default_factory=list)
     ledger: list[Approximation] = field(default_factory=list)
+    room: dict[str, int] = field(default_factory=lambda: {"neurons": MAX_NEURONS, "weights": MAX_WEIGHTS})
+    """How many more there may be."""
 
     def remark(self, where: str, what: str, error: float = 0.0, unit: str = "") -> None:
         self.ledger.append(Approximation(where, what, error, unit))
@@ -52,6 +60,15 @@ class Layers:
         """Spikes of this shape come from outside."""
         self.input = SpikeInput("input", shape)
         self.shape, self.source = shape, "input"
+
+    def take(self, section: Section, name: str, count: int, what: str) -> bool:
+        """Whether there is room for so many more, which is less then: a small file can describe a network beyond all memory."""
+        if count > self.room[what]:
+            why = f"takes {count:,} {what}, and {self.room[what]:,} more can be read"
+            section.wrong(name, why, "this reader is for networks of a chip; give a smaller one")
+            return False
+        self.room[what] -= count
+        return True
 
     def grow(self, name: str, shape: Shape, cells: Cells, arriving: list[Projection]) -> None:
         """A population, and what leads to it."""
@@ -67,16 +84,18 @@ class Layers:
         self.shape, self.source, self.flat = shape, name, False
 
 
-def cells_of(layers: Layers, section: Section, shape: Shape | None) -> Cells | None:
+def cells_of(layers: Layers, i: int, section: Section, shape: Shape | None) -> Cells | None:
     """The neurons of a layer with weights, biases included; None where something is wrong."""
     bias = _bias(section, shape)
     neuron = section.group("neuron")
-    if neuron is None:
-        return _integrator(section, bias)
-    if shape is None:
-        read_neuron(neuron, (1,), None, layers.spike_exp)
+    cells = _integrator(section, bias) if neuron is None else read_neuron(neuron, shape, bias, layers.spike_exp)
+    if neuron is not None and i < layers.last_neurons and is_sum(neuron):
+        why = "is true, and a layer follows: it would receive the sum in every step, where ours sends its change"
+        neuron.wrong("sigma_output", why, "use slayer.block.sigma_delta.Output as the last layer alone")
         return None
-    return read_neuron(neuron, shape, bias, layers.spike_exp)
+    if shape is None or not layers.take(section, "shape", prod(shape), "neurons"):
+        return None
+    return cells
 
 
 def _integrator(section: Section, bias: NDArray[Any] | None) -> Cells | None:
@@ -88,7 +107,7 @@ def _integrator(section: Section, bias: NDArray[Any] | None) -> Cells | None:
         section.wrong("bias", "belongs to neurons that are missing", "export the layer with dynamics=True")
         return None
     what = "has no neurons in the file: potentials sum up what arrives, and nothing is sent; Lava sums it in the current, which wraps where potentials saturate"
-    return Cells(FixedCubaLIF(du=4095, dv=0, threshold=NEVER), graded=False, remarks=(Remark(what),))
+    return Cells(FixedCubaLIF(du=4095, dv=0, threshold=NEVER), remarks=(Remark(what),))
 
 
 def _bias(section: Section, shape: Shape | None) -> NDArray[np.int64] | None:
@@ -109,14 +128,20 @@ def delays_of(section: Section) -> NDArray[np.int64] | None:
     return section.whole("delay", 0, MAX_DELAY) if "delay" in section else None
 
 
-def remark_delays(layers: Layers, name: str, delay: NDArray[np.int64] | None, cells: Cells) -> None:
-    """lava-dl trains with delays of what a layer sends; they act on what it receives, as in Lava's reader."""
-    if delay is not None and delay.any() and np.any(np.asarray(getattr(cells.neuron, "bias", 0))):
+def remark_biases(layers: Layers, name: str, delay: NDArray[np.int64] | None, cells: Cells) -> None:
+    """When biases begin; and lava-dl trains with delays of what a layer sends, which act on what it receives, as in Lava's reader."""
+    if not np.any(np.asarray(getattr(cells.neuron, "bias", 0))):
+        return
+    depth = len(layers.populations) + 1
+    what = "biases act from the first step on, before anything that enters can arrive, as in Lava; lava-dl trains with both at once"
+    layers.remark(name, what, float(depth), "steps")
+    if delay is not None and delay.any():
         what = "delays act on what arrives, and the biases are not late, as in Lava's reader; lava-dl trains with late biases"
         layers.remark(name, what, float(delay.max()), "steps")
 
 
 def check_size(section: Section, name: str, size: int) -> None:
     """What the file says twice."""
-    if name in section and section.integer(name, 0, 2**30) != size:
+    before = len(section.problems)
+    if name in section and section.integer(name, 0, 2**30) != size and len(section.problems) == before:
         section.wrong(name, f"is not {size:,}, the size of the weights")

@@ -8,20 +8,21 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.lava_dl.layers import MAX_NEURONS, Layers, cells_of, check_size, delays_of, remark_delays
+from spikeport.lava_dl.layers import MAX_NEURONS, Layers, cells_of, check_size, delays_of, remark_biases
 from spikeport.lava_dl.section import COMPLEX, Section
 from spikeport.lava_dl.weights import HIGH, LOW
 from spikeport.primitives import Conv, Projection, Shape
 
 
 def read_conv(layers: Layers, i: int, section: Section) -> None:
+    section.skip("inChannels", "kernelSize", "outChannels")  # compared with the weights, once these are known
     declared = section.shape("shape", at_most=MAX_NEURONS)
     weights = _kernel(section)
     stride = section.lengths("stride", high=MAX_NEURONS)
     padding = section.lengths("padding", low=0, high=2**16)
     dilation = section.lengths("dilation", high=2**16)
     groups = section.integer("groups", 1, 2**20, default=1)
-    cells = cells_of(layers, section, declared)
+    cells = cells_of(layers, i, section, declared)
     delay = delays_of(section)
     shape = _maps(layers, i, section)
     if declared is None or weights is None or shape is None:
@@ -33,16 +34,13 @@ def read_conv(layers: Layers, i: int, section: Section) -> None:
         return
     for key, size in (("inChannels", pre), ("outChannels", post)):
         check_size(section, key, size)
-    section.skip("kernelSize")
+    _check_kernel(section, weights)
     axes = zip(shape[1:], padding, dilation, weights.shape[2:], stride, strict=True)
     space = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, d, k, s in axes)
     if declared != (post, *space):
         section.wrong("shape", f"is {declared}, and the convolution gives {(post, *space)}")
         return
-    if delay is not None and delay.size not in (1, post):
-        section.wrong("delay", f"has the shape {delay.shape}, and there are {post:,} channels")
-        return
-    if cells is None:
+    if not _delays_fit(layers, section, delay, post, weights.size) or cells is None:
         return
     name = f"layer{i}"
     kernel = Conv(
@@ -59,23 +57,24 @@ def read_conv(layers: Layers, i: int, section: Section) -> None:
             float(delay.max()),
             "steps",
         )
-    remark_delays(layers, name, delay, cells)
+    remark_biases(layers, name, delay, cells)
     layers.grow(name, declared, cells, _delayed_conv(layers.source, name, kernel, delay))
 
 
 def read_pool(layers: Layers, i: int, section: Section) -> None:
     """Sums over windows: a convolution of each channel with itself. Lava's reader has none; the meaning is that of training."""
+    section.skip("kernelSize")  # compared with the weights, once these are known
     declared = section.shape("shape", at_most=MAX_NEURONS)
     weights = _kernel(section)
     stride = section.lengths("stride", high=MAX_NEURONS)
     padding = section.lengths("padding", low=0, high=2**16)
     dilation = section.lengths("dilation", high=2**16)
-    cells = cells_of(layers, section, declared)
+    cells = cells_of(layers, i, section, declared)
     delay = delays_of(section)
     shape = _maps(layers, i, section)
     if declared is None or weights is None or shape is None:
         return
-    section.skip("kernelSize")
+    _check_kernel(section, weights)
     size = weights.shape[2:]
     # what lava-dl adds at the lower and right edge; its windows run over all rows of all channels, as if they were one map
     more = tuple(n % k for n, k in zip(shape[1:], size, strict=True))
@@ -95,10 +94,7 @@ def read_pool(layers: Layers, i: int, section: Section) -> None:
     if declared != (shape[0], *space):
         section.wrong("shape", f"is {declared}, and pooling gives {(shape[0], *space)}")
         return
-    if shape[0] * prod(size) > MAX_NEURONS or (delay is not None and delay.size not in (1, shape[0])):
-        section.wrong("delay", f"does not fit {shape[0]:,} channels, or there are too many of them")
-        return
-    if cells is None:
+    if not _delays_fit(layers, section, delay, shape[0], shape[0] * prod(size)) or cells is None:
         return
     name = f"layer{i}"
     kernel = Conv(
@@ -109,8 +105,25 @@ def read_pool(layers: Layers, i: int, section: Section) -> None:
         groups=shape[0],
     )
     layers.remark(name, "pooling is the convolution that lava-dl trains with; Lava's reader has no pooling")
-    remark_delays(layers, name, delay, cells)
+    remark_biases(layers, name, delay, cells)
     layers.grow(name, declared, cells, _delayed_conv(layers.source, name, kernel, delay))
+
+
+def _check_kernel(section: Section, weights: NDArray[np.int64]) -> None:
+    """What the file says twice, with one number where both axes have it."""
+    before = len(section.problems)
+    if "kernelSize" in section:
+        size = section.lengths("kernelSize", high=MAX_NEURONS)
+        if len(section.problems) == before and size != weights.shape[2:]:
+            section.wrong("kernelSize", f"is {size}, and the weights have {weights.shape[2:]}")
+
+
+def _delays_fit(layers: Layers, section: Section, delay: NDArray[np.int64] | None, channels: int, weights: int) -> bool:
+    """Whether there is a delay for each channel, and room for the kernels, which are held once for each delay that occurs."""
+    if delay is not None and (delay.size not in (1, channels) or max(delay.shape, default=1) != delay.size):
+        section.wrong("delay", f"has the shape {delay.shape}, and there are {channels:,} channels")
+        return False
+    return layers.take(section, "weight", weights * (1 if delay is None else len(np.unique(delay))), "weights")
 
 
 def _maps(layers: Layers, i: int, section: Section) -> Shape | None:

@@ -45,17 +45,16 @@ class Cells:
     """The neurons of a layer, and what they are not."""
 
     neuron: FixedNeuron
-    graded: bool
-    """They send payloads."""
-    sigma: bool = False
-    """A read-out: lava-dl means the sum of what arrived, which is their potential."""
     remarks: tuple[Remark, ...] = ()
 
 
-def read_neuron(section: Section, shape: tuple[int, ...], bias: NDArray[Any] | None, spike_exp: int) -> Cells | None:
-    """The neurons of shape `shape`; None where the group says something else, which is among the problems then.
+def read_neuron(
+    section: Section, shape: tuple[int, ...] | None, bias: NDArray[Any] | None, spike_exp: int
+) -> Cells | None:
+    """The neurons of a layer; None where the group says something else, which is among the problems then.
 
     Args:
+        shape: of the layer; None where it is not known, so that sizes are not compared with it.
         bias: mantissas, broadcastable to `shape`.
         spike_exp: bits after the binary point of what sigma-delta neurons send.
     """
@@ -79,7 +78,7 @@ def read_neuron(section: Section, shape: tuple[int, ...], bias: NDArray[Any] | N
     return cells if len(section.problems) == before else None
 
 
-def _cuba(section: Section, shape: tuple[int, ...], bias: NDArray[Any] | None) -> Cells:
+def _cuba(section: Section, shape: tuple[int, ...] | None, bias: NDArray[Any] | None) -> Cells:
     remarks = []
     # wgtExp and theta are of the predecessor; what is left of it steers the gradient
     section.skip("scaleRho", "tauRho", "theta")
@@ -104,7 +103,7 @@ def _cuba(section: Section, shape: tuple[int, ...], bias: NDArray[Any] | None) -
         hint = "train with current_decay of 1/4096 or more"
         section.wrong("iDecay", "is 0, and the current of Loihi 2 decays by 1/4096 at least", hint)
     for name, values in (("iDecay", current), ("vDecay", voltage)):
-        if values.size not in (1, shape[0]):
+        if shape is not None and values.size not in (1, shape[0]):
             section.wrong(name, f"holds {values.size:,} values for {shape[0]:,} channels")
     neuron = FixedCubaLIF(
         du=_by_channel(np.maximum(current, 1) - 1, shape),
@@ -112,11 +111,11 @@ def _cuba(section: Section, shape: tuple[int, ...], bias: NDArray[Any] | None) -
         threshold=min(mantissa << STATE_EXP, NEVER),
         bias=0 if bias is None else bias << STATE_EXP,
     )
-    return Cells(neuron, graded=False, remarks=tuple(remarks))
+    return Cells(neuron, remarks=tuple(remarks))
 
 
-def _by_channel(values: NDArray[Any], shape: tuple[int, ...]) -> Any:
-    if values.size != shape[0] or values.size == 1:
+def _by_channel(values: NDArray[Any], shape: tuple[int, ...] | None) -> Any:
+    if shape is None or values.size != shape[0] or values.size == 1:
         return values.ravel()[0]
     return values.reshape(-1, *(1 for _ in shape[1:]))
 
@@ -135,11 +134,21 @@ def _sigma_delta(section: Section, bias: NDArray[Any] | None, spike_exp: int) ->
         if bias is not None and bias.any():
             section.wrong("sigma_output", "has a bias, which the sum of what arrives does not have", "remove the bias")
         what = "Lava sends the sum of what has arrived in every step; here it is the potential, and what is sent is its change"
-        return Cells(SigmaDelta(threshold=1, activation="unit"), graded=True, sigma=True, remarks=(Remark(what),))
+        return Cells(SigmaDelta(threshold=1, activation="unit"), remarks=(Remark(what),))
+    if bias is not None and not -(2 ** (24 - scale)) <= bias.min() <= bias.max() <= 2 ** (24 - scale):
+        why = f"belongs to a bias of {int(np.abs(bias).max()):,}, which leaves the 24 bits of the state"
+        section.wrong("type", why, "choose a smaller spike_exp")
+        return Cells(SigmaDelta(threshold=1))
     neuron = SigmaDelta(
         threshold=mantissa << scale, bias=0 if bias is None else bias << scale, state_exp=STATE_EXP, activation="relu"
     )
-    return Cells(neuron, graded=True)
+    return Cells(neuron)
+
+
+def is_sum(section: Section) -> bool:
+    """Whether sigma-delta neurons are a read-out, which sends the sum of what arrived."""
+    found = section.tree.get("sigma_output")
+    return section.tree.get("type") == SIGMA_DELTA and isinstance(found, np.ndarray) and bool(found.any())
 
 
 def _normalization(section: Section) -> None:
@@ -160,4 +169,4 @@ def delta_input(section: Section, spike_exp: int) -> Cells | None:
     section.rest()
     if len(section.problems) > before:
         return None
-    return Cells(SigmaDelta(threshold=mantissa << scale, state_exp=STATE_EXP, activation="unit"), graded=True)
+    return Cells(SigmaDelta(threshold=mantissa << scale, state_exp=STATE_EXP, activation="unit"))

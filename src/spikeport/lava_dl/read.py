@@ -22,7 +22,7 @@ FORMAT = hdf5.Kind(
     error=LavaError,
     again="export it again, with lava-dl",
     max_file_bytes=2**31,
-    max_loaded_bytes=2**31,
+    max_loaded_bytes=2**28,
     max_objects=100_000,
     max_depth=8,
     max_rank=8,
@@ -49,7 +49,13 @@ def read_lava_dl(path: str | Path, *, input_shape: tuple[int, ...] | None = None
     if len(names) > MAX_LAYERS or set(names) != set(entries):
         why = f"its {len(names):,} layers are not numbered from 0, or more than {MAX_LAYERS:,}"
         raise LavaError(Problem(f"{path}:layer", why, "export it again, with lava-dl"))
-    layers = Layers(spike_exp=spike_exp, input_shape=input_shape, last=len(names) - 1, problems=problems)
+    layers = Layers(
+        spike_exp=spike_exp,
+        input_shape=input_shape,
+        last=len(names) - 1,
+        last_neurons=max((int(name) for name, entry in entries.items() if _has_weights(entry)), default=-1),
+        problems=problems,
+    )
     for i, name in enumerate(names):
         if not _read_layer(layers, i, entries[name]):
             break
@@ -67,6 +73,10 @@ def read_lava_dl(path: str | Path, *, input_shape: tuple[int, ...] | None = None
         contract=DynamicsContract.loihi("loihi2", dt=dt),
         ledger=(*ledger, *layers.ledger),
     )
+
+
+def _has_weights(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.get("type") not in ("input", "flatten", "average")
 
 
 def _check_options(input_shape: Any, spike_exp: Any) -> None:
@@ -103,7 +113,8 @@ def _read_layer(layers: Layers, i: int, entry: Any) -> bool:
     declared = Section(entry, where, []).shape("shape", at_most=MAX_NEURONS)
     if declared is None:
         return False
-    layers.shape = declared if kind in ("conv", "pool", "input") else (prod(declared),)
+    layers.shape = (prod(declared),) if kind in ("dense", "dense_rec", "flatten") else declared
+    layers.source = layers.source if kind in ("input", "flatten") and layers.source else where
     return True
 
 

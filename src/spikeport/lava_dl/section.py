@@ -12,6 +12,8 @@ from spikeport.storage.hdf5 import Tree
 
 LARGEST = 2**31
 """Numbers in these files are far smaller."""
+MOST = 2**26
+"""Numbers of an array, which are held in eight bytes each while they are read."""
 COMPLEX = ("is complex: real and imaginary weights are of resonators", "train with CUBA or sigma-delta neurons")
 """Why and hint of weights that are a group."""
 
@@ -54,7 +56,7 @@ class Section:
             return None
         if not isinstance(found, dict):
             self.wrong(name, "is not a group")
-            found = {}
+            return Section({}, f"{self.where}/{name}", [])  # what it lacks is no problem of its own
         return Section(found, f"{self.where}/{name}", self.problems)
 
     def text(self, name: str) -> str:
@@ -76,7 +78,9 @@ class Section:
             self.wrong(name, "is not an array of numbers")
         elif found.dtype.kind == "f" and not np.isfinite(found).all():
             self.wrong(name, "is not finite everywhere")
-        elif not (float(np.abs(found.astype(np.float64)).max()) < LARGEST and (found == np.rint(found)).all()):
+        elif found.size > MOST:
+            self.wrong(name, f"holds {found.size:,} numbers, more than {MOST:,}")
+        elif max(-float(found.min()), float(found.max())) >= LARGEST or (found != np.rint(found)).any():
             hint = "lava-dl exports whole numbers where its quantization is on: leave `pre_hook_fx` to the block"
             self.wrong(name, "is not made of whole numbers", hint)
         elif not (low <= found.min() and found.max() <= high):
