@@ -31,9 +31,9 @@ from spikeport.primitives.contract import CHOICES
 
 @st.composite
 def contracts(draw: Any) -> DynamicsContract:
-    """All but those of chips, whose neurons are others."""
+    """All but those of chips, whose neurons are others, and several spikes a step."""
     chosen = {
-        name: draw(st.sampled_from([v for v in values if v not in ("loihi1", "loihi2")]), label=name)
+        name: draw(st.sampled_from([v for v in values if v not in ("loihi1", "loihi2", "multi")]), label=name)
         for name, values in CHOICES.items()
     }
     if chosen["arithmetic"] == "integer":

@@ -110,7 +110,7 @@ def fails(test: Callable[..., None], *arguments: Any) -> bool:
 
 def reference_reset() -> Iterator[Change]:
     yield Change(stepper, "_update", "state.v -= spikes * threshold", "state.v = np.where(spikes != 0, 0, state.v)")
-    yield Change(dynamics, "_reset", "v - p.threshold", "v * 0")
+    yield Change(dynamics, "_reset", "v - spikes.astype(v.dtype) * p.threshold", "v * 0")
 
 
 def reference_compare() -> Iterator[Change]:

@@ -352,9 +352,6 @@ def test_wrong_projections_are_refused_all_at_once() -> None:
     assert "x -> b: x is no input" in text
     assert "a -> in: in is no population" in text
     network_of(Projection("a", "a", ()), Projection("b", "b", ()), layer_latency=1)
-    silent = DynamicPopulation("li", (3,), LI(tau=1))
-    with pytest.raises(GraphError, match="li never spikes"):
-        DynamicNetwork("n", (), (silent,), (Projection("li", "li", (), 1),), contract(integrator="exponential"))
     wrong = network_of(Projection("a", "b", (OneToOne(np.ones(3)),)), Projection("in", "b", (Dense(np.ones((2, 4))),)))
     with pytest.raises(GraphError, match=r"(?s)a -> b: its synapses lead to shape \(3,\).*in -> b: "):
         simulate_dynamics(wrong, n_steps=1)

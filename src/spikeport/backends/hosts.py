@@ -90,7 +90,9 @@ class Native(_Host):
 
     name: ClassVar[str] = "native"
     target: ClassVar[Target] = _host(
-        "compiled kernels on this machine", _ALL - _FIXED, "Needs the native library, which is built at installation."
+        "compiled kernels on this machine",
+        _ALL - _FIXED - {"I", "Relay"},
+        "Needs the native library, which is built at installation.",
     )
 
     def open(self, program: Program, *, record: Collection[str], potentials: Collection[str]) -> BackendSession:

@@ -165,11 +165,18 @@ def run_dynamic(
 
     return DynamicRecording(
         n_steps=total,
-        counts={n: np.count_nonzero(r, axis=1).reshape(batch, *network[n].shape) for n, r in rasters.items()},
+        counts={n: counts_of(network, n, r) for n, r in rasters.items()},
         spikes={name: events_of(rasters[name], network[name].shape, network.contract.dt) for name in trains},
         potentials={name: over_time(parts, name) for name, parts in potentials.items()},
         currents={name: over_time(parts, name) for name, parts in second.items()},
     )
+
+
+def counts_of(network: DynamicNetwork, name: str, raster: NDArray[Any]) -> NDArray[np.int64]:
+    """Spikes of each neuron of a raster (batch, time, neuron), shape (batch, *population); graded ones are one spike each."""
+    multi = network.contract_of(name).spikes == "multi"
+    counts = raster.sum(axis=1, dtype=np.int64) if multi else np.count_nonzero(raster, axis=1)
+    return np.asarray(counts, dtype=np.int64).reshape(len(raster), *network[name].shape)
 
 
 def events_of(raster: NDArray[Any], shape: Shape, dt: float) -> SpikeEvents:

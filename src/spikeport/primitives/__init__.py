@@ -2,8 +2,26 @@
 
 from spikeport.primitives.approximation import Approximation, Ledger
 from spikeport.primitives.contract import Code, DynamicsContract, ExecutionContract
-from spikeport.primitives.dynamic_network import DynamicNetwork, DynamicPopulation, Projection, SpikeInput
-from spikeport.primitives.dynamic_neurons import IF, LI, LIF, CubaLI, CubaLIF, DynamicNeuron, Threshold, Values
+from spikeport.primitives.dynamic_network import (
+    DynamicNetwork,
+    DynamicPopulation,
+    NetworkOutput,
+    Projection,
+    SpikeInput,
+)
+from spikeport.primitives.dynamic_neurons import (
+    IF,
+    LI,
+    LIF,
+    Analog,
+    CubaLI,
+    CubaLIF,
+    DynamicNeuron,
+    I,
+    Relay,
+    Threshold,
+    Values,
+)
 from spikeport.primitives.fixed_neurons import FixedCubaLIF, FixedNeuron, GradedThreshold, ResonateAndFire, SigmaDelta
 from spikeport.primitives.frozen import freeze_fields, frozen
 from spikeport.primitives.network import SpikingNetwork
@@ -48,6 +66,7 @@ __all__ = [
     "LI",
     "LIF",
     "Accumulator",
+    "Analog",
     "Approximation",
     "Code",
     "Connection",
@@ -65,11 +84,13 @@ __all__ = [
     "FixedNeuron",
     "GradedIF",
     "GradedThreshold",
+    "I",
     "InputEncoder",
     "InputKind",
     "Ledger",
     "MaxPool",
     "MaxUnit",
+    "NetworkOutput",
     "Neuron",
     "OneToOne",
     "Pad",
@@ -80,6 +101,7 @@ __all__ = [
     "Projection",
     "RadixIF",
     "Recording",
+    "Relay",
     "Reshape",
     "ResonateAndFire",
     "Routing",

@@ -47,17 +47,20 @@ class DynamicsContract:
     """How a `DynamicNetwork` is stepped: everything that its equations leave open. Two simulators that honour it give the same spikes.
 
     In step t, from t dt to (t + 1) dt, every population in the order of the list sums what arrives (x), integrates, compares,
-    fires and resets. With `i = c` and `jump = x` under `synapse="delta"`, else `i = c + x` and no jump, in exactly this order of
+    fires, resets and sends; analog populations (`I`, `LI`, `CubaLI`, `Relay`) send their potential. With `i = c` and `jump = x` under `synapse="delta"`, else `i = c + x` and no jump, in exactly this order of
     operations:
 
-        accumulate      v = v + r i (+ jump)
-        forward_euler   LIF: v = v + k ((v_leak - v) + r i) (+ jump), k = dt / tau;  IF: v = v + (r dt) i (+ jump)
+        accumulate      IF, I: v = v + r i (+ jump);  Threshold, Relay, under every integrator: v = i (+ jump)
+        forward_euler   LIF: v = v + k ((v_leak - v) + r i) (+ jump), k = dt / tau;  IF, I: v = v + (r dt) i (+ jump)
         exponential     LIF: v = (d v + k (v_leak + r i)) (+ jump), d = exp(-dt / tau), k = -expm1(-dt / tau);  IF as above
 
     and for the current s of CubaLIF and CubaLI, whose membrane is that of LIF with `i = c + s` and no jump:
 
         forward_euler   s = s + k (w_in x - s), or (s - k s) + w_in x under "delta", k = dt / tau_syn
         exponential     s = d s + k (w_in x), or d s + w_in x under "delta"
+
+    Under `spikes="single"` a unit sends 1 where it fires. Under "multi" it sends n = floor(v / threshold) there, and the reset that
+    subtracts takes n thresholds off, in one multiplication and one subtraction. A step ends with `v = max(v, v_min)`.
 
     A sum x begins at 0 and adds, in this order, `weight * value` by step of sending, source (inputs, then populations, in the order
     of their lists), projection in the order of the list, index of the source neuron, and position among its synapses; the
@@ -94,13 +97,15 @@ class DynamicsContract:
     synapse: Literal["current", "delta"] = "current"
     """What arrives is a current that lasts the step, or a jump."""
     compare: Literal[">", ">="] = ">"
-    """A unit fires where `v > threshold`, or where `v >= threshold`; at most once in a step."""
+    """A unit fires where `v > threshold`, or where `v >= threshold`."""
+    spikes: Literal["single", "multi"] = "single"
+    """At most one spike a step, or as many as there are thresholds in the potential."""
     reset: Literal["to_value", "subtract"] = "to_value"
     """`v = v_reset`, or `v = v - threshold`."""
     reset_when: Literal["same_step", "next_step", "after_next_update"] = "same_step"
     """Right after the comparison; before the next step integrates; or after it integrated and before it compares."""
     layer_latency: Literal[0, 1] = 0
-    """Steps from a spike to its arrival, in addition to the delay of the projection."""
+    """Steps from a spike to its arrival, in addition to the delay of the projection; what a `Relay` sends on has none."""
     current_order: Literal["new", "old"] = "new"
     """The membrane of CubaLIF and CubaLI takes the current after its update in this step, or before."""
     initial: Literal["zero", "v_leak", "v_reset"] = "zero"
@@ -154,6 +159,7 @@ class DynamicsContract:
 SETTLED_BY_CHIPS: dict[str, Any] = {
     "synapse": "current",
     "compare": ">",
+    "spikes": "single",
     "reset": "to_value",
     "reset_when": "same_step",
     "layer_latency": 1,
@@ -165,6 +171,9 @@ SETTLED_BY_CHIPS: dict[str, Any] = {
     "overflow": "saturate",
 }
 """What the equations of `loihi1` and `loihi2` leave no choice in: their potentials saturate at 24 bits, and what wraps they say."""
+
+NETWORK_WIDE = ("dt", "layer_latency", "bias_register", "arithmetic", "state_bits", "overflow")
+"""What all populations of a network have in common; the rest a population may have otherwise."""
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     name: get_args(hint) for name, hint in get_type_hints(DynamicsContract).items() if get_args(hint)

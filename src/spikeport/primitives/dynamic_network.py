@@ -12,8 +12,19 @@ from numpy.typing import NDArray
 
 from spikeport.errors import GraphError, Problem
 from spikeport.primitives.approximation import Ledger
-from spikeport.primitives.contract import DynamicsContract
-from spikeport.primitives.dynamic_neurons import IF, LI, LIF, CubaLI, CubaLIF, DynamicNeuron, Threshold
+from spikeport.primitives.contract import NETWORK_WIDE, DynamicsContract
+from spikeport.primitives.dynamic_neurons import (
+    IF,
+    LI,
+    LIF,
+    Analog,
+    CubaLI,
+    CubaLIF,
+    DynamicNeuron,
+    I,
+    Relay,
+    Threshold,
+)
 from spikeport.primitives.fixed_neurons import FixedNeuron, ResonateAndFire, chip_problems, parameter_problems
 from spikeport.primitives.frozen import freeze_fields
 from spikeport.primitives.sparse import Sparse
@@ -48,6 +59,8 @@ class DynamicPopulation:
     name: str
     shape: Shape
     neuron: DynamicNeuron | FixedNeuron
+    contract: DynamicsContract | None = None
+    """How these neurons step, where it is not as the network's contract says."""
 
     def __post_init__(self) -> None:
         problems = tuple(_population_problems(self))
@@ -106,6 +119,14 @@ class Projection:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkOutput:
+    """A population that is read from outside, under a name of its own: its spikes, or the potentials of an analog one."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class DynamicNetwork:
     """Inputs, populations in update order, and projections from any of them to any population, itself included.
 
@@ -119,6 +140,8 @@ class DynamicNetwork:
     projections: tuple[Projection, ...]
     contract: DynamicsContract
     ledger: Ledger = ()
+    outputs: tuple[NetworkOutput, ...] = ()
+    """What the network gives; empty: nobody said, and any population may be read."""
     by_name: Mapping[str, DynamicPopulation] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -134,6 +157,15 @@ class DynamicNetwork:
     def neurons(self) -> int:
         """Number of neurons in all populations."""
         return sum(population.size for population in self.populations)
+
+    def contract_of(self, name: str) -> DynamicsContract:
+        """How a population steps."""
+        return self.by_name[name].contract or self.contract
+
+    def latency_from(self, source: str) -> int:
+        """Steps that what an input or a population sends takes, without the delay of a projection."""
+        population = self.by_name.get(source)
+        return 0 if population is not None and isinstance(population.neuron, Relay) else self.contract.layer_latency
 
 
 def _finite(values: NDArray[Any]) -> bool:
@@ -158,7 +190,7 @@ def _population_problems(population: DynamicPopulation) -> Iterator[Problem]:
                 where = f"{population.name}.{parameter.name}"
                 yield Problem(where, f"has shape {shape}, which does not broadcast to {population.shape}")
         return
-    if not isinstance(neuron, IF | LIF | CubaLIF | LI | CubaLI | Threshold):
+    if not isinstance(neuron, DynamicNeuron):
         yield Problem(population.name, f"{type(neuron).__name__} is not a neuron with dynamics")
         return
     for parameter in fields(neuron):
@@ -194,16 +226,27 @@ def _network_problems(network: DynamicNetwork) -> Iterator[Problem]:
         yield from _shape_problems(source.name, source.shape)
     position = {p.name: i for i, p in enumerate(network.populations)}
     for population in network.populations:
-        yield from _contract_problems(population, contract)
+        own = population.contract
+        other = [n for n in NETWORK_WIDE if own is not None and getattr(own, n) != getattr(contract, n)]
+        if own is not None and (other or own.chip or contract.chip):
+            what = ", ".join(other) or "the chip"
+            yield Problem(population.name, f"has a contract of its own with another {what}", "these are the network's")
+            continue
+        yield from _contract_problems(population, own or contract)
+    for output in network.outputs:
+        if [o.name for o in network.outputs].count(output.name) > 1:
+            yield Problem(output.name, "is the name of two outputs")
+        if output.source not in position:
+            yield Problem(output.name, f"{output.source} is no population")
     for p in network.projections:
         if p.source not in names:
             yield Problem(p.name, f"{p.source} is no input and no population")
-        elif p.source in position and isinstance(network[p.source].neuron, LI | CubaLI):
-            yield Problem(p.name, f"{p.source} never spikes", "record its potential instead")
         if p.target not in position:
             yield Problem(p.name, f"{p.target} is no population")
         elif (
-            p.source in position and position[p.source] >= position[p.target] and p.delay + contract.layer_latency == 0
+            p.source in position
+            and position[p.source] >= position[p.target]
+            and p.delay + network.latency_from(p.source) == 0
         ):
             hint = "give it a delay of 1 step, or the contract a layer latency of 1, or list the populations in another order"
             yield Problem(p.name, "would have an effect on its own step", hint)
@@ -241,9 +284,11 @@ def _contract_problems(population: DynamicPopulation, contract: DynamicsContract
         yield Problem(
             name, f"{type(neuron).__name__} leaks, which integer arithmetic does not have", "float64 or float32"
         )
-    elif contract.arithmetic == "integer" and contract.integrator != "accumulate" and isinstance(neuron, IF):
+    elif contract.arithmetic == "integer" and contract.integrator != "accumulate" and isinstance(neuron, IF | I):
         yield Problem(name, f'integer arithmetic knows no dt: "{contract.integrator}"', 'integrator="accumulate"')
-    if isinstance(neuron, Threshold | LI | CubaLI):
+    if contract.spikes == "multi" and not isinstance(neuron, Analog) and not np.all(np.asarray(neuron.threshold) > 0):
+        yield Problem(f"{name}.threshold", "must be positive where spikes are counted in thresholds")
+    if isinstance(neuron, Threshold | Analog):
         return
     if contract.reset == "subtract" and np.any(np.asarray(neuron.v_reset) != 0):
         yield Problem(f"{name}.v_reset", "has no meaning where the reset subtracts the threshold", "leave it at 0")

@@ -3,6 +3,9 @@
 A parameter is a number or an array that broadcasts to the population's shape. In each step a unit takes in `x`, the sum of
 what arrives over projections, and `c`, its constant `bias` current plus what a simulation feeds it; the contract says how the
 equation becomes a step. After a spike a unit with a refractory period keeps its potential and is deaf for so long.
+
+What a unit sends is a spike where it fires. Analog units (`Relay`, `I`, `LI`, `CubaLI`) never fire: they send, in every step, their
+potential at its end.
 """
 
 from __future__ import annotations
@@ -35,6 +38,8 @@ class IF:
     bias: Values = 0.0
     refractory: Values = 0.0
     """Seconds, a whole number of steps."""
+    v_min: Values | None = None
+    """At the end of a step the potential is at least this; None: it may fall as far as it likes."""
     initial: Values | None = None
     """Membrane potential before the first step; None leaves it to the contract."""
 
@@ -53,6 +58,7 @@ class LIF:
     r: Values = 1.0
     bias: Values = 0.0
     refractory: Values = 0.0
+    v_min: Values | None = None
     initial: Values | None = None
 
     def __post_init__(self) -> None:
@@ -72,6 +78,19 @@ class CubaLIF:
     w_in: Values = 1.0
     bias: Values = 0.0
     refractory: Values = 0.0
+    v_min: Values | None = None
+    initial: Values | None = None
+
+    def __post_init__(self) -> None:
+        _freeze(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class I:  # noqa: E742
+    """Integrator, which never spikes: `dv/dt = r i`."""
+
+    r: Values = 1.0
+    bias: Values = 0.0
     initial: Values | None = None
 
     def __post_init__(self) -> None:
@@ -119,4 +138,16 @@ class Threshold:
         _freeze(self)
 
 
-DynamicNeuron = IF | LIF | CubaLIF | LI | CubaLI | Threshold
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Relay:
+    """Unit without memory that never spikes: it sends on what arrives, `x + c`, within the step and without latency."""
+
+    bias: Values = 0.0
+
+    def __post_init__(self) -> None:
+        _freeze(self)
+
+
+Analog = I | LI | CubaLI | Relay
+"""They never spike; what they send is their potential."""
+DynamicNeuron = IF | LIF | CubaLIF | Threshold | Analog

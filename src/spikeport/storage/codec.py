@@ -30,6 +30,7 @@ from spikeport.storage.check import dynamic_problems, network_problems
 TYPES: Mapping[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
+        primitives.I,
         primitives.IF,
         primitives.LI,
         primitives.LIF,
@@ -50,6 +51,7 @@ TYPES: Mapping[str, type[Any]] = {
         primitives.InputEncoder,
         primitives.MaxPool,
         primitives.MaxUnit,
+        primitives.NetworkOutput,
         primitives.OneToOne,
         primitives.Pad,
         primitives.PhasedIF,
@@ -57,6 +59,7 @@ TYPES: Mapping[str, type[Any]] = {
         primitives.Population,
         primitives.Projection,
         primitives.RadixIF,
+        primitives.Relay,
         primitives.Reshape,
         primitives.ResonateAndFire,
         primitives.SigmaDelta,

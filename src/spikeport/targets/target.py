@@ -35,6 +35,8 @@ NeuronModel = Literal[
     "LI",
     "CubaLI",
     "Threshold",
+    "I",
+    "Relay",
     "FixedCubaLIF",
     "SigmaDelta",
     "ResonateAndFire",

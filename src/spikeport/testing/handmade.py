@@ -14,6 +14,7 @@ from spikeport.primitives import (
     IF,
     LI,
     LIF,
+    Analog,
     CubaLI,
     CubaLIF,
     DynamicNetwork,
@@ -21,8 +22,10 @@ from spikeport.primitives import (
     DynamicsContract,
     FixedCubaLIF,
     GradedThreshold,
+    I,
     OneToOne,
     Projection,
+    Relay,
     ResonateAndFire,
     Shape,
     SigmaDelta,
@@ -134,7 +137,7 @@ def _probe(cells: DynamicPopulation, contract: DynamicsContract, target: Target)
     if isinstance(cells.neuron, ResonateAndFire):
         projections.append(Projection("other", "cells", (into,), port="imag"))
     populations: tuple[DynamicPopulation, ...] = (cells,)
-    if not isinstance(cells.neuron, LI | CubaLI):
+    if not isinstance(cells.neuron, Analog):
         populations = (cells, replace(cells, name="after"))
         projections.append(Projection("cells", "after", (into,), exponent=exponent))
     inputs = tuple(SpikeInput(name, (CELLS,)) for name in ("in", "other") if any(p.source == name for p in projections))
@@ -182,6 +185,15 @@ def _if(contract: DynamicsContract, target: Target) -> Iterator[dict[str, Any]]:
         yield plain | {"v_reset": np.array([0, 1, -1, 0, -2, 0, 2, 1])}
     if target.known("refractory_max", 2) >= 2:
         yield plain | {"refractory": np.array([0, 1, 2, 0, 1, 0, 2, 2]) * contract.dt}
+
+
+def _i(contract: DynamicsContract, target: Target) -> Iterator[dict[str, Any]]:
+    low, high = ends(contract)
+    yield {"r": np.array([1, 1, 2, 1, 3, 1, 1, 1]), "initial": np.array([0, 5, -2, high - 3, 0, low + 2, 1, 0])}
+
+
+def _relay(contract: DynamicsContract, target: Target) -> Iterator[dict[str, Any]]:
+    yield {"bias": np.array([0, 1, 0, -2, 0, 0, 3, 0])}
 
 
 def _threshold(contract: DynamicsContract, target: Target) -> Iterator[dict[str, Any]]:
@@ -258,7 +270,7 @@ def _graded_threshold(contract: DynamicsContract, target: Target) -> Iterator[di
 NEURONS: Mapping[str, Any] = {
     kind.__name__: kind
     for kind in (
-        IF, LIF, CubaLIF, LI, CubaLI, Threshold, FixedCubaLIF, SigmaDelta, ResonateAndFire, GradedThreshold,
+        IF, LIF, CubaLIF, LI, CubaLI, Threshold, I, Relay, FixedCubaLIF, SigmaDelta, ResonateAndFire, GradedThreshold,
     )
 }  # fmt: skip
 PARAMETERS: Mapping[str, Any] = {
@@ -268,6 +280,8 @@ PARAMETERS: Mapping[str, Any] = {
     "LI": _li,
     "CubaLI": _cuba_li,
     "Threshold": _threshold,
+    "I": _i,
+    "Relay": _relay,
     "FixedCubaLIF": _fixed_cuba_lif,
     "SigmaDelta": _sigma_delta,
     "ResonateAndFire": _resonate_and_fire,

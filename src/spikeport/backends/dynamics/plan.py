@@ -18,12 +18,15 @@ from spikeport.primitives import (
     IF,
     LI,
     LIF,
+    Analog,
     CubaLI,
     CubaLIF,
     DynamicNetwork,
     DynamicPopulation,
     DynamicsContract,
+    I,
     Projection,
+    Relay,
     Threshold,
 )
 
@@ -62,11 +65,14 @@ class PopulationPlan:
 
     name: str
     size: int
+    contract: DynamicsContract
+    """Its own."""
     kind: Kind
     current: Current
     delta: bool
     """What arrives is a jump."""
     fires: bool
+    """Analog populations do not: they send their potential."""
     bias: NDArray[Any]
     gain: NDArray[Any]
     """r, or r dt: the factor of i."""
@@ -76,6 +82,8 @@ class PopulationPlan:
     v_leak: NDArray[Any]
     threshold: NDArray[Any]
     v_reset: NDArray[Any]
+    v_min: NDArray[Any] | None
+    """None where nothing is clipped."""
     current_rate: NDArray[Any]
     current_decay: NDArray[Any]
     w_in: NDArray[Any]
@@ -137,7 +145,7 @@ def make_plan(network: DynamicNetwork) -> Plan:
             problems.append(Problem(p.name, str(error)))
             continue
         weights = _in_dtype(found.weights, dtype, p.name, "weights", problems)
-        delay = p.delay + network.contract.layer_latency
+        delay = p.delay + network.latency_from(p.source)
         entry = Rows(found.offsets, found.targets, weights)
         projections.append(ProjectionPlan(sources[p.source], sources[p.target], delay, entry))
     projections.sort(key=lambda p: p.source)  # stable: the list's order within a source
@@ -145,7 +153,7 @@ def make_plan(network: DynamicNetwork) -> Plan:
     for population in network.populations:
         delays = [p.delay for p in projections if p.target == sources[population.name]]
         incoming = [p for p in network.projections if p.target == population.name and p.bias is not None]
-        populations.append(_population(population, incoming, network.contract, max(delays, default=0) + 1, problems))
+        populations.append(_population(network, population, incoming, max(delays, default=0) + 1, problems))
     if dtype is np.int64:
         problems.extend(_too_large(network, populations, projections, sources))
     if problems:
@@ -154,13 +162,14 @@ def make_plan(network: DynamicNetwork) -> Plan:
 
 
 def _population(
+    network: DynamicNetwork,
     population: DynamicPopulation,
     biased: list[Projection],
-    contract: DynamicsContract,
     slots: int,
     problems: list[Problem],
 ) -> PopulationPlan:
     neuron: Any = population.neuron
+    contract = network.contract_of(population.name)
     shape, dtype = population.shape, DTYPES[contract.arithmetic]
     exact = contract.integrator == "exponential"
 
@@ -175,10 +184,10 @@ def _population(
     leaky, cuba = isinstance(neuron, LIF | LI | CubaLIF | CubaLI), isinstance(neuron, CubaLIF | CubaLI)
     ratio, current_ratio = contract.dt / number(tau_name, 1.0), contract.dt / number("tau_syn", 1.0)
     gain = number("r", 1.0)
-    kind = Kind.MEMORYLESS if isinstance(neuron, Threshold) else Kind.ACCUMULATE
+    kind = Kind.MEMORYLESS if isinstance(neuron, Threshold | Relay) else Kind.ACCUMULATE
     if leaky:
         kind = Kind.EXPONENTIAL if exact else Kind.FORWARD_EULER
-    elif isinstance(neuron, IF) and contract.integrator != "accumulate":
+    elif isinstance(neuron, IF | I) and contract.integrator != "accumulate":
         gain = gain * contract.dt
     current, delta = Current.NONE, contract.synapse == "delta"
     if cuba:
@@ -191,7 +200,7 @@ def _population(
         current, delta = table[exact, delta], False
     stated = getattr(neuron, "initial", None)
     initial = number("initial") if stated is not None or contract.initial == "zero" else number(contract.initial)
-    fires = not isinstance(neuron, LI | CubaLI)
+    fires = not isinstance(neuron, Analog)
     zero = np.zeros(population.size)
     refractory = np.rint(number("refractory") / contract.dt).astype(np.int64)
     if dtype is np.float32 and refractory.max() > LARGEST_FLOAT32_COUNT:
@@ -200,6 +209,7 @@ def _population(
     return PopulationPlan(
         name=population.name,
         size=population.size,
+        contract=contract,
         kind=kind,
         current=current,
         delta=delta,
@@ -211,6 +221,7 @@ def _population(
         v_leak=held(number("v_leak"), "v_leak"),
         threshold=held(number("threshold"), "threshold"),
         v_reset=held(number("v_reset"), "v_reset"),
+        v_min=None if getattr(neuron, "v_min", None) is None else held(number("v_min"), "v_min"),
         current_rate=held(_each(_lost, current_ratio) if exact else current_ratio, "tau_syn")
         if cuba
         else zero.astype(dtype),
@@ -218,7 +229,7 @@ def _population(
         w_in=held(number("w_in", 1.0), "w_in"),
         refractory=refractory,
         initial=held(initial, "initial"),
-        constants=_constants(biased, population, contract, held),
+        constants=_constants(biased, population, network, held),
         slots=slots,
     )
 
@@ -226,12 +237,12 @@ def _population(
 def _constants(
     biased: list[Projection],
     population: DynamicPopulation,
-    contract: DynamicsContract,
+    network: DynamicNetwork,
     held: Callable[[NDArray[Any], str], NDArray[Any]],
 ) -> tuple[tuple[int, NDArray[Any]], ...]:
     """Biases of projections by the step from which they arrive, each entry the sum of those that do, in the order of the list."""
-    late = contract.bias_register == "weighted"
-    begins = [(p.delay + contract.layer_latency if late else 0, p) for p in biased]
+    late = network.contract.bias_register == "weighted"
+    begins = [(p.delay + network.latency_from(p.source) if late else 0, p) for p in biased]
     entries = []
     for step in sorted({begin for begin, _ in begins}):
         total = np.zeros(population.shape)
@@ -286,19 +297,21 @@ def _too_large(
     """Integer populations whose sums might leave 64 bits, or whose state does not fit its width."""
     problems = []
     low, high = state_range(network.contract)
+    largest = {sources[p.name]: -low for p in populations if not p.fires or p.contract.spikes == "multi"}
     for population in populations:
         incoming = [p for p in projections if p.target == sources[population.name]]
-        weight = sum(_largest_sum(p.rows, population.size) for p in incoming)
+        arriving = sum(_largest_sum(p.rows, population.size) * largest.get(p.source, LARGEST_INPUT) for p in incoming)
         gain = max(1, int(np.abs(population.gain).max(initial=0)))
         constant = int(np.abs(population.bias).max(initial=0))
         constant += sum(int(np.abs(values).max(initial=0)) for _, values in population.constants)
         fed = LARGEST_INTEGER  # what a simulation may feed it
-        if (weight * LARGEST_INPUT + constant + fed) * gain >= LARGEST_SUM:
+        if (arriving + constant + fed) * gain >= LARGEST_SUM:
             why = "what arrives in a step, times r, may leave 64 bits"
-            problems.append(Problem(population.name, why, "use smaller weights, biases or r"))
-        for name in ("initial", "v_reset"):
+            hint = "use smaller weights, biases or r, or fewer state_bits where analog populations or counts arrive"
+            problems.append(Problem(population.name, why, hint))
+        for name in ("initial", "v_reset", "v_min"):
             values = getattr(population, name)
-            if values.min() < low or values.max() > high:
+            if values is not None and (values.min() < low or values.max() > high):
                 why = f"is outside of {network.contract.state_bits} bits: {low} to {high}"
                 problems.append(Problem(f"{population.name}.{name}", why))
     return problems

@@ -18,7 +18,15 @@ from spikeport.errors import Interrupted, NativeError, OptionError, Problem
 from spikeport.native import DynamicsHandle, default_threads
 from spikeport.native.dynamics import NUMBERS
 from spikeport.plugin.driving import Drive, drive
-from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContract, SpikeEvents
+from spikeport.primitives import (
+    Analog,
+    DynamicNetwork,
+    DynamicPopulation,
+    DynamicRecording,
+    I,
+    Relay,
+    SpikeEvents,
+)
 
 PIECE = 0.1
 """Seconds that one call of the library should take at most, so that Ctrl-C acts soon."""
@@ -106,7 +114,26 @@ def _planned(network: DynamicNetwork) -> Plan:
         neurons = ", ".join(sorted({type(p.neuron).__name__ for p in network.populations}))
         why = f"its contract is {network.contract.integrator}'s ({neurons}), which these kernels do not step"
         raise NativeError(Problem(network.name, why, 'on="reference", or on=None'))
+    problems = [
+        Problem(p.name, f"has {what}, which these kernels do not step", 'on="reference", or on=None')
+        for p in network.populations
+        for what, there in (
+            (
+                "analog neurons that send their potential",
+                isinstance(p.neuron, I | Relay) or _sends_potential(network, p),
+            ),
+            ("several spikes a step", network.contract_of(p.name).spikes == "multi"),
+            ("a lowest potential", getattr(p.neuron, "v_min", None) is not None),
+        )
+        if there
+    ]
+    if problems:
+        raise NativeError(problems)
     return make_plan(network)
+
+
+def _sends_potential(network: DynamicNetwork, population: DynamicPopulation) -> bool:
+    return isinstance(population.neuron, Analog) and any(p.source == population.name for p in network.projections)
 
 
 def _open(plan: Plan, batch: int, threads: int | None) -> DynamicsHandle:
@@ -116,7 +143,7 @@ def _open(plan: Plan, batch: int, threads: int | None) -> DynamicsHandle:
     try:
         for population in plan.populations:
             numbers = {name: getattr(population, name) for name in NUMBERS}
-            flags = _flags(population, contract)
+            flags = _flags(population)
             handle.population(numbers, flags, slots=population.slots, constants=population.constants)
         for p in plan.projections:
             handle.projection(
@@ -228,7 +255,8 @@ def _events(handle: DynamicsHandle, plan: Plan, population: int, begin: int, n_s
     return SpikeEvents(samples, steps, neurons, shape, n_steps, handle.batch, plan.contract.dt)
 
 
-def _flags(population: PopulationPlan, contract: DynamicsContract) -> dict[str, int]:
+def _flags(population: PopulationPlan) -> dict[str, int]:
+    contract = population.contract
     integer = contract.arithmetic == "integer"
     return {
         "kind": population.kind,

@@ -18,7 +18,8 @@ from spikeport.backends.dynamics.plan import Current, state_range
 from spikeport.backends.reference.fixed import FixedStepper
 from spikeport.errors import OptionError, Problem
 from spikeport.plugin.driving import Drive, drive
-from spikeport.plugin.running import events_of
+from spikeport.plugin.inputs import spiking
+from spikeport.plugin.running import counts_of, events_of
 from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContract, GradedThreshold
 
 
@@ -30,8 +31,8 @@ class _State:
     current: NDArray[Any]
     refractory: NDArray[np.int64]
     """Steps for which the unit is still deaf."""
-    fired: NDArray[np.bool_]
-    """In the step before."""
+    fired: NDArray[np.int64]
+    """How many spikes in the step before."""
     ring: NDArray[Any]
     """What arrives in each of the next steps, shape (slot, batch, neuron)."""
 
@@ -45,10 +46,8 @@ class DynamicStepper:
         self.step_index = 0
         self.state = {p.name: self._initial(p) for p in plan.populations}
 
-    def step(
-        self, inputs: Mapping[int, NDArray[Any]], currents: Mapping[str, NDArray[Any]]
-    ) -> dict[str, NDArray[np.bool_]]:
-        """One step.
+    def step(self, inputs: Mapping[int, NDArray[Any]], currents: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """One step; what each population that can fire sends, shape (batch, neuron).
 
         Args:
             inputs: values by number of the input, shape (batch, line).
@@ -69,8 +68,10 @@ class DynamicStepper:
             c = np.broadcast_to(population.bias, state.v.shape)
             if population.name in currents:
                 c = c + currents[population.name]
-            spikes[population.name] = update(population, self.plan.contract, state, arrived, c)
-            self._send(len(self.plan.input_sizes) + i, spikes[population.name].astype(self.plan.dtype))
+            sent = update(population, state, arrived, c)
+            if population.fires:
+                spikes[population.name] = sent
+            self._send(len(self.plan.input_sizes) + i, sent.astype(self.plan.dtype))
         self.step_index += 1
         return spikes
 
@@ -100,16 +101,14 @@ class DynamicStepper:
             v=np.array(np.broadcast_to(population.initial, shape)),
             current=np.zeros(shape, self.plan.dtype),
             refractory=np.zeros(shape, np.int64),
-            fired=np.zeros(shape, np.bool_),
+            fired=np.zeros(shape, np.int64),
             ring=np.zeros((population.slots, *shape), self.plan.dtype),
         )
 
 
-def update(
-    p: PopulationPlan, contract: DynamicsContract, state: _State, x: NDArray[Any], c: NDArray[Any]
-) -> NDArray[np.bool_]:
-    """One step of the neurons of a population; changes `state`, returns who fires."""
-    old = state.current
+def update(p: PopulationPlan, state: _State, x: NDArray[Any], c: NDArray[Any]) -> NDArray[Any]:
+    """One step of the neurons of a population; changes `state`, returns what each sends: spikes, or its potential."""
+    contract, old = p.contract, state.current
     match p.current:
         case Current.NONE:
             i = c if p.delta else c + x
@@ -125,7 +124,7 @@ def update(
         i = c + (state.current if contract.current_order == "new" else old)
     v = state.v
     if contract.reset_when == "next_step":
-        v = np.where(state.fired, _reset(p, contract, v), v)
+        v = _reset(p, contract, v, state.fired)
     match p.kind:
         case Kind.ACCUMULATE:
             after = v + p.gain * i
@@ -142,23 +141,31 @@ def update(
     v = np.where(active, after, v)
     state.refractory = np.where(active, state.refractory, state.refractory - 1)
     if contract.reset_when == "after_next_update":
-        v = np.where(state.fired, _reset(p, contract, v), v)
+        v = _reset(p, contract, v, state.fired)
+    if not p.fires:
+        state.v = v
+        return v
     beyond = v > p.threshold if contract.compare == ">" else v >= p.threshold
-    spikes = beyond & active & p.fires
+    fires = beyond & active
+    times = v // p.threshold if contract.spikes == "multi" else np.ones_like(v)
+    spikes = np.where(fires, times, 0).astype(np.int64)
     if contract.reset_when == "same_step":
-        v = np.where(spikes, _reset(p, contract, v), v)
+        v = _reset(p, contract, v, spikes)
+    if p.v_min is not None:
+        v = np.maximum(v, p.v_min)
     state.v = v
-    state.refractory = np.where(spikes, p.refractory, state.refractory)
+    state.refractory = np.where(fires, p.refractory, state.refractory)
     state.fired = spikes
     return spikes
 
 
-def _reset(p: PopulationPlan, contract: DynamicsContract, v: NDArray[Any]) -> NDArray[Any]:
+def _reset(p: PopulationPlan, contract: DynamicsContract, v: NDArray[Any], spikes: NDArray[np.int64]) -> NDArray[Any]:
+    """The potentials after a reset of those that sent so many spikes."""
     if p.kind is Kind.MEMORYLESS:
         return v
     if contract.reset == "to_value":
-        return np.broadcast_to(p.v_reset, v.shape)
-    return _fit(contract, v - p.threshold)
+        return np.where(spikes != 0, p.v_reset, v)
+    return np.where(spikes != 0, _fit(contract, v - spikes.astype(v.dtype) * p.threshold), v)
 
 
 def _fit(contract: DynamicsContract, v: NDArray[Any]) -> NDArray[Any]:
@@ -200,7 +207,7 @@ def simulate_dynamics(
     stepper: DynamicStepper | FixedStepper = (
         FixedStepper(plan, batch) if isinstance(plan, FixedPlan) else DynamicStepper(plan, batch)
     )
-    found: dict[str, list[NDArray[Any]]] = {p.name: [] for p in plan.populations}
+    found: dict[str, list[NDArray[Any]]] = {name: [] for name in spiking(network)}
     membranes: dict[str, list[NDArray[Any]]] = {name: [] for name in potentials}
     seconds: dict[str, list[NDArray[Any]]] = {
         name: [] for name in potentials if chip and not isinstance(network[name].neuron, GradedThreshold)
@@ -214,7 +221,7 @@ def simulate_dynamics(
             membranes[name].append(stepper.state[name].v)
         for name in seconds:
             seconds[name].append(stepper.state[name].current)
-    rasters = {name: np.array(found[name]).transpose(1, 0, 2) for name in _spiking(network)}
+    rasters = {name: np.array(found[name]).transpose(1, 0, 2) for name in spiking(network)}
     shapes = {p.name: p.shape for p in network.populations}
 
     def over_time(values: list[NDArray[Any]], name: str) -> NDArray[Any]:
@@ -222,7 +229,7 @@ def simulate_dynamics(
 
     return DynamicRecording(
         n_steps=entering.n_steps,
-        counts={name: np.count_nonzero(r, axis=1).reshape(batch, *shapes[name]) for name, r in rasters.items()},
+        counts={name: counts_of(network, name, r) for name, r in rasters.items()},
         spikes={name: events_of(rasters[name], shapes[name], network.contract.dt) for name in kept},
         potentials={name: over_time(values, name) for name, values in membranes.items()},
         currents={name: over_time(values, name) for name, values in seconds.items()},
@@ -239,23 +246,19 @@ def _inputs(plan: Plan | FixedPlan, entering: Drive, step: int) -> dict[int, NDA
     return values
 
 
-def _spiking(network: DynamicNetwork) -> list[str]:
-    return [p.name for p in network.populations if hasattr(p.neuron, "threshold")]
-
-
 def chosen(network: DynamicNetwork, record: Collection[str] | None, potentials: Collection[str]) -> tuple[str, ...]:
     """Names of the populations whose spikes are kept.
 
     Raises:
         OptionError: names that are not in the network, or populations that never spike.
     """
-    spiking = _spiking(network)
+    fire = spiking(network)
     problems = [
         Problem(n, "is not a population of this network")
         for n in sorted({*(record or ()), *potentials} - set(network.by_name))
     ]
-    silent = sorted((set(record or ()) & set(network.by_name)) - set(spiking))
+    silent = sorted((set(record or ()) & set(network.by_name)) - set(fire))
     problems += [Problem(n, "never spikes", "record its potential") for n in silent]
     if problems:
         raise OptionError(problems)
-    return tuple(spiking if record is None else dict.fromkeys(record))
+    return tuple(fire if record is None else dict.fromkeys(record))
