@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import spikeport as sp
+from spikeport.primitives import LIF, DynamicNetwork, DynamicPopulation, DynamicsContract
 from tests.lower.targets import chip
 
 torch = pytest.importorskip("torch")
@@ -82,6 +83,45 @@ def test_what_is_asked_wrongly_is_an_error() -> None:
         sp.check(small(), "loihi2", example=(1, 8, 8), code="grded")  # type: ignore[arg-type]
     with pytest.raises(sp.OptionError, match="model: is a str"):
         sp.check("model", "loihi2", example=(1, 8, 8))  # type: ignore[arg-type]
+
+
+def test_what_would_be_ignored_is_refused(converted: sp.SpikingModel) -> None:
+    for name, value in (("levels", 7), ("weight_bits", 4), ("input_bits", 4), ("state_bits", 16), ("input", "events")):
+        with pytest.raises(sp.OptionError, match=f"{name}: is of the conversion, and this is converted already"):
+            sp.check(converted, "loihi1", **{name: value})  # type: ignore[arg-type]
+    network = converted.with_code("graded").network
+    with pytest.raises(sp.OptionError) as error:
+        sp.check(network, "loihi2", code="signed", levels=7, example=(1, 8, 8))
+    assert [p.where for p in error.value.problems] == ["levels", "example", "code"]
+    assert sp.check(network, "loihi2", code="graded").code == "graded"
+    cell = DynamicPopulation("cell", (1,), LIF(tau=0.02, threshold=1.0, bias=1.2))
+    by_hand = DynamicNetwork("one", (), (cell,), (), DynamicsContract(dt=1e-3, integrator="exponential"))
+    with pytest.raises(sp.OptionError) as error:
+        sp.check(by_hand, "loihi2", code="signed", allow_host=True)
+    assert [p.where for p in error.value.problems] == ["code", "allow_host"]
+
+
+@pytest.mark.parametrize(
+    ("example", "why"),
+    [
+        ([np.zeros((2, 1, 8, 8)), np.zeros((2, 1, 8, 8))], "example: is a list of batches"),
+        ((True, 8, 8), "example: has shape"),
+        ((1, 10**6, 10**6), "more than noise is drawn for"),
+    ],
+)
+def test_examples_that_are_none(example: object, why: str) -> None:
+    with pytest.raises(sp.OptionError, match=why):
+        sp.check(small(), "loihi2", example=example)
+
+
+def test_a_shape_may_be_of_numpy() -> None:
+    assert sp.check(small(), "loihi2", example=tuple(np.array([1, 8, 8]))).fits
+
+
+@pytest.mark.parametrize("target", [None, 5, b"loihi2"])
+def test_a_target_that_is_no_name(target: object) -> None:
+    with pytest.raises(sp.OptionError, match=r"target: is .*, neither a name nor a Target"):
+        sp.check(small(), target, example=(1, 8, 8))  # type: ignore[arg-type]
 
 
 def test_every_suggestion_fits_when_it_is_applied(converted: sp.SpikingModel) -> None:

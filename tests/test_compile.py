@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import spikeport as sp
-from spikeport import codes
+from spikeport import codes, native
 from spikeport.backends import reference
 from spikeport.errors import DataError, LowerError, OptionError
 from spikeport.graph import Affine, Node, Relu, build
@@ -194,6 +194,59 @@ def test_the_host_keeps_what_the_chip_has_no_room_for(model: SpikingModel, tiny:
     check_runs(on_loihi)
     with pytest.raises(OptionError, match="does not hold all populations once"):
         sp.compile(model, "tiny:few", code="signed", allow_host=Cut((names[1],), (names[2],), (names[3],)))
+
+
+def test_kernels_that_count_presentations_take_no_spikes_from_the_host(model: SpikingModel) -> None:
+    first, *rest = (p.name for p in model.network.populations)
+    cut = Cut((first,), tuple(rest), ())
+    for code in ("graded", "signed", "phased"):  # without the refusal, those of graded arrived nowhere
+        with pytest.raises(LowerError, match=f"{first}: its spikes cannot enter backend 'native'"):
+            sp.compile(model, "native", code=code, allow_host=cut)  # type: ignore[arg-type]
+    made = sp.compile(model, "reference", code="graded", allow_host=cut)
+    with pytest.raises(sp.BackendError, match="its spikes cannot enter backend 'native'"):
+        sp.open(replace(made, backend="native"))
+    if native.available():
+        check_runs(sp.compile(model, "native", code="graded", allow_host=Cut((), (first,), tuple(rest))))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda program: None, "tiny: compiles to None, which is no Program"),
+        (lambda program: replace(program, backend="other"), "to a program of backend 'other', and is 'tiny'"),
+        (lambda program: replace(program, backend_version="2"), "to a program of version '2', and is '3'"),
+        (lambda program: replace(program, target="few"), "to a program of target 'few', and is 'wide'"),
+        (lambda program: replace(program, plugin_version=9), "to a program of plug-in contract 9, and is 1"),
+        (
+            lambda program: replace(program, network=chip_network()),
+            "tiny: compiles .* to a program of another network",
+        ),
+    ],
+)
+def test_what_a_backend_compiles_is_looked_at_before_it_is_believed(
+    change: Any,
+    why: str,
+    model: SpikingModel,
+    tiny: Backend,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled = tiny.compile
+    monkeypatch.setattr(tiny, "compile", lambda *args: change(compiled(*args)))
+    with pytest.raises(sp.BackendError, match=why):
+        sp.compile(model, "tiny:wide")
+
+
+def test_what_is_opened_is_a_program_and_gives_a_session(
+    model: SpikingModel,
+    tiny: Backend,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program = sp.compile(model, "tiny:wide")
+    monkeypatch.setattr(tiny, "open", lambda *args, **more: None)
+    with pytest.raises(sp.BackendError, match="tiny: opens None, which is no BackendSession"):
+        sp.open(program)
+    with pytest.raises(OptionError, match="program: is a NoneType"):
+        sp.open(None)  # type: ignore[arg-type]
 
 
 def test_all_codes_that_fail_are_told(model: SpikingModel, tiny: Backend) -> None:  # noqa: F811

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +32,8 @@ FEW = 2
 """Samples on which a changed model is quantized: what fits depends on widths and levels, not on how good it is."""
 NOISE = 16
 """Samples of noise that widths are found on, where there is nothing better."""
+MOST_NOISE = 2**28
+"""Values of noise that are drawn: a GiB of them."""
 SAMPLES = 64
 """Most samples of an example that are looked at."""
 EVENTS = 0.3
@@ -46,11 +49,11 @@ def check(
     code: Code | Literal["auto"] = "auto",
     allow_host: bool = False,
     suggest: bool = True,
-    levels: int | Mapping[str, int] = 31,
-    weight_bits: int = 8,
-    input_bits: int = 8,
-    state_bits: int = 24,
-    input: InputKind = "static",
+    levels: int | Mapping[str, int] | None = None,
+    weight_bits: int | None = None,
+    input_bits: int | None = None,
+    state_bits: int | None = None,
+    input: InputKind | None = None,
     progress: bool = True,
 ) -> Verdict:
     """Whether a target can carry a network, why not, what it takes, and what would make it fit.
@@ -64,17 +67,27 @@ def check(
         code: try this one alone.
         allow_host: leave layers before and behind the chip to the host, where the rest does not fit otherwise.
         suggest: look for the nearest change that makes it fit, by quantizing again with other widths, levels, pooling or channels.
-        levels, weight_bits, input_bits, state_bits, input: of the conversion of an `nn.Module`, as for `spikeport.convert`.
+        levels, weight_bits, input_bits, state_bits, input: of the conversion of an `nn.Module`, as for `spikeport.convert`; what is
+            converted has its own.
         progress: show a bar on standard error while changes are tried.
 
     Returns:
         A `Verdict`, to be printed. An operation that cannot be converted at all is one of its reasons.
 
     Raises:
-        OptionError: an unknown target or code, or an `nn.Module` without an example.
+        OptionError: an unknown target or code, an `nn.Module` without an example, or what is asked of another kind of model.
     """
     chip = target_named(target)
     tried = _codes(code)
+    widths = {
+        "levels": levels,
+        "weight_bits": weight_bits,
+        "input_bits": input_bits,
+        "state_bits": state_bits,
+        "input": input,
+    }
+    asked: dict[str, Any] = {name: value for name, value in widths.items() if value is not None}
+    _refuse_what_is_ignored(model, asked, example, code, allow_host)
     if isinstance(model, DynamicNetwork):
         return verdict_of(Carried(None, model, legalize(model, chip)), chip)
     if isinstance(model, SpikingNetwork):
@@ -86,9 +99,7 @@ def check(
         setting = _setting(model, chip, tried, progress)
         integer = model.integer
     else:
-        options = QuantizeOptions(
-            levels=levels, weight_bits=weight_bits, input_bits=input_bits, state_bits=state_bits, input=input
-        )
+        options = QuantizeOptions(**asked)
         samples, what = _samples(example, options)
         try:
             graph = _captured(model, samples)
@@ -119,6 +130,26 @@ def _concluded(
     return verdict_of(carried, chip, notes=notes, suggestions=found)
 
 
+def _refuse_what_is_ignored(model: Any, asked: Mapping[str, Any], example: Any, code: str, allow_host: bool) -> None:
+    """Refuse what would be taken for an answer to another question."""
+    if not isinstance(model, SpikingModel | SpikingNetwork | DynamicNetwork):
+        return
+    hint = "convert the model with it, and check that" if isinstance(model, SpikingModel) else "check the model"
+    problems = [Problem(name, "is of the conversion, and this is converted already", hint) for name in asked]
+    if example is not None:
+        problems.append(Problem("example", "is for models that are not converted yet", "leave it out"))
+    if isinstance(model, SpikingNetwork) and code not in ("auto", model.contract.code):
+        problems.append(Problem("code", f"is {model.contract.code!r} in this network", "check the model under another"))
+    if isinstance(model, DynamicNetwork):
+        problems += [
+            Problem(what, "is for converted networks", "leave it out")
+            for what, given in (("code", code != "auto"), ("allow_host", allow_host))
+            if given
+        ]
+    if problems:
+        raise OptionError(problems)
+
+
 def _codes(code: str) -> Collection[Code]:
     known = sorted([*codes.CODES, *codes.STATISTICAL, "auto"])
     if code not in known:
@@ -131,9 +162,17 @@ def _samples(example: Any, options: QuantizeOptions) -> tuple[NDArray[Any], str]
     if example is None:
         hint = "give a batch of inputs, or the shape of one: example=(1, 28, 28)"
         raise OptionError(Problem("example", "is missing, and a model does not say what its input looks like", hint))
-    if isinstance(example, tuple | list) and example and all(isinstance(n, int) and n > 0 for n in example):
+    if isinstance(example, tuple | list) and any(hasattr(part, "shape") and np.ndim(part) for part in example):
+        why = "is a list of batches"
+        raise OptionError(
+            Problem("example", why, "give one batch of inputs, or the shape of an input: example=(1, 28, 28)")
+        )
+    if isinstance(example, tuple | list) and example and all(_is_count(n) for n in example):
         rng = np.random.default_rng(0)
-        shape = (NOISE, *example)
+        shape = (NOISE, *map(int, example))
+        if prod(shape) > MOST_NOISE:
+            why = f"is the shape of {prod(shape[1:]):,} values, more than noise is drawn for, {MOST_NOISE // NOISE:,}"
+            raise OptionError(Problem("example", why, "give a batch of inputs"))
         if options.input == "events":
             return rng.poisson(EVENTS, shape).clip(max=2**options.input_bits - 1).astype(np.float32), "noise"
         return rng.standard_normal(shape).astype(np.float32), "noise"
@@ -143,6 +182,10 @@ def _samples(example: Any, options: QuantizeOptions) -> tuple[NDArray[Any], str]
         raise OptionError(Problem("example", why, "a batch of inputs, or the shape of one as a tuple"))
     count = min(len(array), SAMPLES)
     return array[:count], f"{count} samples"
+
+
+def _is_count(n: object) -> bool:
+    return isinstance(n, int | np.integer) and not isinstance(n, bool) and int(n) > 0
 
 
 def _captured(model: Any, samples: NDArray[Any]) -> Graph:

@@ -7,18 +7,18 @@ new integers and a newly measured gap: the report on them stays with the program
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from spikeport import codes
-from spikeport.backends.hosted import check_cut, cuts, on_chip
+from spikeport.backends.hosted import check_border, check_cut, cuts, on_chip
 from spikeport.check import check
 from spikeport.convert import requantized
-from spikeport.errors import LowerError, OptionError, Problem, SpikeportError
+from spikeport.errors import BackendError, LowerError, OptionError, Problem, SpikeportError
 from spikeport.lower import Cut, Verdict
 from spikeport.lower.text import bill_lines
 from spikeport.model import SpikingModel
-from spikeport.plugin import Backend, Program, find, installed
+from spikeport.plugin import PLUGIN_VERSION, Backend, Program, find, installed
 from spikeport.plugin.registry import nearest
 from spikeport.primitives import Approximation, Code, DynamicNetwork, SpikingNetwork
 from spikeport.quantize import IntegerNetwork, NeuronLayer
@@ -95,7 +95,7 @@ def compile(
                 what = "transform" if transform is not None else "allow_host"
                 raise OptionError(Problem(what, "is for converted networks", "change the network, or leave it out"))
             try:
-                return job.finished(found.compile(network, chip, chosen))
+                return job.finished(job.made(network))
             except LowerError as error:
                 raise explained(error, check(network, chip)) from error
         return _compiled(job, network, allow_host)
@@ -159,7 +159,6 @@ def options_of(found: Backend, options: Any, more: Mapping[str, Any]) -> Any:
         OptionError: options of another kind, or names that it does not have, with the nearest one.
     """
     kind = found.options
-    assert is_dataclass(kind)
     known = [field.name for field in fields(kind) if field.init]
     problems = [
         Problem(name, f"is no option of backend {found.name!r}, nor of compile", nearest(name, known or _OWN))
@@ -247,7 +246,7 @@ class _Job:
         if isinstance(cut, Cut):
             return self._cut(network, cut)
         if cut is None:
-            return self.backend.compile(network, self.chip, self.options)
+            return self.made(network)
         refused: list[LowerError] = []
         for where in cuts(network):
             try:
@@ -261,9 +260,40 @@ class _Job:
         refusal.add_note(f"the nearest of {len(refused)} ways to leave a part to the host")
         raise refusal
 
+    def made(self, network: Network) -> Program:
+        """What the backend gives for a network, if it is a program of its own that can be opened again.
+
+        Raises:
+            BackendError: it is not.
+        """
+        found = self.backend
+        program: Any = found.compile(network, self.chip, self.options)  # of others: believed once it was looked at
+        if not isinstance(program, Program):
+            problems = [Problem(found.name, f"compiles to {program!r}, which is no Program", _report(found))]
+        else:
+            problems = [
+                Problem(found.name, f"compiles to a program of {what} {given!r}, and is {own!r}", _report(found))
+                for what, given, own in (
+                    ("backend", program.backend, found.name),
+                    ("version", program.backend_version, found.version),
+                    ("plug-in contract", program.plugin_version, PLUGIN_VERSION),
+                    ("target", program.target, self.chip.name),
+                )
+                if given != own
+            ]
+            if {p.name: p.shape for p in program.network.populations} != {p.name: p.shape for p in network.populations}:
+                why = f"compiles {network.name} to a program of another network, {program.network.name}"
+                problems.append(Problem(found.name, why, _report(found)))
+        if problems:
+            raise BackendError(problems)
+        return program
+
     def _cut(self, network: SpikingNetwork, cut: Cut) -> Program:
         check_cut(network, cut)
-        program = self.backend.compile(on_chip(network, cut), self.chip, self.options)
+        problem = check_border(self.backend, cut)
+        if problem is not None:
+            raise LowerError(problem)
+        program = self.made(on_chip(network, cut))
         kept = ", ".join([*cut.before, *cut.after])
         entry = Approximation(network.name, f"the host keeps {kept}", 0.0)
         return replace(program, whole=network, cut=cut, ledger=(*program.ledger, entry))
@@ -273,6 +303,11 @@ class _Job:
         claims = installed().get(self.backend.name, ())
         report = None if again is None else again.report.as_json()
         return replace(program, distribution=claims[0].distribution if claims else "", report=report)
+
+
+def _report(found: Backend) -> str:
+    claims = installed().get(found.name, ())
+    return f"report it to {claims[0].distribution if claims else 'its author'}"
 
 
 def _again(

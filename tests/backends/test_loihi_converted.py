@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from spikeport.backends.loihi import effective_weights
 from spikeport.backends.loihi.backend import LOIHI1, LOIHI2, LoihiOptions
 from spikeport.backends.loihi.cuba import HIGHEST, CubaView, carry
 from spikeport.backends.loihi.digits import digits
+from spikeport.backends.loihi.engine import open_engine
 from spikeport.backends.loihi.placed import apply_chain
 from spikeport.backends.loihi.programmable import programmable
 from spikeport.backends.loihi.session import LoihiSession
@@ -265,7 +267,7 @@ def test_a_session_steps_resets_and_closes(chip: str, neuron: Any) -> None:
     assert "hidden: has shape (1, 1, 1)" in str(error.value)
     with pytest.raises(DataError, match="not whole numbers"):
         session.step(currents={"hidden": np.full((2, 1), 0.5)})
-    with pytest.raises(DataError, match="which graded spikes do not hold"):
+    with pytest.raises(DataError, match=f"has a value of {2**24 + 1}, and those of this network end at"):
         session.step(currents={"hidden": np.full((2, 1), 2**24 + 1)})
     session.close()
     session.close()
@@ -273,6 +275,14 @@ def test_a_session_steps_resets_and_closes(chip: str, neuron: Any) -> None:
         session.step()
     with pytest.raises(BackendError, match="is closed"):
         session.reset()
+
+
+@pytest.mark.parametrize("on", ENGINES)
+def test_no_samples_give_no_recordings(on: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spikeport.backends.loihi.session.open_engine", partial(open_engine, on=on))
+    session, network = opened()
+    assert session.run(np.zeros((0, *network.input.shape))).output.shape == (0, 1)
+    assert len(session.run(np.zeros((2, *network.input.shape))).output) == 2
 
 
 def test_programs_that_are_not_theirs_are_refused() -> None:

@@ -49,6 +49,11 @@ def test_a_saved_model_and_a_chip_of_ones_own(folder: Path, capsys: pytest.Captu
     (folder / "mine.toml").write_text(chip)
     assert main(["check", "mlp.spk", "--target", "mine.toml"]) == 0
     capsys.readouterr()
+    assert main(["check", "mlp.spk", "--target", "mine.toml", "--levels", "7", "--input", "events"]) == 2
+    said = capsys.readouterr().err
+    assert "levels: is of the conversion, and this is converted already" in said
+    assert "input: is of the conversion" in said
+    capsys.readouterr()
     (folder / "mine.toml").write_text(chip.replace("15", "14"))
     assert main(["check", "mlp.spk", "--target", "mine.toml", "--no-suggestions"]) == 1
     assert "network: takes 15 neurons, and Mine has 14" in capsys.readouterr().out

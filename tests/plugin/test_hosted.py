@@ -35,7 +35,7 @@ class Chip(Backend):
         return Program("chip", "1", "chip", network, offsets)
 
     def open(self, program: Program, *, record: Collection[str], potentials: Collection[str]) -> BackendSession:
-        session = Late(program.network, dict(program.offsets))
+        session = Late(program.network, dict(program.offsets), program.cut)
         session.record, session.potentials = tuple(record), tuple(potentials)
         return session
 

@@ -114,6 +114,13 @@ def test_two_that_claim_one_name_are_an_error_that_names_both(site) -> None:
         ),
         ("    name = 'else'", "calls itself 'else'"),
         ("    targets = ()", "has no targets"),
+        ("    targets = (1, 2)", "has targets that are no tuple of Target"),
+        ("    targets = (*targets, targets[0])", "has two targets of one name"),
+        ("    targets = property(lambda self: 1 / 0)", "cannot say its targets: ZeroDivisionError"),
+        ("    plugin_version = '1'", "says it was written for version '1' of the plug-in contract, which is none"),
+        ("    options = 5", "has the options 5, which are no dataclass"),
+        ("    version = 2", "has the version 2, which is no text"),
+        ("raise SystemExit('no license')", "cannot be loaded from odd_chip:BACKEND: SystemExit: no license"),
         ("def Mine(): return 5", "is 5 at odd_chip:BACKEND, no instance of"),
     ],
 )
@@ -121,7 +128,7 @@ def test_what_does_not_keep_the_contract_is_refused(site, more: str, why: str) -
     points = site("odd-chip", "odd", "odd_chip", GOOD.format(name="odd", more=more))
     with pytest.raises(BackendError, match=why):
         backend("odd", points=points)
-    del sys.modules["odd_chip"]
+    sys.modules.pop("odd_chip", None)
 
 
 def test_targets_by_name(site) -> None:

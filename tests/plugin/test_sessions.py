@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,8 +16,10 @@ from spikeport.backends import reference
 from spikeport.backends.hosts import NATIVE, REFERENCE, TORCH
 from spikeport.errors import BackendError, DataError, LowerError, OptionError
 from spikeport.plugin import Backend, BackendSession, Program, Step, running
+from spikeport.plugin.exact import largest_payload, reach
 from spikeport.plugin.inputs import fed_populations, spiking, with_membrane
 from spikeport.primitives import (
+    IF,
     Dense,
     DynamicNetwork,
     DynamicPopulation,
@@ -116,9 +119,9 @@ def test_currents_go_where_a_static_input_feeds_in_any_step_of_the_presentation(
 class Late(BackendSession):
     """The reference, whose populations run behind the network by offsets from 1 on, with noise before their first step."""
 
-    def __init__(self, network: Any, offsets: dict[str, int]) -> None:
-        program = REFERENCE.compile(network, REFERENCE.targets[0], None)
-        self.inner = opened(REFERENCE, network)
+    def __init__(self, network: Any, offsets: dict[str, int], cut: Any = None) -> None:
+        program = replace(REFERENCE.compile(network, REFERENCE.targets[0], None), cut=cut)
+        self.inner = REFERENCE.open(program, record=spiking(network), potentials=with_membrane(network))
         self.record, self.potentials = self.inner.record, self.inner.potentials
         self.program = Program("late", "1", "late", program.network, offsets)
 
@@ -273,6 +276,123 @@ def test_what_does_not_fit_into_a_step_is_refused_by_name(backend: Backend) -> N
     for record, potentials, why in ((["x"], [], "x: is not a population"), ([], ["x"], "x: is not a population")):
         with pytest.raises(OptionError, match=why):
             backend.open(program, record=record, potentials=potentials)
+
+
+@pytest.mark.parametrize("backend", HOSTS, **by_name)
+def test_events_beyond_the_declared_input_are_refused_alike(backend: Backend) -> None:
+    network, _ = encoded(4, "signed", "events") or pytest.fail("seed 4 converts")
+    name, high, presentation = network.input.name, network.input.high, network.contract.presentation
+
+    def events(value: Any, dtype: Any = np.int64) -> dict[str, np.ndarray]:
+        return {name: np.full((1, *network.input.shape), value, dtype=dtype)}
+
+    with opened(backend, network) as session:
+        session.reset()
+        session.step(events(high))  # just what was declared
+        with pytest.raises(DataError, match=f"{name}: holds more than {high} events in one place since the last reset"):
+            session.step(events(1))
+        session.reset()
+        for value, dtype in ((high + 1, int), (-1, int), (2**33, int), (1e300, float), (2**64 - 1, np.uint64)):
+            with pytest.raises(DataError, match=f"{name}: has a? ?values? "):
+                session.step(events(value, dtype))
+        session.step(events(high))  # nothing of what was refused was counted
+        session.reset()
+        session.advance(presentation)
+        with pytest.raises(DataError, match=f"{name}: has events after the presentation"):
+            session.step(events(1))
+
+
+@pytest.mark.parametrize("backend", HOSTS, **by_name)
+def test_currents_beyond_what_an_input_gives_are_refused_alike(backend: Backend) -> None:
+    network, _ = encoded(3, "signed", "static", steps=9) or pytest.fail("seed 3 converts")
+    name = next(iter(fed_populations(network)))
+    shape = (1, *network[name].shape)
+    most = sum(
+        reach(c, largest_payload(network, c.source)) for c in network.incoming(name) if c.source in network.on_host()
+    )
+    with opened(backend, network) as session:
+        session.reset()
+        session.step({}, {name: np.full(shape, most)})
+        session.step({}, {name: np.full(shape, -2 * most + most)})
+        session.step({}, {name: np.full(shape, -most)})
+        with pytest.raises(DataError, match=f"{name}: holds a current of more than {most} in one place"):
+            session.step({}, {name: np.full(shape, -1)})
+        for value in (most + 1, -most - 1, 2**31, -(2**63)):
+            with pytest.raises(DataError, match=f"{name}: has a? ?values? "):
+                session.step({}, {name: np.full(shape, value)})
+        session.reset()
+        session.advance(9)
+        with pytest.raises(DataError, match=f"{name}: has currents after the presentation"):
+            session.step({}, {name: np.full(shape, 1)})
+
+
+@pytest.mark.parametrize("backend", HOSTS, **by_name)
+@pytest.mark.parametrize("n", [0, -1, True, 1.5])
+def test_less_than_one_step_is_refused(backend: Backend, n: Any) -> None:
+    network, x = encoded(3, "signed", "static") or pytest.fail("seed 3 converts")
+    with opened(backend, network) as session:
+        session.reset()
+        with pytest.raises(OptionError, match="n_steps: is"):
+            session.advance(n)
+        with pytest.raises(OptionError, match="max_steps: is"):
+            session.run(x, max_steps=n)
+
+
+@pytest.mark.parametrize("value", [2**15 + 1, -(2**15) - 1, 1e300, 2**64 - 1])
+def test_spikes_into_integer_dynamics_are_bounded_in_a_step_as_in_a_run(value: Any) -> None:
+    cell = DynamicPopulation("cell", (1,), IF(threshold=5.0))
+    network = DynamicNetwork(
+        "n", (SpikeInput("in", (1,)),), (cell,), (Projection("in", "cell", (Dense(np.array([[1]])),), delay=1),),
+        DynamicsContract(dt=1e-3, integrator="euler", synapse="delta", arithmetic="integer"),
+    )  # fmt: skip
+    with opened(REFERENCE, network) as session:
+        session.reset()
+        for give in (lambda x: session.step({"in": x}), lambda x: session.run(x[None])):
+            with pytest.raises(DataError, match="in: has values beyond 32,768"):
+                give(np.array([[value]], dtype=np.uint64 if value == 2**64 - 1 else None))
+
+
+class Faulty(BackendSession):
+    """A session of others, which changes what the reference gives."""
+
+    def __init__(self, network: Any, change: Any) -> None:
+        self.inner, self.change = opened(REFERENCE, network), change
+        self.program, self.record, self.potentials = self.inner.program, self.inner.record, self.inner.potentials
+
+    def reset(self, batch: int = 1) -> None:
+        self.inner.reset(batch)
+
+    def step(self, spikes: Any = {}, currents: Any = {}) -> Step:  # noqa: B006
+        step = self.inner.step(spikes, currents)
+        return self.change(step)  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def changed(change: Any) -> Any:
+    return lambda step: Step({n: change(v) for n, v in step.spikes.items()}, step.potentials)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (changed(lambda v: v[:1]), "the session gives spikes of shape"),  # would be taken for every sample
+        (changed(lambda v: v.reshape(len(v), -1)), "the session gives spikes of shape"),
+        (changed(lambda v: v + 0.4), "the session gives spikes of type float64, and counts are whole"),
+        (changed(lambda v: v.astype(object)), "the session gives spikes of type object"),
+        (lambda step: Step(step.spikes), "the session gives no potentials of it"),
+        (lambda step: None, "Faulty: gives something else than a Step"),
+    ],
+)
+def test_what_a_session_gives_is_looked_at_before_it_is_believed(change: Any, why: str) -> None:
+    for seed in range(20):
+        network, x = encoded(seed, "signed", "static") or (None, None)
+        if network is not None and len(network[spiking(network)[0]].shape) > 1:
+            break
+    assert network is not None
+    with Faulty(network, change) as session, pytest.raises(BackendError, match=why):
+        session.run(x)
 
 
 def test_a_run_needs_spikes_of_all_populations_and_the_read_out() -> None:

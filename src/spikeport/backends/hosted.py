@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.backends.reference import Stepper
-from spikeport.errors import LowerError, OptionError, Problem
+from spikeport.errors import BackendError, LowerError, OptionError, Problem
 from spikeport.lower import Cut
-from spikeport.plugin import Backend, BackendSession, Program, Step
+from spikeport.plugin import Backend, BackendSession, Intake, Program, Step
 from spikeport.plugin.exact import largest_payload
-from spikeport.plugin.inputs import checked_batch, checked_step, populations
+from spikeport.plugin.inputs import checked_batch, populations
 from spikeport.primitives import InputEncoder, SpikingNetwork
 
 MOST_CUTS = 64
@@ -78,6 +78,14 @@ def check_cut(network: SpikingNetwork, cut: Cut) -> None:
             part_of(network, part, entering)
 
 
+def check_border(backend: Backend, cut: Cut) -> Problem | None:
+    """What is in the way of spikes from the host into the part on the chip."""
+    if backend.takes_spikes or not cut.before:
+        return None
+    why = f"its spikes cannot enter backend {backend.name!r}, which takes values and counts of events alone"
+    return Problem(cut.entering, why, "leave nothing before the chip to the host, or choose another backend")
+
+
 def cuts(network: SpikingNetwork) -> Iterator[Cut]:
     """Ways to cut, those with most neurons on the chip first."""
     names = populations(network)
@@ -106,10 +114,13 @@ class HostedSession(BackendSession):
         network, cut = program.whole, program.cut
         assert network is not None
         assert cut is not None
+        problem = check_border(backend, cut)
+        if problem is not None:
+            raise BackendError(problem)
         self.record, self.potentials = tuple(record), tuple(potentials)
         self._network, self._cut, chip = network, cut, set(cut.on_chip)
         self._chip = backend.open(
-            replace(program, whole=None, cut=None),
+            replace(program, whole=None),  # the cut says what enters: spikes of a population, not counts of an input
             record=[n for n in program.network.by_name if n in chip and (n in record or n == cut.leaving)],
             potentials=[n for n in potentials if n in chip],
         )
@@ -117,6 +128,7 @@ class HostedSession(BackendSession):
         self._late = program.offsets.get(cut.leaving, 0)
         offsets = {**program.offsets, **dict.fromkeys(cut.after, self._late)}
         self.program = replace(program, network=network, offsets=offsets, whole=None, cut=None)
+        self._intake = Intake(self.program)
         self.reset()
 
     def _host(self, names: Collection[str], entering: str) -> Stepper | None:
@@ -129,6 +141,7 @@ class HostedSession(BackendSession):
     def reset(self, batch: int = 1) -> None:
         self.require_open()
         self._batch, self._steps = checked_batch(batch), 0
+        self._intake.reset(self._batch)
         self._chip.reset(self._batch)
         for part in self._parts.values():
             if part is not None:
@@ -137,7 +150,7 @@ class HostedSession(BackendSession):
     def step(self, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
         self.require_open()
         cut, first, last = self._cut, self._parts["before"], self._parts["after"]
-        given, fed = checked_step(self._network, self._batch, spikes, currents)
+        given, fed = self._intake.take(spikes, currents)
         sent: dict[str, NDArray[Any]] = {}
         shown: dict[str, NDArray[Any]] = {}
         if first is not None:

@@ -89,6 +89,7 @@ class Native(_Host):
     """Compiled kernels."""
 
     name: ClassVar[str] = "native"
+    takes_spikes: ClassVar[bool] = False  # its kernels take what enters for counts of one presentation
     target: ClassVar[Target] = _host(
         "compiled kernels on this machine",
         _ALL - _FIXED - {"I", "Relay"},

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from spikeport.backends.hosted import HostedSession
+from spikeport.errors import BackendError, OptionError, Problem
 from spikeport.plugin import BackendSession, Program, backend_of, load_program
 from spikeport.plugin.inputs import checked_names, spiking, with_membrane
 
@@ -26,8 +28,12 @@ def open_program(
     Raises:
         BackendError: its backend is not installed or of another version, or has no such target.
         ArchiveError, FileError: a file that is no program, or not there.
-        OptionError: names that are not in the network.
+        OptionError: names that are not in the network, or neither a program nor a path.
     """
+    given: object = program
+    if not isinstance(given, Program | str | Path):
+        why = f"is a {type(program).__name__}"
+        raise OptionError(Problem("program", why, "give what `compile` returns, or the path of a .spp file"))
     if not isinstance(program, Program):
         program = load_program(program)
     found = backend_of(program)
@@ -37,4 +43,10 @@ def open_program(
     checked_names(network, record, potentials)
     if program.cut is not None:
         return HostedSession(program, found, record, potentials)
-    return found.open(program, record=record, potentials=potentials)
+    session: Any = found.open(
+        program, record=record, potentials=potentials
+    )  # of others: believed once it was looked at
+    if not isinstance(session, BackendSession):
+        why = f"opens {session!r}, which is no BackendSession"
+        raise BackendError(Problem(found.name, why, f"report it to {program.distribution or 'its author'}"))
+    return session

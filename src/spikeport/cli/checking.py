@@ -11,7 +11,6 @@ from spikeport.cli.console import Console
 from spikeport.cli.loading import existing, is_reference, load_model
 from spikeport.codes import CODES, STATISTICAL
 from spikeport.errors import OptionError, Problem
-from spikeport.primitives import InputKind
 
 
 @command
@@ -22,11 +21,11 @@ from spikeport.primitives import InputKind
 @click.option("--example", metavar="SHAPE", help="Of one input of REFERENCE, for example 1,28,28.")
 @click.option("--weights", metavar="FILE", help="State dict for REFERENCE: .safetensors, or .pt without code.")
 @click.option("--code", type=click.Choice(sorted([*CODES, *STATISTICAL, "auto"])), default="auto", show_default=True)
-@click.option("--levels", default=31, show_default=True, help="Largest count of a neuron, for REFERENCE.")
-@click.option("--weight-bits", default=8, show_default=True, help="Width of weights, for REFERENCE.")
-@click.option("--input-bits", default=8, show_default=True, help="Width of an input value, for REFERENCE.")
-@click.option("--state-bits", default=24, show_default=True, help="Width of a membrane potential, for REFERENCE.")
-@click.option("--input", "kind", type=click.Choice(["static", "events"]), default="static", show_default=True)
+@click.option("--levels", type=int, help="Largest count of a neuron, for REFERENCE.  [default: 31]")
+@click.option("--weight-bits", type=int, help="Width of weights, for REFERENCE.  [default: 8]")
+@click.option("--input-bits", type=int, help="Width of an input value, for REFERENCE.  [default: 8]")
+@click.option("--state-bits", type=int, help="Width of a membrane potential, for REFERENCE.  [default: 24]")
+@click.option("--input", type=click.Choice(["static", "events"]), help="Of REFERENCE.  [default: static]")
 @click.option("--allow-host", is_flag=True, help="Leave to the host what the chip cannot carry.")
 @click.option("--no-suggestions", is_flag=True, help="Do not look for changes that would make it fit.")
 def check_command(
@@ -35,7 +34,6 @@ def check_command(
     names: tuple[str, ...],
     example: str | None,
     weights: str | None,
-    kind: InputKind,
     no_suggestions: bool,
     **options: Any,
 ) -> int:
@@ -57,13 +55,14 @@ def check_command(
     given: dict[str, Any] = {"code": options.pop("code"), "allow_host": options.pop("allow_host")}
     if is_reference(model) or model.lower().endswith(".pt2"):
         subject = load_model(model, weights)
-        given |= {"example": _shape(example), "input": kind, **options}
+        given |= {"example": _shape(example)}
     else:
         if example is not None or weights is not None:
             what = "--example" if example is not None else "--weights"
             raise OptionError(Problem(what, "is for models that are not converted yet", "leave it out"))
         existing(model, (".spk", ".nir"))
         subject = _converted(model)
+    given |= options
     verdicts = [check(subject, name, suggest=not no_suggestions, **given) for name in names]
     console.say("\n\n".join(map(str, verdicts)))
     console.document({"model": model, "verdicts": [verdict.values() for verdict in verdicts]})

@@ -5,6 +5,7 @@ from spikeport.lower import legalize
 from spikeport.plugin.backend import Backend, BackendSession, NoOptions, Step
 from spikeport.plugin.files import load_program
 from spikeport.plugin.inputs import checked_batch, checked_names, checked_step
+from spikeport.plugin.intake import Intake
 from spikeport.plugin.known import TargetInfo, TargetList, target_named, targets
 from spikeport.plugin.opening import backend_of
 from spikeport.plugin.presenting import split
@@ -19,6 +20,7 @@ __all__ = [
     "BackendSession",
     "Fact",
     "Installed",
+    "Intake",
     "LowerError",
     "NoOptions",
     "Problem",

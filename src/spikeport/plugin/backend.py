@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.errors import BackendError, OptionError, Problem
+from spikeport.plugin.inputs import checked_count
 from spikeport.plugin.program import PLUGIN_VERSION, Program
 from spikeport.plugin.running import run_converted, run_dynamic
 from spikeport.primitives import DynamicNetwork, DynamicRecording, Recording, SpikingNetwork
@@ -81,10 +82,16 @@ class BackendSession(ABC):
             n_steps: how many, at least one.
             spikes, currents: as for `step`, with time as the first axis.
         """
+        checked_count(n_steps)
         steps = [
             self.step({n: v[t] for n, v in spikes.items()}, {n: v[t] for n, v in currents.items()})
             for t in range(n_steps)
         ]
+
+        if not all(isinstance(step, Step) for step in steps):
+            raise BackendError(
+                Problem(type(self).__name__, "gives something else than a Step", "report it to its author")
+            )
 
         def stacked(kind: str) -> dict[str, NDArray[Any]]:
             return {name: np.stack([getattr(s, kind)[name] for s in steps]) for name in getattr(steps[0], kind)}
@@ -141,6 +148,8 @@ class Backend(ABC):
     """The contract it was written for."""
     options: ClassVar[type[Any]] = NoOptions
     """A frozen dataclass: what only this backend knows."""
+    takes_spikes: ClassVar[bool] = True
+    """Whether spikes of a population may enter, of both signs and in any step; a part behind the host's is not compiled without."""
 
     @property
     @abstractmethod

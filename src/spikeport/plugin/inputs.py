@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from spikeport.errors import DataError, OptionError, Problem
 from spikeport.graph import output_shape
+from spikeport.plugin.driving import LARGEST_CURRENT, LARGEST_INPUT, LARGEST_PAYLOAD
 from spikeport.primitives import Accumulator, DynamicNetwork, MaxUnit, Shape, SpikingNetwork
 
 Network = SpikingNetwork | DynamicNetwork
+LARGEST_WHOLE = 2**53
+"""Largest absolute value of anything that enters integer arithmetic: floating point counts no further."""
 
 
 def populations(network: Network) -> list[str]:
@@ -85,18 +88,22 @@ def checked_step(
     Raises:
         DataError: names, shapes and values that do not fit, all of them.
     """
+    if steps is not None:
+        checked_count(steps)
     problems: list[Problem] = []
     if isinstance(network, SpikingNetwork):
         places: dict[str, Shape] = {network.input.name: network.input.shape} if network.input.kind == "events" else {}
-        whole = True
+        whole, largest_spike = True, LARGEST_WHOLE
     else:
         places = {place.name: place.shape for place in network.inputs}
         whole = network.contract.chip or network.contract.arithmetic == "integer"
+        largest_spike = LARGEST_PAYLOAD if network.contract.chip else LARGEST_INPUT
     takes = {name: arrival_shape(network, name) for name in fed_populations(network)}
     found: tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]] = ({}, {})
-    for given, known, into, what in (
-        (spikes, places, found[0], "spike input"),
-        (currents, takes, found[1], "population that takes currents"),
+    largest_current = LARGEST_WHOLE if isinstance(network, SpikingNetwork) else LARGEST_CURRENT
+    for given, known, into, what, largest in (
+        (spikes, places, found[0], "spike input", largest_spike),
+        (currents, takes, found[1], "population that takes currents", largest_current),
     ):
         for name, values in given.items():
             if name not in known:
@@ -111,11 +118,23 @@ def checked_step(
                 problems.append(Problem(name, "is not finite numbers"))
             elif whole and array.dtype.kind == "f" and (array != np.rint(array)).any():
                 problems.append(Problem(name, "has values that are not whole numbers, and the arithmetic is integer"))
+            elif whole and array.size and (array.max() > largest or array.min() < -largest):
+                problems.append(Problem(name, f"has values beyond {largest:,}, and the arithmetic is integer"))
             else:
                 into[name] = array.astype(np.int64) if whole else array
     if problems:
         raise DataError(problems)
     return found
+
+
+def checked_count(n_steps: int) -> None:
+    """Refuse what is no number of steps.
+
+    Raises:
+        OptionError: it is less than one.
+    """
+    if isinstance(n_steps, bool) or not isinstance(n_steps, int | np.integer) or n_steps < 1:
+        raise OptionError(Problem("n_steps", f"is {n_steps!r}", "at least one step"))
 
 
 def checked_batch(batch: int) -> int:

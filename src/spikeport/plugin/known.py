@@ -65,6 +65,10 @@ def target_named(target: Target | str | Path) -> Target:
         FileError, TargetError: the file cannot be read, or is not the description of a chip.
         BackendError: the backend cannot be loaded.
     """
+    given: object = target
+    if not isinstance(given, Target | str | Path):
+        why = f"is {target!r}, neither a name nor a Target"
+        raise OptionError(Problem("target", why, f"one of {', '.join(target_names())}"))
     if not isinstance(target, str) or target.lower().endswith(".toml") or target in target_names():
         return find_target(target)
     claims = installed()

@@ -47,11 +47,13 @@ def checked_request(
     unknown = sorted(set(record or ()) - set(known))
     if unknown:
         raise OptionError([Problem(name, "is not a population of this network") for name in unknown])
-    if max_steps is not None and (not isinstance(max_steps, int) or max_steps < 1):
+    if max_steps is not None and (
+        isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or max_steps < 1
+    ):
         raise OptionError(
             Problem("max_steps", f"is {max_steps!r}", "give at least one step, or None for the proved bound")
         )
-    limit = network.contract.max_steps if max_steps is None else max_steps
+    limit = network.contract.max_steps if max_steps is None else int(max_steps)
     return known, known if record is None else list(record), limit
 
 

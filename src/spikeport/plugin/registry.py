@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, is_dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib import metadata
@@ -161,22 +161,49 @@ def _loaded(found: Installed) -> Backend:
         raise BackendError(
             Problem(found.name, f"of {who} needs {error.name!r}, which is not installed", hint)
         ) from error
-    except Exception as error:  # whatever a module of others does on import
+    except (Exception, SystemExit) as error:  # whatever a module of others does on import, leaving included
         why = f"of {who} cannot be loaded from {found.place}: {type(error).__name__}: {error}"
         raise BackendError(Problem(found.name, why, f"reinstall {found.distribution}, or report it there")) from error
     if not isinstance(loaded, Backend):
         why = f"of {who} is {loaded!r} at {found.place}, no instance of spikeport.plugin.Backend"
         raise BackendError(Problem(found.name, why, f"report it to {found.distribution}"))
+    if type(loaded.plugin_version) is not int:
+        why = (
+            f"of {who} says it was written for version {loaded.plugin_version!r} of the plug-in contract, which is none"
+        )
+        raise BackendError(Problem(found.name, why, f"report it to {found.distribution}"))
     if loaded.plugin_version != PLUGIN_VERSION:
         why = f"of {who} was written for version {loaded.plugin_version} of the plug-in contract, and this is {PLUGIN_VERSION}"
         older = loaded.plugin_version < PLUGIN_VERSION
         raise BackendError(Problem(found.name, why, f"upgrade {found.distribution if older else 'spikeport'}"))
-    if loaded.name != found.name:
-        why = f"of {who} calls itself {loaded.name!r}"
-        raise BackendError(Problem(found.name, why, f"report it to {found.distribution}"))
-    if not loaded.targets:
-        raise BackendError(Problem(found.name, f"of {who} has no targets", f"report it to {found.distribution}"))
+    problems = [
+        Problem(found.name, f"of {who} {why}", f"report it to {found.distribution}") for why in _faults(loaded, found)
+    ]
+    if problems:
+        raise BackendError(problems)
     return loaded
+
+
+def _faults(loaded: Backend, found: Installed) -> Iterator[str]:
+    """What a backend has to say of itself, and does not."""
+    name, version, kind = (getattr(loaded, what, None) for what in ("name", "version", "options"))
+    if name != found.name:
+        yield f"calls itself {name!r}"
+    if not isinstance(version, str) or not version:
+        yield f"has the version {version!r}, which is no text"
+    if not isinstance(kind, type) or not is_dataclass(kind):
+        yield f"has the options {kind!r}, which are no dataclass"
+    try:
+        targets = loaded.targets
+    except Exception as error:  # of others, as on import
+        yield f"cannot say its targets: {type(error).__name__}: {error}"
+        return
+    if not isinstance(targets, tuple) or not all(isinstance(target, Target) for target in targets):
+        yield "has targets that are no tuple of Target"
+    elif not targets:
+        yield "has no targets"
+    elif len({target.name for target in targets}) < len(targets):
+        yield "has two targets of one name"
 
 
 def _missing_hint(found: Installed, error: ModuleNotFoundError) -> str:

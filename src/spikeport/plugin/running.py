@@ -59,7 +59,7 @@ def run_converted(session: BackendSession, x: Any, record: Collection[str] | Non
     source = _Input(network, offsets, encode_steps(network, as_array(x)))
     waits_until, latest = last_scheduled_step(network), max(offsets.values(), default=0)
     session.reset(source.batch)
-    stream = _Stream(offsets, spiking, {*kept, network.output})
+    stream = _Stream(network, source.batch, offsets, spiking, {*kept, network.output})
     counts = {name: np.zeros((source.batch, *network[name].shape), dtype=np.int64) for name in spiking}
     n_spikes = {name: np.zeros(source.batch, dtype=np.int64) for name in spiking}
     trains: dict[str, list[NDArray[Any]]] = {name: [] for name in wanted}
@@ -136,7 +136,7 @@ def run_dynamic(
     batch, total, latest = entering.batch, entering.n_steps, max(offsets.values(), default=0)
     seconds = [n for n in kept if network.contract.chip and not isinstance(network[n].neuron, GradedThreshold)]
     session.reset(batch)
-    stream = _Stream(offsets, spiking, kept, seconds)
+    stream = _Stream(network, batch, offsets, spiking, kept, seconds)
     found: dict[str, list[NDArray[Any]]] = {name: [] for name in spiking}
     potentials: dict[str, list[NDArray[Any]]] = {name: [] for name in kept}
     second: dict[str, list[NDArray[Any]]] = {name: [] for name in seconds}
@@ -275,11 +275,15 @@ class _Stream:
 
     def __init__(
         self,
+        network: SpikingNetwork | DynamicNetwork,
+        batch: int,
         offsets: Mapping[str, int],
         spikes: Collection[str],
         potentials: Collection[str],
         currents: Collection[str] = (),
     ) -> None:
+        self.network, self.batch = network, batch
+        self.kinds = "iub" if isinstance(network, SpikingNetwork) else "iufb"
         self.offsets, self.steps = offsets, 0
         names = {"spikes": spikes, "potentials": potentials, "currents": currents}
         self.kept: dict[str, dict[str, list[NDArray[Any]]]] = {k: {n: [] for n in v} for k, v in names.items()}
@@ -287,15 +291,33 @@ class _Stream:
     def add(self, step: Step, n: int) -> None:
         """n steps of the chip."""
         for kind, lists in self.kept.items():
-            given = getattr(step, kind)
+            given = getattr(step, kind, {})
             missing = [Problem(name, f"the session gives no {kind} of it") for name in lists if name not in given]
             if missing:
                 raise BackendError(missing)
+            self._require_shapes(kind, lists, given, n)
             for name, parts in lists.items():
                 before = max(0, self.offsets.get(name, 0) - self.steps)
                 if before < n:
                     parts.append(given[name][before:])
         self.steps += n
+
+    def _require_shapes(self, kind: str, names: Collection[str], given: Arrays, n: int) -> None:
+        """Refuse what would be taken for other samples, steps or numbers than it is."""
+        problems = []
+        for name in names:
+            values, shape = given[name], (n, self.batch, *self.network[name].shape)
+            if not isinstance(values, np.ndarray) or values.shape != shape:
+                found = (
+                    f"of shape {values.shape}"
+                    if isinstance(values, np.ndarray)
+                    else f"that are a {type(values).__name__}"
+                )
+                problems.append(Problem(name, f"the session gives {kind} {found}", f"of {n} steps: {shape}"))
+            elif values.dtype.kind not in self.kinds:
+                problems.append(Problem(name, f"the session gives {kind} of type {values.dtype}, and counts are whole"))
+        if problems:
+            raise BackendError(problems)
 
     def take(self, n: int) -> _Piece:
         """The next n steps of the network."""

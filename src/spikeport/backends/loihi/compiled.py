@@ -98,7 +98,7 @@ class NativeEngine(Engine):
         rasters = {name: np.zeros((*count, *shapes[name]), np.int32) for name in record}
         membranes = {name: np.zeros((*count, *shapes[name]), np.int64) for name in potentials}
         others = {name: np.zeros((*count, *shapes[name]), np.int64) for name in seconds}
-        for begin in range(0, steps, self._piece):
+        for begin in range(0, steps if self.samples else 0, self._piece):
             part = slice(begin, min(begin + self._piece, steps))
             self._state.run(
                 self.step_index + begin,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def open_engine(placed: Placed, samples: int, *, threads: int | None = None, on:
 def line_spikes(raster: NDArray[Any]) -> LineSpikes:
     """Payloads of shape (step, sample, *line) as lists."""
     steps, samples = raster.shape[:2]
-    flat = np.ascontiguousarray(raster.reshape(steps, samples, -1).swapaxes(0, 1)).reshape(-1)
+    flat = np.ascontiguousarray(raster.reshape(steps, samples, prod(raster.shape[2:])).swapaxes(0, 1)).reshape(-1)
     size = flat.size // max(1, steps * samples)
     place = np.flatnonzero(flat)
     ends = np.searchsorted(place, np.arange(steps * samples + 1) * size).reshape(-1)

@@ -13,8 +13,9 @@ from spikeport.backends.loihi.engine import Engine, line_spikes, open_engine
 from spikeport.backends.loihi.placed import LARGEST_LINE
 from spikeport.backends.loihi.view import View
 from spikeport.errors import DataError, Problem
-from spikeport.plugin import BackendSession, Program, Step
+from spikeport.plugin import BackendSession, Intake, Program, Step
 from spikeport.plugin.inputs import checked_batch, checked_names, checked_step
+from spikeport.primitives import SpikingNetwork
 
 Arrays = Mapping[str, NDArray[Any]]
 _EMPTY: Arrays = MappingProxyType({})
@@ -28,11 +29,14 @@ class LoihiSession(BackendSession):
         self.program, self.view = program, view
         self.record, self.potentials = tuple(record), tuple(potentials)
         self._engine: Engine | None = None
+        self._intake = Intake(program) if isinstance(program.network, SpikingNetwork) else None
         self.reset()
 
     def reset(self, batch: int = 1) -> None:
         self.require_open()
         batch = checked_batch(batch)
+        if self._intake is not None:
+            self._intake.reset(batch)
         if self._engine is None:
             self._engine = open_engine(self.view.placed, batch)
         elif self._engine.samples == batch:
@@ -53,7 +57,12 @@ class LoihiSession(BackendSession):
         self.require_open()
         engine = self._engine
         assert engine is not None
-        given, fed = checked_step(self.program.network, engine.samples, spikes, currents, steps=n_steps)
+        given: Arrays
+        fed: Arrays
+        if self._intake is None:
+            given, fed = checked_step(self.program.network, engine.samples, spikes, currents, steps=n_steps)
+        else:
+            given, fed = self._intake.take(spikes, currents, steps=n_steps)
         self._require_payloads({**given, **fed})
         rasters: dict[str, NDArray[Any]] = {}
         for name, values in given.items():
@@ -77,7 +86,7 @@ class LoihiSession(BackendSession):
         problems = [
             Problem(name, f"has values beyond {LARGEST_LINE:,}, which graded spikes do not hold")
             for name, values in arrays.items()
-            if values.size and np.abs(values).max() > LARGEST_LINE
+            if values.size and max(values.max(), -values.min()) > LARGEST_LINE
         ]
         if problems:
             raise DataError(problems)

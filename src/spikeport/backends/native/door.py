@@ -15,7 +15,7 @@ from spikeport.backends.native.plan import plan
 from spikeport.backends.native.simulate import simulate
 from spikeport.errors import DataError, OptionError, Problem
 from spikeport.native.stepping import MAX_CHUNK, Run
-from spikeport.plugin import BackendSession, Program, Step
+from spikeport.plugin import BackendSession, Intake, Program, Step
 from spikeport.plugin.inputs import arrival_shape, checked_batch, checked_names, checked_step, populations, spiking
 from spikeport.primitives import DynamicNetwork, DynamicRecording, MaxUnit, Recording, SpikingNetwork
 from spikeport.quantize import input_problems
@@ -34,6 +34,7 @@ class ConvertedSession(BackendSession):
         self._network = program.network
         self._plan = plan(self._network)
         self._run: Run | None = None
+        self._intake = Intake(program)
         self._fed: set[str] = set()
         self._batch, self._index = 1, 0
 
@@ -45,6 +46,7 @@ class ConvertedSession(BackendSession):
             threads, traced = native.default_threads(), bool(self.record or self.potentials)
             self._run = Run(self._plan.plan, samples=batch, steps=MAX_CHUNK, threads=threads, traced=traced)
         self._batch, self._index = batch, 0
+        self._intake.reset(batch)
         self._fed = set()
         shapes = {self._network.input.name: self._network.input.shape}
         shapes |= {name: self._network[name].shape for name in self._plan.host - shapes.keys()}
@@ -67,19 +69,7 @@ class ConvertedSession(BackendSession):
         self.require_open()
         if self._run is None:  # whole runs have one of their own: state is made for who takes steps
             self.reset(self._batch)
-        given, fed = checked_step(self._network, self._batch, spikes, currents, steps=n_steps)
-        late = max(0, self._network.contract.presentation - self._index)
-        problems = [
-            Problem(
-                n,
-                "has currents after the presentation",
-                f"inject in the first {self._network.contract.presentation} steps",
-            )
-            for n, v in fed.items()
-            if v[late:].any()
-        ]
-        if problems:
-            raise DataError(problems)
+        given, fed = self._intake.take(spikes, currents, steps=n_steps)
         events = given.get(self._network.input.name)
         pieces, done = [], 0
         while done < n_steps:

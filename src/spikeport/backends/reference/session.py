@@ -12,7 +12,7 @@ from spikeport.backends.dynamics import FixedPlan, make_fixed_plan, make_plan
 from spikeport.backends.reference.dynamics import DynamicStepper
 from spikeport.backends.reference.fixed import FixedStepper
 from spikeport.backends.reference.stepper import Stepper
-from spikeport.plugin import BackendSession, Program, Step
+from spikeport.plugin import BackendSession, Intake, Program, Step
 from spikeport.plugin.driving import dtype_of
 from spikeport.plugin.inputs import checked_batch, checked_names, checked_step
 from spikeport.primitives import DynamicNetwork, GradedThreshold, SpikingNetwork
@@ -40,12 +40,14 @@ class ConvertedSession(_Session):
         lead = (0, batch) if network.input.kind == "events" else (batch,)
         if not hasattr(self, "stepper"):
             self.stepper = Stepper(network, np.zeros((*lead, *network.input.shape), dtype=np.int64))
+            self.intake = Intake(self.program)
         self.stepper.reset(batch)
+        self.intake.reset(batch)
 
     def step(self, spikes: Arrays = {}, currents: Arrays = {}) -> Step:  # noqa: B006  (never changed)
         self.require_open()
         network, stepper = self.stepper.network, self.stepper
-        events, fed = checked_step(network, stepper.batch, spikes, currents)
+        events, fed = self.intake.take(spikes, currents)
         sent = stepper.fed(events.get(network.input.name), fed)
         return Step(
             {name: sent[name] for name in self.record},

@@ -15,8 +15,8 @@ from spikeport.backends.torch.layers import Spikes, Stepped, plan
 from spikeport.backends.torch.precision import exact_arithmetic
 from spikeport.backends.torch.stepwise import of_input, on_host, simulate
 from spikeport.errors import OptionError, Problem
-from spikeport.plugin import BackendSession, Program, Step
-from spikeport.plugin.inputs import checked_batch, checked_names, checked_step, populations
+from spikeport.plugin import BackendSession, Intake, Program, Step
+from spikeport.plugin.inputs import checked_batch, checked_names, populations
 from spikeport.primitives import Recording, SpikingNetwork
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -33,10 +33,12 @@ class Session(BackendSession):
         self._network = program.network
         self._populations: list[Stepped] = []
         self._batch = 1
+        self._intake = Intake(program)
 
     def reset(self, batch: int = 1) -> None:
         self.require_open()
         self._batch, self._index = checked_batch(batch), 0
+        self._intake.reset(self._batch)
         network, device = self._network, torch.device("cpu")
         layers = plan(network, network.contract.max_steps, device, None)
         scan = fastest(device.type, torch.get_num_threads())
@@ -60,7 +62,7 @@ class Session(BackendSession):
         if not self._populations:
             self.reset(self._batch)
         network, start, stop = self._network, self._index, self._index + n_steps
-        given, fed = checked_step(network, self._batch, spikes, currents, steps=n_steps)
+        given, fed = self._intake.take(spikes, currents, steps=n_steps)
         sent: dict[str, Spikes] = {}
         trains, potentials = {}, {}
         with exact_arithmetic():
