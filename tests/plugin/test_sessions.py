@@ -343,7 +343,7 @@ def test_spikes_into_integer_dynamics_are_bounded_in_a_step_as_in_a_run(value: A
     cell = DynamicPopulation("cell", (1,), IF(threshold=5.0))
     network = DynamicNetwork(
         "n", (SpikeInput("in", (1,)),), (cell,), (Projection("in", "cell", (Dense(np.array([[1]])),), delay=1),),
-        DynamicsContract(dt=1e-3, integrator="euler", synapse="delta", arithmetic="integer"),
+        DynamicsContract(dt=1e-3, integrator="accumulate", synapse="delta", arithmetic="integer"),
     )  # fmt: skip
     with opened(REFERENCE, network) as session:
         session.reset()

@@ -171,10 +171,13 @@ def _in_range(
     network: DynamicNetwork, values: NDArray[Any], limit: int, where: str, problems: list[Problem]
 ) -> NDArray[Any]:
     if dtype_of(network.contract) is np.int64 and values.size:
+        before = len(problems)
         if (values != np.rint(values)).any():
             problems.append(Problem(where, "has values that are not whole numbers, and the arithmetic is integer"))
         elif np.abs(values.astype(np.float64)).max() > limit:
             problems.append(Problem(where, f"has values beyond {limit:,}, and the arithmetic is integer"))
+        if len(problems) > before:
+            values = np.zeros_like(values)  # a cast might say more than the problem does
     return np.ascontiguousarray(values, dtype=dtype_of(network.contract))
 
 
