@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spikeport import native
@@ -16,6 +16,7 @@ from spikeport.backends.loihi.engine import Chunk, Engine, line_spikes, open_eng
 from spikeport.backends.loihi.fixed import place_fixed
 from spikeport.backends.loihi.placed import Placed
 from spikeport.backends.reference import simulate_dynamics
+from spikeport.lower import Part
 from spikeport.native.lockstep import LockstepState
 from spikeport.primitives import (
     Dense,
@@ -144,14 +145,80 @@ def test_state_goes_on_in_64_bits_where_a_payload_asks_for_it() -> None:
 
 
 @pytest.mark.skipif(not native.available(), reason="the native library is missing")
-@given(fixed_networks())
-@settings(max_examples=15)
-def test_instruction_sets_and_threads_give_the_same_bits(case: Any) -> None:
+@pytest.mark.parametrize("block", [0, compiled.BLOCK])
+@given(case=fixed_networks())
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_instruction_sets_threads_and_blocks_give_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch, block: int, case: Any
+) -> None:
+    monkeypatch.setattr(compiled, "BLOCK", block)
     network, x = case
     placed = place_fixed(network, parts_of(network.populations, np.random.default_rng(0)))
     for level in native.levels():
         with native.using(level):
             check(network, placed, x, [len(next(iter(x.values())))], "native", 3)
+
+
+def test_neighbours_are_stepped_as_one_block() -> None:
+    parts = [Part("b", 0, 3, 0), Part("a", 4, 6, 0), Part("a", 0, 4, 1), Part("a", 8, 9, 2), Part("b", 3, 2**14 + 1, 3)]
+    joined = [(part.population, part.start, part.stop) for part in compiled._joined(parts)]
+    assert joined == [("a", 0, 6), ("a", 8, 9), ("b", 0, 3), ("b", 3, 2**14 + 1)]
+
+
+ENDS_OF_ROWS = {
+    "int8": (-128, 127),
+    "int8, shifted": (-256, 254),
+    "int8, shifted far": (-(2**14), 127 << 7),
+    "int16": (-256, 255),
+    "above int8": (-127, 128),
+    "below int8": (-129, 127),
+    "int16, at its ends": (-(2**15), 2**15 - 1),
+    "above int16": (-1, 2**15),
+    "below int16": (-(2**15) - 1, 1),
+}
+
+
+@pytest.mark.skipif(not native.available(), reason="the native library is missing")
+@pytest.mark.parametrize("post", [1, 8, 9, 33, 150, 305])
+@pytest.mark.parametrize("ends", ENDS_OF_ROWS.values(), ids=ENDS_OF_ROWS)
+def test_sums_of_rows_are_exact_up_to_their_ends(ends: tuple[int, int], post: int) -> None:
+    rng, pre = np.random.default_rng(post), 300
+    weights = rng.choice(np.array([*ends, 0]), (post, pre))
+    weights[0], weights[-1] = ends
+    population = DynamicPopulation("n", (post,), SigmaDelta(threshold=1, activation="unit"))
+    joined = Projection("in", "n", (Dense(weights),))
+    network = DynamicNetwork(
+        "n", (SpikeInput("in", (pre,)),), (population,), (joined,), DynamicsContract.loihi("loihi2")
+    )
+    ones = np.ones(pre, np.int64)
+    mixed = [rng.choice(np.array(values), pre) for values in ([0, 1], [-1, 1], [-255, 0, 254], [1, 255, -256])]
+    x = np.stack([ones, -ones, *mixed])[:, None]
+    wide = np.stack([rng.choice(np.array([1, 65535, -65536, 2**24, -(2**24)]), pre)])[:, None]
+    placed = place_fixed(network)
+    for level in native.levels():
+        with native.using(level):
+            assert check(network, placed, {"in": x}, [len(x)], "native", 1) > 0
+            check(network, placed, {"in": np.concatenate([x, wide])}, [len(x) + 1], "native", 1)
+
+
+@pytest.mark.skipif(not native.available(), reason="the native library is missing")
+def test_spikes_are_listed_as_numpy_lists_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    for shape in [(0, 2, 3), (4, 0, 3), (3, 1, 1), (5, 2, 7), (2, 3, 40), (3, 2, 4, 9)]:
+        for share in (0.0, 0.2, 1.0):
+            raster = rng.choice(np.array([1, -1, 2**40, -(2**33)]), shape) * (rng.random(shape) < share)
+            found = []
+            for level in native.levels():
+                with native.using(level):
+                    found.append(line_spikes(raster))
+            with monkeypatch.context() as patch:
+                patch.setattr(native, "available", lambda: False)
+                expected = line_spikes(raster)
+            for lists in found:
+                for field in ("offsets", "neurons", "values"):
+                    mine, other = getattr(lists, field), getattr(expected, field)
+                    np.testing.assert_array_equal(mine, other)
+                    assert mine.dtype == other.dtype
 
 
 @pytest.mark.skipif(not native.available(), reason="the native library is missing")

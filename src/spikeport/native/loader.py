@@ -65,6 +65,7 @@ def _found() -> ctypes.CDLL | str:
             found.sp_dynamics_spikes,
             found.sp_dynamics_now,
             found.sp_encode_floats,
+            found.sp_lockstep_count,
         ):
             function.restype = ctypes.c_int64
         stale = SOURCES.is_dir() and found.sp_sources().decode() != _hash_of_sources()

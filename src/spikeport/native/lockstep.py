@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -70,6 +71,15 @@ class Weights(IntEnum):
     ROWS32 = 1
     DIAGONAL = 2
     SPARSE = 3
+    ROWS8 = 4
+
+
+ROWS: Mapping[Weights, type[np.signedinteger[Any]]] = {
+    Weights.ROWS8: np.int8,
+    Weights.ROWS16: np.int16,
+    Weights.ROWS32: np.int32,
+}
+"""Types of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +123,8 @@ class Arc:
     to: NDArray[np.int64] | None = None
     """Shape (slab, source channel): channel of the block, or -1."""
     factor: NDArray[np.int64] | None = None
+    up: int = 0
+    """Of rows: their weights are kept shifted to the right by so many bits, which are zeros."""
 
 
 class _Group(ctypes.Structure):
@@ -135,7 +147,7 @@ class _Block(ctypes.Structure):
 
 class _Arc(ctypes.Structure):
     _fields_: ClassVar[Sequence[Any]] = [
-        *((n, ctypes.c_int32) for n in ("block", "source", "delay", "shift", "wraps", "imag", "weights")),
+        *((n, ctypes.c_int32) for n in ("block", "source", "delay", "shift", "wraps", "imag", "weights", "up")),
         *((n, ctypes.c_int64) for n in ("n_offsets", "taps", "slabs")),
         *((n, ctypes.c_void_p) for n in ("offsets", "pixel", "slab", "rows", "to", "factor")),
     ]
@@ -151,7 +163,9 @@ class _Line(ctypes.Structure):
 
 
 class _Outputs(ctypes.Structure):
-    _fields_: ClassVar[Sequence[Any]] = [(n, ctypes.c_void_p) for n in ("rasters", "potentials", "seconds")]
+    _fields_: ClassVar[Sequence[Any]] = [
+        (n, ctypes.c_void_p) for n in ("rasters", "wide_rasters", "potentials", "seconds")
+    ]
 
 
 class LockstepProgram:
@@ -216,7 +230,7 @@ class LockstepProgram:
 
     def arc(self, block: int, arc: Arc) -> None:
         """Synapses into a block; its group's sources must be there already."""
-        found = _Arc(block, arc.source, arc.delay, arc.shift, arc.wraps, int(arc.imag), int(arc.weights))
+        found = _Arc(block, arc.source, arc.delay, arc.shift, arc.wraps, int(arc.imag), int(arc.weights), arc.up)
         kept = [plain(arc.offsets, np.int64), plain(arc.pixel, np.int32)]
         found.n_offsets, found.taps = len(kept[0]), len(kept[1])
         found.offsets, found.pixel = map(address, kept)
@@ -228,8 +242,7 @@ class LockstepProgram:
                 rows = plain(arc.rows, np.int32)
             else:
                 found.slabs = len(arc.rows)
-                kind = np.int16 if arc.weights is Weights.ROWS16 else np.int32
-                rows = np.zeros((*arc.rows.shape[:2], self._lanes[block]), dtype=kind)
+                rows = np.zeros((*arc.rows.shape[:2], self._lanes[block]), dtype=ROWS[arc.weights])
                 rows[..., : arc.rows.shape[2]] = arc.rows
             kept.append(rows)
             found.rows = address(rows)
@@ -239,6 +252,18 @@ class LockstepProgram:
             kept += [plain(arc.to, np.int32), plain(arc.factor, np.int32)]
             found.to, found.factor = address(kept[-2]), address(kept[-1])
         check(library().sp_lockstep_arc(self.handle, ctypes.byref(found)))
+
+
+def listed(raster: NDArray[np.int64]) -> LineSpikes:
+    """What of a raster of shape (step, sample, ...) is not zero."""
+    steps, samples = raster.shape[:2]
+    raster = plain(raster, np.int64)
+    shape = [ctypes.c_int64(n) for n in (steps, samples, prod(raster.shape[2:]))]
+    offsets = np.empty((samples, steps + 1), np.int64)
+    count: int = library().sp_lockstep_count(address(raster), *shape, address(offsets))
+    neurons, values = np.empty(count, np.uint32), np.empty(count, np.int64)
+    library().sp_lockstep_list(address(raster), *shape, address(neurons), address(values))
+    return LineSpikes(offsets, neurons, values)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -280,7 +305,7 @@ class LockstepState:
         steps: int,
         lines: Mapping[int, LineSpikes],
         *,
-        rasters: Mapping[int, NDArray[np.int32]],
+        rasters: Mapping[int, NDArray[np.int32] | NDArray[np.int64]],
         potentials: Mapping[int, NDArray[np.int64]],
         seconds: Mapping[int, NDArray[np.int64]],
     ) -> None:
@@ -300,12 +325,10 @@ class LockstepState:
             inputs[index] = _Line(
                 spikes.offsets.ctypes.data, row, spikes.neurons.ctypes.data, spikes.values.ctypes.data
             )
-        pointers = [self._pointers(arrays) for arrays in (rasters, potentials, seconds)]
-        outputs = _Outputs(
-            rasters=ctypes.cast(pointers[0], ctypes.c_void_p),
-            potentials=ctypes.cast(pointers[1], ctypes.c_void_p),
-            seconds=ctypes.cast(pointers[2], ctypes.c_void_p),
-        )
+        wide = {index: array for index, array in rasters.items() if array.itemsize == 8}
+        narrow = {index: array for index, array in rasters.items() if array.itemsize == 4}
+        pointers = [self._pointers(arrays) for arrays in (narrow, wide, potentials, seconds)]
+        outputs = _Outputs(*(ctypes.cast(p, ctypes.c_void_p) for p in pointers))
         check(library().sp_lockstep_run(self.handle, first, steps, inputs, ctypes.byref(outputs)))
 
     def _pointers(self, arrays: Mapping[int, NDArray[Any]]) -> Any:

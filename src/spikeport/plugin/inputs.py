@@ -83,7 +83,7 @@ def checked_step(
     *,
     steps: int | None = None,
 ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-    """What enters in a step, or in several with time as the first axis, as arrays of the right shape.
+    """What enters in a step, or in several with time as the first axis, as arrays of the right shape; they may be those given: read only.
 
     Raises:
         DataError: names, shapes and values that do not fit, all of them.
@@ -114,14 +114,14 @@ def checked_step(
             shape = (*(() if steps is None else (steps,)), batch, *known[name])
             if array.shape != shape:
                 problems.append(Problem(name, f"has shape {array.shape}", f"give {shape}"))
-            elif array.dtype.kind not in "iufb" or not np.isfinite(array).all():
+            elif array.dtype.kind not in "iufb" or (array.dtype.kind == "f" and not np.isfinite(array).all()):
                 problems.append(Problem(name, "is not finite numbers"))
             elif whole and array.dtype.kind == "f" and (array != np.rint(array)).any():
                 problems.append(Problem(name, "has values that are not whole numbers, and the arithmetic is integer"))
             elif whole and array.size and (array.max() > largest or array.min() < -largest):
                 problems.append(Problem(name, f"has values beyond {largest:,}, and the arithmetic is integer"))
             else:
-                into[name] = array.astype(np.int64) if whole else array
+                into[name] = array.astype(np.int64, order="C", copy=False) if whole else array
     if problems:
         raise DataError(problems)
     return found

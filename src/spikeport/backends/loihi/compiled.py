@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -66,6 +67,10 @@ WORK = 2**23
 """Neurons times samples times steps of one call of the library: tens of milliseconds, so that an interruption is seen soon."""
 
 
+BLOCK = 2**14
+"""Neurons of neighbouring cores that are stepped as one, so that several threads still find work."""
+
+
 class NativeEngine(Engine):
     """See `Engine`. State is held in 32 bits as long as what enters allows it."""
 
@@ -95,7 +100,7 @@ class NativeEngine(Engine):
     ) -> Chunk:
         self._widen_for(lines)
         numbers, shapes, count = self.placed.numbers, self.placed.shapes, (steps, self.samples)
-        rasters = {name: np.zeros((*count, *shapes[name]), np.int32) for name in record}
+        rasters = {name: np.zeros((*count, *shapes[name]), self.placed.payload_type(name)) for name in record}
         membranes = {name: np.zeros((*count, *shapes[name]), np.int64) for name in potentials}
         others = {name: np.zeros((*count, *shapes[name]), np.int64) for name in seconds}
         for begin in range(0, steps if self.samples else 0, self._piece):
@@ -151,8 +156,8 @@ class _Layouts:
     def _program(self, *, wide: bool) -> LockstepProgram:
         placed = self.placed
         made = LockstepProgram(self.groups, wide=wide)
-        parts = placed.parts or tuple(Part(g.name, 0, prod(g.shape), i) for i, g in enumerate(placed.groups))
-        for part in parts:
+        whole = [Part(g.name, 0, prod(g.shape), i) for i, g in enumerate(placed.groups)]
+        for part in _joined(placed.parts or whole):
             group = placed.by_name[part.population]
             incoming = [i for i, link in enumerate(placed.links) if link.target == group.name]
             slots = 1 + max((placed.links[i].delay for i in incoming), default=0)
@@ -261,8 +266,8 @@ class _Layouts:
             kept = wiring.rows[used][:, :, slice(*channels)]
             if base["shift"] < 0 and not base["wraps"] and not (kept & ((1 << -base["shift"]) - 1)).any():
                 kept, found["shift"] = kept >> -base["shift"], 0  # what is shifted out of the sum is zeros
-            narrow = kept.min(initial=0) >= -(2**15) and kept.max(initial=0) < 2**15
-            return Arc(**found, weights=Weights.ROWS16 if narrow else Weights.ROWS32, rows=kept)
+            weights, up = _narrowest(kept)
+            return Arc(**found, weights=weights, rows=kept >> up, up=up)
         assert wiring.target is not None
         assert wiring.factor is not None
         to = wiring.target[used]
@@ -325,6 +330,31 @@ class _Layouts:
         starts = np.searchsorted(source[keep], np.arange(len(offsets)))
         position = pixel[keep] * padded + channel[keep] - channels[0]
         return Arc(**base, weights=Weights.SPARSE, offsets=starts, pixel=position, rows=weights[keep])
+
+
+def _joined(parts: Iterable[Part]) -> Iterator[Part]:
+    """Neighbours as one block: which core steps a neuron makes no difference, and a spike is brought to a large block at once."""
+    held: Part | None = None
+    for part in sorted(parts, key=lambda part: (part.population, part.start)):
+        if held is None:
+            held = part
+        elif (held.population, held.stop) == (part.population, part.start) and part.stop - held.start <= BLOCK:
+            held = replace(held, stop=part.stop)
+        else:
+            yield held
+            held = part
+    if held is not None:
+        yield held
+
+
+def _narrowest(rows: Integers) -> tuple[Weights, int]:
+    """How rows of weights are kept, and by how many bits they are shifted for it: those of mixed signs are even, and eight bits hold the half."""
+    bits = int(np.bitwise_or.reduce(rows, axis=None))
+    up = (bits & -bits).bit_length() - 1 if bits else 0
+    low, high = int(rows.min(initial=0)), int(rows.max(initial=0))
+    if low >> up >= -(2**7) and high >> up < 2**7:
+        return Weights.ROWS8, up
+    return (Weights.ROWS16 if low >= -(2**15) and high < 2**15 else Weights.ROWS32), 0
 
 
 def _lines(shape: Shape, *, prompt: bool) -> Layout:

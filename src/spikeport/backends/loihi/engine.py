@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from spikeport import native
 from spikeport.backends.loihi.placed import Placed
-from spikeport.native.lockstep import LineSpikes
+from spikeport.native.lockstep import LineSpikes, listed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
     """What happened in some steps; mappings are by name of the group, for those that were asked for."""
 
-    rasters: Mapping[str, NDArray[np.int32]]
-    """Payloads, (step, sample, *group)."""
+    rasters: Mapping[str, NDArray[np.int32] | NDArray[np.int64]]
+    """Payloads, (step, sample, *group), of `Placed.payload_type`."""
     potentials: Mapping[str, NDArray[np.int64]]
     """After each step."""
     seconds: Mapping[str, NDArray[np.int64]]
@@ -73,12 +73,13 @@ def open_engine(placed: Placed, samples: int, *, threads: int | None = None, on:
 
 def line_spikes(raster: NDArray[Any]) -> LineSpikes:
     """Payloads of shape (step, sample, *line) as lists."""
-    steps, samples = raster.shape[:2]
-    flat = np.ascontiguousarray(raster.reshape(steps, samples, prod(raster.shape[2:])).swapaxes(0, 1)).reshape(-1)
-    size = flat.size // max(1, steps * samples)
+    if native.available():
+        return listed(raster)
+    steps, samples, size = *raster.shape[:2], prod(raster.shape[2:])
+    flat = np.ascontiguousarray(raster.reshape(steps, samples, size).swapaxes(0, 1)).reshape(-1)
     place = np.flatnonzero(flat)
     ends = np.searchsorted(place, np.arange(steps * samples + 1) * size).reshape(-1)
     offsets = np.empty((samples, steps + 1), np.int64)
     offsets[:, :steps] = ends[:-1].reshape(samples, steps)
-    offsets[:, steps] = ends[steps::steps]
+    offsets[:, steps] = ends[steps :: max(1, steps)]
     return LineSpikes(offsets, (place % max(1, size)).astype(np.uint32), flat[place].astype(np.int64))

@@ -112,6 +112,10 @@ class Placed:
         """Whether the sum of a step is 32 bits wide before it is shifted to the right: into fixed-point neurons."""
         return self.shift(link) < 0 and isinstance(self.by_name[link.target].neuron, FixedNeuron)
 
+    def payload_type(self, name: str) -> type[np.signedinteger[Any]]:
+        """Of a group's spikes in a recording: as the reference has them."""
+        return np.int64 if isinstance(self.by_name[name].neuron, FixedNeuron) else np.int32
+
     @cached_property
     def narrow_to(self) -> int:
         """Largest payload of lines with which 32 bits hold everything; -1 if they do not in any case."""

@@ -86,7 +86,7 @@ class LoihiSession(BackendSession):
         problems = [
             Problem(name, f"has values beyond {LARGEST_LINE:,}, which graded spikes do not hold")
             for name, values in arrays.items()
-            if values.size and max(values.max(), -values.min()) > LARGEST_LINE
+            if values.max(initial=0) > LARGEST_LINE or values.min(initial=0) < -LARGEST_LINE
         ]
         if problems:
             raise DataError(problems)

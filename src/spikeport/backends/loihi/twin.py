@@ -89,7 +89,7 @@ class Twin(Engine):
         seconds: Collection[str] = (),
     ) -> Chunk:
         shapes, count = self.placed.shapes, (steps, self.samples)
-        rasters = {name: np.zeros((*count, *shapes[name]), np.int32) for name in record}
+        rasters = {name: np.zeros((*count, *shapes[name]), self.placed.payload_type(name)) for name in record}
         membranes = {name: np.zeros((*count, *shapes[name]), np.int64) for name in potentials}
         others = {name: np.zeros((*count, *shapes[name]), np.int64) for name in seconds}
         for i in range(steps):

@@ -54,9 +54,4 @@ class View:
 
     def shown(self, chunk: Chunk, first: int) -> Step:
         """What the populations did in a chunk, which began with this step of the chip."""
-        groups = self.placed.by_name
-        # payloads of fixed-point neurons are as wide as those of the reference
-        wide = {
-            n: r.astype(np.int64) if isinstance(groups[n].neuron, FixedNeuron) else r for n, r in chunk.rasters.items()
-        }
-        return Step(wide, chunk.potentials, chunk.seconds)
+        return Step(chunk.rasters, chunk.potentials, chunk.seconds)

@@ -71,7 +71,7 @@ class Session(BackendSession):
                 sent[network.input.name] = of_input(given.get(network.input.name, silent), n_steps, torch.device("cpu"))
             for population in self._populations:
                 name = population.layer.name
-                current = torch.from_numpy(fed[name]) if name in fed else None
+                current = torch.tensor(fed[name]) if name in fed else None
                 sent[name], membranes = population.step(
                     sent, start, stop, record=name in self.potentials, injected=current
                 )

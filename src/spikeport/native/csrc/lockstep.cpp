@@ -1,11 +1,13 @@
 // Placed programs and their state: cores step together, and a spike of one step reaches other cores in a later one.
 //
-// In step t each block, on its core, takes the spikes of step t - 1 from the outboxes of all blocks that reach it, adds them up in the
-// slot of the step in which they are due, takes the slot of t, steps its neurons and puts their spikes into its own outbox of t.
+// A block is what of a group lies on one core, or on cores side by side. In step t it takes the spikes of step t - 1 from the outboxes
+// of all blocks that reach it, adds them up in the slot of the step in which they are due, takes the slot of t, steps its neurons and
+// puts their spikes into its own outbox of t.
 // Outboxes are two, by the parity of the step: nobody reads what is being written, and the order of blocks does not matter.
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "abi.h"
@@ -185,6 +187,7 @@ struct LineInput {
 
 struct Outputs {
     int32_t* const* rasters;       // by group: [step][sample][neuron], zeros before; or null
+    int64_t* const* wide_rasters;  // the same of groups whose payloads are asked for in 64 bits
     int64_t* const* potentials;    // by group
     int64_t* const* seconds;       // by group
 };
@@ -279,26 +282,18 @@ void step_block(const State& all, Sample& sample, int64_t which, size_t index, i
         if constexpr (sizeof(V) == 8) SP_DISPATCH(lockstep_update64, group, neurons, own, arrived, imag, sends);
         else SP_DISPATCH(lockstep_update32, group, neurons, own, arrived, imag, sends);
         if (group.kind != LOCKSTEP_ACCUMULATOR) {
-            int32_t* raster = out.rasters[block.group] == nullptr ? nullptr : out.rasters[block.group] + at;
+            const LockstepPlace place{block.first_pixel, block.first_channel, block.channels};
             V* value = static_cast<V*>(box.value);
-            for (int64_t p = 0; p < neurons.pixels; ++p) {
-                const V* row = sends + p * neurons.padded;
-                for (int64_t c = 0; c < block.channels; ++c) {
-                    if ((c & 15) == 0 && c + 16 <= block.channels) {
-                        V any = 0;
-                        for (int64_t j = c; j < c + 16; ++j) any |= row[j];
-                        if (any == 0) {
-                            c += 15;
-                            continue;
-                        }
-                    }
-                    if (row[c] == 0) continue;
-                    const int32_t pixel = static_cast<int32_t>(block.first_pixel + p);
-                    const int32_t channel = static_cast<int32_t>(block.first_channel + c);
-                    box.pixel[box.count] = pixel, box.channel[box.count] = channel, value[box.count++] = row[c];
-                    if (raster != nullptr) raster[static_cast<int64_t>(channel) * group.pixels + pixel] = static_cast<int32_t>(row[c]);
-                }
-            }
+            if constexpr (sizeof(V) == 8) box.count = SP_DISPATCH(lockstep_collect64, neurons, place, sends, box.pixel, box.channel, value);
+            else box.count = SP_DISPATCH(lockstep_collect32, neurons, place, sends, box.pixel, box.channel, value);
+            const auto show = [&](auto* raster) {
+                if (raster == nullptr) return;
+                raster += at;
+                for (int64_t k = 0; k < box.count; ++k)
+                    raster[static_cast<int64_t>(box.channel[k]) * group.pixels + box.pixel[k]] =
+                        static_cast<std::remove_reference_t<decltype(*raster)>>(value[k]);
+            };
+            show(out.rasters[block.group]), show(out.wide_rasters[block.group]);
         }
     }
     if (group.places == 1 && group.kind != LOCKSTEP_MAXIMUM) {
@@ -393,7 +388,7 @@ SP_API int32_t sp_lockstep_block(void* handle, const BlockArguments* a) {
 }
 
 struct ArcArguments {
-    int32_t block, source, delay, shift, wraps, imag, weights;
+    int32_t block, source, delay, shift, wraps, imag, weights, up;
     int64_t n_offsets, taps, slabs;
     const int64_t* offsets;
     const int32_t *pixel, *slab;
@@ -410,14 +405,15 @@ SP_API int32_t sp_lockstep_arc(void* handle, const ArcArguments* a) {
         Arc arc;
         arc.source = a->source, arc.delay = a->delay, arc.shift = a->shift, arc.wraps = a->wraps, arc.imag = a->imag != 0;
         LockstepArc& found = arc.arc;
-        found.weights = a->weights, found.channels = source.channels, found.padded = block.neurons.padded;
+        found.weights = a->weights, found.up = a->up, found.channels = source.channels, found.padded = block.neurons.padded;
         found.source_pixels = source.pixels;
         const size_t slots = static_cast<size_t>(a->slabs) * source.channels, taps = static_cast<size_t>(a->taps);
         found.offsets = static_cast<const int64_t*>(program.keep(a->offsets, static_cast<size_t>(a->n_offsets) * 8));
         found.pixel = static_cast<const int32_t*>(program.keep(a->pixel, taps * 4));
         found.slab = static_cast<const int32_t*>(program.keep(a->slab, taps * 4));
         const size_t row = static_cast<size_t>(found.padded);
-        const size_t bytes = a->weights == LOCKSTEP_ROWS16 ? slots * row * 2 : a->weights == LOCKSTEP_ROWS32 ? slots * row * 4 : taps * 4;
+        const size_t item = a->weights == LOCKSTEP_ROWS8 ? 1 : a->weights == LOCKSTEP_ROWS16 ? 2 : 4;
+        const size_t bytes = a->weights == LOCKSTEP_SPARSE ? taps * 4 : slots * row * item;
         found.rows = program.keep(a->rows, bytes);
         found.to = static_cast<const int32_t*>(program.keep(a->to, slots * 4));
         found.factor = static_cast<const int32_t*>(program.keep(a->factor, slots * 4));

@@ -1,51 +1,12 @@
 // The equations of DynamicsContract's fixed-point neurons and of converted neurons, for a block. Loops have no branches where that
 // is possible, and are left to the compiler to vectorise. Sums wrap as two's complement: where they might, bounds have chosen V.
 #include "kernels/lockstep.h"
+#include "kernels/wrapping.h"
 
 namespace sp {
 namespace SP_NAMESPACE {
 
 namespace {
-
-template <typename V> struct Unsigned { using type = uint32_t; };
-template <> struct Unsigned<int64_t> { using type = uint64_t; };
-
-template <typename V>
-inline V add(V a, V b) {
-    using U = typename Unsigned<V>::type;
-    return static_cast<V>(static_cast<U>(a) + static_cast<U>(b));
-}
-
-template <typename V>
-inline V subtract(V a, V b) {
-    using U = typename Unsigned<V>::type;
-    return static_cast<V>(static_cast<U>(a) - static_cast<U>(b));
-}
-
-template <typename V>
-inline V times(V a, V b) {
-    using U = typename Unsigned<V>::type;
-    return static_cast<V>(static_cast<U>(a) * static_cast<U>(b));
-}
-
-template <typename V>
-inline V left(V a, int32_t bits) {
-    using U = typename Unsigned<V>::type;
-    return static_cast<V>(static_cast<U>(a) << bits);
-}
-
-template <typename V>
-inline V magnitude(V a) {  // of the smallest one itself, as everywhere in two's complement
-    using U = typename Unsigned<V>::type;
-    return a < 0 ? static_cast<V>(U{0} - static_cast<U>(a)) : a;
-}
-
-// Two's complement of so many bits and a sign.
-template <typename V>
-inline V wrap(V a, int32_t bits) {
-    const int32_t spare = static_cast<int32_t>(sizeof(V)) * 8 - 1 - bits;
-    return static_cast<V>(left(a, spare)) >> spare;
-}
 
 template <typename V>
 inline V clip(V a, V low, V high) {
@@ -73,111 +34,6 @@ constexpr V STATE_LIMIT = (V{1} << 23) - 1;
 template <typename V>
 inline const V* parameter(const LockstepNeurons& n, int32_t index) {
     return static_cast<const V*>(n.parameters[index]);
-}
-
-// ---- what arrives
-
-template <typename V, typename W>
-void add_row(const W* __restrict row, V value, V* __restrict sums, int32_t padded) {
-    if (padded % 16 != 0) {
-        for (int32_t k = 0; k < padded; ++k) sums[k] = add(sums[k], times(value, static_cast<V>(row[k])));
-    } else if (value == 1) {
-        for (int32_t k = 0; k < padded; k += 16)
-            for (int32_t j = 0; j < 16; ++j) sums[k + j] = add(sums[k + j], static_cast<V>(row[k + j]));
-    } else if (value == -1) {
-        for (int32_t k = 0; k < padded; k += 16)
-            for (int32_t j = 0; j < 16; ++j) sums[k + j] = subtract(sums[k + j], static_cast<V>(row[k + j]));
-    } else {
-        for (int32_t k = 0; k < padded; k += 16)
-            for (int32_t j = 0; j < 16; ++j)
-                sums[k + j] = add(sums[k + j], times(value, static_cast<V>(row[k + j])));
-    }
-}
-
-// Rows of four channels of one pixel whose spikes all count one: what they are added to is read and written once.
-template <typename V, typename W>
-void add_four(const W* __restrict a, const W* __restrict b, const W* __restrict c, const W* __restrict d, V* __restrict sums,
-              int32_t padded) {
-    for (int32_t k = 0; k < padded; k += 16)
-        for (int32_t j = k; j < k + 16; ++j)
-            sums[j] = add(sums[j], add(add(static_cast<V>(a[j]), static_cast<V>(b[j])), add(static_cast<V>(c[j]), static_cast<V>(d[j]))));
-}
-
-inline bool four_ones(const LockstepSpikes& spikes, int64_t s, const int32_t* value) {
-    if (s + 4 > spikes.count) return false;
-    const int32_t* pixel = spikes.pixel + s;
-    value += s;
-    return (pixel[0] == pixel[1]) & (pixel[0] == pixel[2]) & (pixel[0] == pixel[3]) & (value[0] == 1) & (value[1] == 1) &
-           (value[2] == 1) & (value[3] == 1);
-}
-
-inline bool four_ones(const LockstepSpikes&, int64_t, const int64_t*) { return false; }
-
-template <typename V, typename W>
-void deliver_rows(const LockstepArc& arc, const LockstepSpikes& spikes, V* sums) {
-    const W* rows = static_cast<const W*>(arc.rows);
-    const V* value = static_cast<const V*>(spikes.value);
-    for (int64_t s = 0; s < spikes.count; ++s) {
-        const int64_t channel = spikes.channel[s];
-        const int64_t begin = arc.offsets[spikes.pixel[s]], end = arc.offsets[spikes.pixel[s] + 1];
-        if (arc.padded % 16 == 0 && four_ones(spikes, s, value)) {  // those of a block's pixel lie side by side
-            const int32_t* c = spikes.channel + s;
-            for (int64_t i = begin; i < end; ++i) {
-                const W* slab = rows + static_cast<int64_t>(arc.slab[i]) * arc.channels * arc.padded;
-                const int64_t padded = arc.padded;
-                add_four<V, W>(slab + c[0] * padded, slab + c[1] * padded, slab + c[2] * padded, slab + c[3] * padded,
-                               sums + arc.pixel[i] * padded, arc.padded);
-            }
-            s += 3;
-            continue;
-        }
-        for (int64_t i = begin; i < end; ++i) {
-            const W* row = rows + (static_cast<int64_t>(arc.slab[i]) * arc.channels + channel) * arc.padded;
-            add_row<V, W>(row, value[s], sums + static_cast<int64_t>(arc.pixel[i]) * arc.padded, arc.padded);
-        }
-    }
-}
-
-template <typename V>
-void deliver(const LockstepArc& arc, const LockstepSpikes& spikes, V* sums) {
-    const V* value = static_cast<const V*>(spikes.value);
-    switch (arc.weights) {
-        case LOCKSTEP_ROWS16: return deliver_rows<V, int16_t>(arc, spikes, sums);
-        case LOCKSTEP_ROWS32: return deliver_rows<V, int32_t>(arc, spikes, sums);
-        case LOCKSTEP_DIAGONAL:
-            for (int64_t s = 0; s < spikes.count; ++s) {
-                const int64_t channel = spikes.channel[s];
-                for (int64_t i = arc.offsets[spikes.pixel[s]], end = arc.offsets[spikes.pixel[s] + 1]; i < end; ++i) {
-                    const int64_t entry = static_cast<int64_t>(arc.slab[i]) * arc.channels + channel;
-                    if (arc.to[entry] < 0) continue;
-                    V& sum = sums[static_cast<int64_t>(arc.pixel[i]) * arc.padded + arc.to[entry]];
-                    sum = add(sum, times(value[s], static_cast<V>(arc.factor[entry])));
-                }
-            }
-            return;
-        default: {
-            const int32_t* weight = static_cast<const int32_t*>(arc.rows);
-            for (int64_t s = 0; s < spikes.count; ++s) {
-                const int64_t flat = static_cast<int64_t>(spikes.channel[s]) * arc.source_pixels + spikes.pixel[s];
-                for (int64_t i = arc.offsets[flat], end = arc.offsets[flat + 1]; i < end; ++i) {
-                    V& sum = sums[arc.pixel[i]];
-                    sum = add(sum, times(value[s], static_cast<V>(weight[i])));
-                }
-            }
-        }
-    }
-}
-
-template <typename V>
-void arrive(V* __restrict sums, V* __restrict arriving, int64_t count, int32_t shift, int32_t wraps) {
-    const int32_t up = shift > 0 ? shift : 0, down = shift < 0 ? -shift : 0;
-    if (wraps & LOCKSTEP_SUMS_32)
-        for (int64_t i = 0; i < count; ++i) sums[i] = wrap<V>(sums[i], 31);
-    if (wraps & LOCKSTEP_HANDS_24) {
-        for (int64_t i = 0; i < count; ++i) arriving[i] = add(arriving[i], wrap<V>(left(sums[i], up) >> down, 23)), sums[i] = 0;
-    } else {
-        for (int64_t i = 0; i < count; ++i) arriving[i] = add(arriving[i], left(sums[i], up) >> down), sums[i] = 0;
-    }
 }
 
 // ---- fixed-point neurons
@@ -437,16 +293,6 @@ void update(const LockstepGroup& g, const LockstepNeurons& n, int32_t step, V* a
 }
 
 }  // namespace
-
-void lockstep_deliver32(const LockstepArc& arc, const LockstepSpikes& spikes, int32_t* sums) { deliver(arc, spikes, sums); }
-void lockstep_deliver64(const LockstepArc& arc, const LockstepSpikes& spikes, int64_t* sums) { deliver(arc, spikes, sums); }
-
-void lockstep_arrive32(int32_t* sums, int32_t* arriving, int64_t count, int32_t shift, int32_t wraps) {
-    arrive(sums, arriving, count, shift, wraps);
-}
-void lockstep_arrive64(int64_t* sums, int64_t* arriving, int64_t count, int32_t shift, int32_t wraps) {
-    arrive(sums, arriving, count, shift, wraps);
-}
 
 void lockstep_update32(const LockstepGroup& group, const LockstepNeurons& neurons, int32_t step, int32_t* arrived, int32_t* imag,
                        int32_t* sends) {

@@ -1,6 +1,6 @@
 // Kernels of placed programs whose cores step together: what spikes do to the neurons of a block, and a step of its neurons.
 //
-// A block is a rectangle of pixels and channels of one group, on one core. Its neurons are stored by pixel: (pixel, channel) lies at
+// A block is a rectangle of pixels and channels of one group. Its neurons are stored by pixel: (pixel, channel) lies at
 // pixel * padded + channel, lanes beyond the channels are silent. `V` is int32_t where proved bounds allow it, else int64_t.
 #pragma once
 
@@ -51,12 +51,19 @@ struct LockstepNeurons {
     void *v, *second, *third, *sent;          // state, V [neuron]; of maxima v is V [pixel][place][padded]
 };
 
-enum LockstepWeights : int32_t { LOCKSTEP_ROWS16 = 0, LOCKSTEP_ROWS32 = 1, LOCKSTEP_DIAGONAL = 2, LOCKSTEP_SPARSE = 3 };
+enum LockstepWeights : int32_t {
+    LOCKSTEP_ROWS16 = 0,
+    LOCKSTEP_ROWS32 = 1,
+    LOCKSTEP_DIAGONAL = 2,
+    LOCKSTEP_SPARSE = 3,
+    LOCKSTEP_ROWS8 = 4,
+};
 
 // Synapses from a group to a block. What a spike of source pixel p does: for its taps i from offsets[p] to offsets[p + 1], the row of
 // its channel in slab[i] is added to pixel[i]. Sparse ones are kept by flat source index, with positions in the block.
 struct LockstepArc {
     int32_t weights, channels, padded, source_pixels;
+    int32_t up;                 // weights of rows are kept shifted to the right by so many bits
     const int64_t* offsets;
     const int32_t *pixel, *slab;
     const void* rows;           // [slab][source channel][padded]; of sparse ones int32_t, one a synapse
@@ -65,6 +72,11 @@ struct LockstepArc {
 };
 
 enum : int32_t { LOCKSTEP_HANDS_24 = 1, LOCKSTEP_SUMS_32 = 2 };
+
+// Where a block lies in its group.
+struct LockstepPlace {
+    int32_t first_pixel, first_channel, channels;
+};
 
 struct LockstepSpikes {
     const int32_t *pixel, *channel;
@@ -86,3 +98,12 @@ SP_DECLARE(void, lockstep_update32, (const LockstepGroup& group, const LockstepN
                                      int32_t* imag, int32_t* sends))
 SP_DECLARE(void, lockstep_update64, (const LockstepGroup& group, const LockstepNeurons& neurons, int32_t step, int64_t* arrived,
                                      int64_t* imag, int64_t* sends))
+// Lists what was sent, by pixel and then channel of the group. Gives their number.
+SP_DECLARE(int64_t, lockstep_collect32, (const LockstepNeurons& neurons, const LockstepPlace& place, const int32_t* sends,
+                                         int32_t* pixel, int32_t* channel, int32_t* value))
+SP_DECLARE(int64_t, lockstep_collect64, (const LockstepNeurons& neurons, const LockstepPlace& place, const int64_t* sends,
+                                         int32_t* pixel, int32_t* channel, int64_t* value))
+// What of a raster (step, sample, neuron) is not zero, by sample and then step: begins of steps, and their end, of each sample, which
+// are steps + 1 entries; then the neurons and values themselves.
+SP_DECLARE(int64_t, lockstep_count, (const int64_t* raster, int64_t steps, int64_t samples, int64_t size, int64_t* offsets))
+SP_DECLARE(void, lockstep_list, (const int64_t* raster, int64_t steps, int64_t samples, int64_t size, int32_t* neurons, int64_t* values))
