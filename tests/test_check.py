@@ -124,6 +124,33 @@ def test_a_target_that_is_no_name(target: object) -> None:
         sp.check(small(), target, example=(1, 8, 8))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("fact", ["cores", "neurons_max", "synapses_max", "inputs_max", "outputs_max", "shared_memory"])
+def test_a_limit_of_nothing_is_a_reason_and_prints(converted: sp.SpikingModel, fact: str) -> None:
+    verdict = sp.check(converted, chip(placement="slices", weight_bits=8, **{fact: 0}), suggest=False)
+    assert verdict.outcome == "impossible"
+    assert "none there" in str(verdict)
+
+
+def test_no_cap_at_all_is_a_reason(converted: sp.SpikingModel) -> None:
+    assert not sp.check(converted, chip(payload_caps=()), code="graded", suggest=False).fits
+
+
+def test_cores_without_end_take_no_memory(converted: sp.SpikingModel) -> None:
+    assert sp.check(converted, chip(placement="layers", cores=2**50), suggest=False).fits
+    assert not sp.check(converted, chip(placement="layers", cores=0), suggest=False).fits
+
+
+def test_synapses_of_unknown_width_are_as_wide_as_their_weights(converted: sp.SpikingModel) -> None:
+    needed = sp.check(converted, chip(placement="slices", shared_memory=1), suggest=False).bill["shared memory"].used
+    assert (
+        0
+        < needed
+        <= sp.check(converted, chip(shared_memory=1, weight_bits=8), suggest=False).bill["shared memory"].used
+    )
+    assert sp.check(converted, chip(shared_memory=needed), suggest=False).fits
+    assert not sp.check(converted, chip(shared_memory=needed - 1), suggest=False).fits
+
+
 def test_every_suggestion_fits_when_it_is_applied(converted: sp.SpikingModel) -> None:
     x = torch.randn(40, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     for facts in (

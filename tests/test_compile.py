@@ -249,6 +249,19 @@ def test_what_is_opened_is_a_program_and_gives_a_session(
         sp.open(None)  # type: ignore[arg-type]
 
 
+def test_steps_that_were_asked_for_are_not_dropped(model: SpikingModel) -> None:
+    spread = sp.compile(model, "reference", steps=9)
+    assert isinstance(spread.network, SpikingNetwork)
+    assert (spread.network.contract.code, spread.network.contract.presentation) == ("radix", 9)  # graded takes one
+    check_runs(spread)
+    for steps in (0, -4, 1.5):
+        with pytest.raises(LowerError, match="steps: is"):
+            sp.compile(model, "reference", steps=steps)  # type: ignore[arg-type]
+    for code in ("graded", "population"):
+        with pytest.raises(LowerError, match=f"steps: is 9, and the {code} code takes"):
+            sp.compile(model, "reference", steps=9, code=code)  # type: ignore[arg-type]
+
+
 def test_all_codes_that_fail_are_told(model: SpikingModel, tiny: Backend) -> None:  # noqa: F811
     with pytest.raises(LowerError) as error:
         sp.compile(model, "tiny")

@@ -199,8 +199,7 @@ class _Job:
         if code not in known:
             raise OptionError(Problem("code", f"{code!r} is not known", nearest(str(code), known)))
         offered = self.chip.limit("features")
-        if steps is None and integer.input.kind == "events":
-            steps = model.network.contract.presentation
+        bins = model.network.contract.presentation if integer.input.kind == "events" else None
         tried: dict[str, tuple[Problem, ...]] = {}
         lacking = set()
         for name in codes.NEEDS if code == "auto" else (code,):
@@ -211,7 +210,7 @@ class _Job:
                 tried[name] = (Problem(model.network.name, why, 'code="auto"' if code != "auto" else ""),)
                 continue
             try:
-                network = self._encoded(model, name, steps)
+                network = self._encoded(model, name, steps, bins)
             except OptionError as error:  # the code does not carry these integers
                 tried[name] = error.problems
                 continue
@@ -232,12 +231,13 @@ class _Job:
             refusal.add_note(f"the nearest code is {first!r}; other codes:\n  " + "\n  ".join(others))
         raise refusal
 
-    def _encoded(self, model: SpikingModel, code: str, steps: int | None) -> SpikingNetwork:
+    def _encoded(self, model: SpikingModel, code: str, steps: int | None, bins: int | None) -> SpikingNetwork:
+        """The network over the steps that were asked for; else over the time bins of the model, which the population code sums."""
         own = model.network.contract
-        if code == own.code and steps in (None, own.presentation):
+        if steps is None and code != "population":
+            steps = bins
+        if code == own.code and (steps is None or (type(steps) is int and steps == own.presentation)):
             return model.network
-        if steps is not None and (code == "population" or (code == "graded" and model.integer.input.kind == "static")):
-            steps = None  # these take their input in one step
         return model.with_code(code, steps=steps).network  # type: ignore[arg-type]
 
     def compiled(self, network: SpikingNetwork, cut: Where) -> Program:

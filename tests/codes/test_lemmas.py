@@ -1,6 +1,7 @@
 """The lemmas of the codes, on random networks: stepped counts and read-outs equal the integer network's."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -302,3 +303,11 @@ def test_an_unknown_code_and_no_steps_are_refused() -> None:
         codes.encode(network, "signed", steps=0)
     with pytest.raises(OptionError, match="whole integers in one step"):
         codes.encode(network, "graded", steps=2)
+
+
+@pytest.mark.parametrize("kind", ["static", "events"])
+@pytest.mark.parametrize("code", sorted([*codes.CODES, *codes.STATISTICAL]))
+@pytest.mark.parametrize("steps", [0, -4, 1.5])
+def test_what_is_no_number_of_steps_is_refused(code: str, kind: str, steps: Any) -> None:
+    with pytest.raises(OptionError, match=f"steps: is {steps}"):
+        codes.encode(random_network(0, kind=kind), code, steps=steps)

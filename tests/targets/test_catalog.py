@@ -166,12 +166,43 @@ def test_a_broken_description_is_an_error_that_names_file_key_and_nearest_name(l
     assert expected in found
 
 
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        (["neurons_per_core = 1"], "neurons_per_core: is of cores that hold slices, and placement is 'chip'"),
+        (["placement = 'layers'", "axons_in_per_core = 1"], "axons_in_per_core: is of cores that hold slices"),
+        (["placement = 'slices'", "core_neuron_words = [1]"], "core_neuron_words: is of cores that hold layers"),
+        ([f"cores = {2**53 + 1}"], "cores: is beyond 9,007,199,254,740,992"),
+        (["weight_bits = 1025"], "weight_bits: is beyond 1,024"),
+        (["strides = []"], "strides: is an empty list"),
+        ([f"cores = {'9' * 5000}"], "my.toml: is not TOML"),
+    ],
+)
+def test_what_could_not_be_enforced_is_refused(lines: list[str], why: str) -> None:
+    facts = (line.split(" = ") for line in lines)
+    text = "\n".join(f'{key} = {{ value = {value}, source = "s", confidence = "source" }}' for key, value in facts)
+    head = 'name = "my"\ntitle = "My"\nvendor = "me"\n'
+    [found] = problems(head + text)
+    assert why in found
+    mentioned = head + text.replace('"source" }', '"source", enforced = false }')
+    if "is of cores" in why:
+        read_target(mentioned.encode(), "my.toml")  # what is not enforced may be mentioned
+
+
+@pytest.mark.parametrize("key", ["cores", "weight_bits"])
+def test_the_largest_number_is_read(key: str) -> None:
+    largest = 2**53 if key == "cores" else 1024
+    text = f'name = "my"\ntitle = "My"\nvendor = "me"\n{key} = {{ value = {largest}, source = "s", confidence = "source" }}'
+    assert read_target(text.encode(), "my.toml").limit(key) == largest
+
+
 def test_all_problems_come_at_once() -> None:
     text = """
         name = "Not A Name"
         title = "a\\u001bb"
         colour = "red"
         cores = { value = 2, source = "s", confidence = "source" }
+        placement = { value = "layers", source = "s", confidence = "source" }
         core_weight_words = { value = [1], source = "s", confidence = "source" }
         payload_min = { value = 2, source = "s", confidence = "source" }
         payload_max = { value = 1, source = "s", confidence = "source" }

@@ -60,6 +60,10 @@ def compile_command(
     own = dict(map(_option, options))
     if len(own) < len(options):
         raise OptionError(Problem("--option", "names one key twice", "give each once"))
+    taken = [name for name in own if name in {*more, "data", "test", "transform", "options", "progress"}]
+    if taken:
+        hint = "--option is for options of the backend; see spikeport compile --help"
+        raise OptionError([Problem(f"--option {name}", "is none of the backend's", hint) for name in taken])
     more |= {"data": None if data is None else load_data(data), "test": None if test is None else load_data(test)}
     if file.lower().endswith(".nir"):
         from spikeport.nir import from_nir

@@ -55,7 +55,7 @@ def encode(network: IntegerNetwork, *, steps: int | None = None) -> SpikingNetwo
         OptionError: a membrane that would need more than `state_bits` with the release charge; a maximum over both signs.
     """
     network = split_signs(network, "phased")
-    presentation = presentation_steps(network, steps) if network.input.kind == "events" else steps or 1
+    presentation = presentation_steps(network, 1 if steps is None and network.input.kind == "static" else steps)
     sums = partial_sums(network)
     require_state(
         "phased",

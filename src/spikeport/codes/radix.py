@@ -45,7 +45,7 @@ def encode(network: IntegerNetwork, *, steps: int | None = None) -> SpikingNetwo
         OptionError: levels that are not 2**K - 1, maxima over sources out of phase or over both signs; all of them.
     """
     network = split_signs(network, "radix")
-    presentation = presentation_steps(network, steps) if network.input.kind == "events" else steps or 1
+    presentation = presentation_steps(network, 1 if steps is None and network.input.kind == "static" else steps)
     ready = phases(network, presentation)
     problems = [*_levels(network), *_maxima(network, ready)]
     if problems:

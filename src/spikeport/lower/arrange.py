@@ -11,7 +11,7 @@ from spikeport.errors import LowerError, Problem
 from spikeport.lower.cut import Cut
 from spikeport.lower.placement import Load, Part, Placement
 from spikeport.lower.verdict import Reason
-from spikeport.lower.weights import pieces
+from spikeport.lower.weights import pieces, register_bits
 from spikeport.lower.wiring import Wiring, wiring_of
 from spikeport.primitives import DynamicNetwork, SpikingNetwork
 from spikeport.targets import Target
@@ -78,7 +78,7 @@ def _cores(target: Target, parts: Sequence[Part]) -> Iterator[Problem]:
 
 def _loads(wiring: Wiring, target: Target, parts: Sequence[Part]) -> tuple[Load, ...]:
     cores = sorted({part.core for part in parts})
-    bits = {link: pieces(link, target) * target.known("weight_bits", 0) for link in wiring.links}
+    bits = {link: pieces(link, target) * register_bits(link, target) for link in wiring.links}
     degrees = {link: np.append(0, np.cumsum(link.reach.degrees())) for link in wiring.links}
     reached: dict[int, dict[str, NDArray[np.bool_]]] = {core: {} for core in cores}
     neurons, synapses, memory = (dict.fromkeys(cores, 0) for _ in range(3))

@@ -129,7 +129,7 @@ def _events(population: Population, one: Held, found: Findings) -> None:
             why = (
                 f"stops counting at {{used}}, where its sum reaches {largest:,}, and the target stops at {{limit}} only"
             )
-            hint = f"convert with levels={max(caps)}"
+            hint = f"convert with levels={max(caps)}" if caps else ""
             found.compare(
                 "payload_caps",
                 name,

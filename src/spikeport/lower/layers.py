@@ -69,8 +69,12 @@ def kernel_of(link: Link) -> tuple[int, int, Shape] | None:
 def place_layers(wiring: Wiring, target: Target) -> tuple[Placement | None, list[Reason]]:
     """Each population on a core of its own, the least one that is left; None where there are too few of that size."""
     weights, neurons = target.limit("core_weight_words"), target.limit("core_neuron_words")
-    count = target.limit("cores") or len(weights or neurons or wiring.sites)
-    weights, neurons = weights or (None,) * count, neurons or (None,) * count
+    sizes, count = weights if weights is not None else neurons, target.limit("cores")
+    count = (len(wiring.sites) if sizes is None else len(sizes)) if count is None else count
+    alike = (
+        min(count, len(wiring.sites)) if sizes is None else len(sizes)
+    )  # cores of one size, as many as may be filled
+    weights, neurons = weights or (None,) * alike, neurons or (None,) * alike
     cores = [(w, n) for w, n in zip(weights, neurons, strict=False)][:count]
     demands = {site.name: _demand(wiring, site) for site in wiring.sites}
     fitting: dict[str, list[int]] = {}

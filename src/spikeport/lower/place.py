@@ -16,7 +16,7 @@ from spikeport.lower.cut import Cut
 from spikeport.lower.layers import place_layers
 from spikeport.lower.placement import Load, Part, Placement
 from spikeport.lower.verdict import Knob, Reason
-from spikeport.lower.weights import pieces
+from spikeport.lower.weights import pieces, register_bits
 from spikeport.lower.wiring import Link, Site, Wiring, wiring_of
 from spikeport.primitives import DynamicNetwork, SpikingNetwork
 from spikeport.targets import Target
@@ -80,7 +80,7 @@ def lay_out(wiring: Wiring, target: Target, limits: Limits = "known") -> Layout:
         axons_out=read("axons_out_per_core") if kind == "slices" else None,
     )
     available = target.known("cores")
-    bits = {link: pieces(link, target) * target.known("weight_bits", 0) for link in wiring.links}
+    bits = {link: pieces(link, target) * register_bits(link, target) for link in wiring.links}
     least = _least_cores(wiring, per_core, bits)
     if available is not None and least > BEYOND * available:
         layout = Layout(None, least, False, _too_many(wiring, target, least, "at least "))

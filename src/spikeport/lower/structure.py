@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spikeport.lower.findings import SMALLER, Findings
 from spikeport.lower.verdict import Knob
-from spikeport.lower.weights import bits_of, common_zeros, pieces, span, whole
+from spikeport.lower.weights import bits_of, common_zeros, pieces, register_bits, span, whole
 from spikeport.lower.wiring import Link, Wiring
 from spikeport.primitives import Conv, Dense, MaxPool, OneToOne, Sparse, SumPool
 from spikeport.targets import Fact, Target
@@ -209,9 +209,12 @@ def _one_sign(low: float, high: float) -> bool:
 
 def total_bits(wiring: Wiring, target: Target) -> int:
     """Memory of all synapses, in bits of the target's weights."""
-    width = target.known("weight_bits", 0)
     return sum(
-        link.reach.pairs * wiring.by_name[link.target].units * wiring.units(link.source) * pieces(link, target) * width
+        link.reach.pairs
+        * wiring.by_name[link.target].units
+        * wiring.units(link.source)
+        * pieces(link, target)
+        * register_bits(link, target)
         for link in wiring.links
     )
 

@@ -85,10 +85,12 @@ def bar(use: Use) -> str:
     '##################......  75 %'
     >>> bar(Use("cores", 9, 4, True))
     '########################> 225 %'
+    >>> bar(Use("cores", 1, 0, True)), bar(Use("cores", 0, 0, True))
+    ('########################> none there', '........................  0 %')
     """
     if use.limit is None:
         return ""
-    share = use.used / use.limit if use.limit else float("inf")
-    full = min(BAR, max(1 if use.used else 0, round(BAR * share)))
+    share = use.used / use.limit if use.limit else float(use.used and "inf")
+    full = min(BAR, max(1 if use.used else 0, round(BAR * min(share, 1.0))))
     percent = f"{share:.0%}".replace("%", " %") if share < 1e6 else "none there"
     return "#" * full + "." * (BAR - full) + (">" if share > 1 else " ") + f" {percent}"

@@ -110,6 +110,14 @@ def pieces(link: Link, target: Target) -> int:
     return max(1, ceil((needed - 1) / (width - 1)))
 
 
+def register_bits(link: Link, target: Target) -> int:
+    """Bits that a synapse of a link takes: those of the target's weights, or of the network's own where it says nothing."""
+    width: int | None = target.known("weight_bits")
+    if width is None:
+        width = weight_bits(link) if whole(link) else max(8 * array.itemsize for array in weights_of(link))
+    return width
+
+
 def _blocks(array: NDArray[np.generic]) -> list[NDArray[np.generic]]:
     """Parts of an array, none much larger than a block, along its first axis; views."""
     if array.ndim == 0 or array.size <= BLOCK:

@@ -24,6 +24,12 @@ from spikeport.targets.target import FACTS, Confidence, Fact, Target
 
 LARGEST_FILE = 2**20
 """Bytes; a description of a chip is a few pages."""
+LARGEST = 2**53
+"""Of any number in it."""
+WIDEST = 1024
+"""Of any width in bits."""
+OF_SLICES = ("neurons_per_core", "synapse_bits_per_core", "axons_in_per_core", "axons_out_per_core")
+OF_LAYERS = ("core_weight_words", "core_neuron_words")
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _TEXTS = ("name", "title", "vendor")
 _PARTS = ("value", "source", "confidence", "enforced")
@@ -83,7 +89,7 @@ def read_target(content: bytes, where: str) -> Target:
         raise TargetError(Problem(where, f"is larger than {LARGEST_FILE:,} bytes", "give the description of one chip"))
     try:
         document = tomllib.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise TargetError(Problem(where, f"is not TOML: {error}")) from error
     problems: list[Problem] = []
     found: dict[str, Any] = {}
@@ -161,6 +167,11 @@ def _fact_of(key: str, entry: Any, where: str, problems: list[Problem]) -> Fact[
     numbers = value if isinstance(value, tuple) else (value,)
     if unit and any(isinstance(number, int | float) and number < 0 for number in numbers):
         problems.append(Problem(where, f"{entry['value']!r} is less than no {unit}"))
+    largest = WIDEST if key.endswith("_bits") else LARGEST
+    if any(isinstance(number, int | float) and abs(number) > largest for number in numbers):
+        problems.append(Problem(where, f"is beyond {largest:,}", "leave it out where there is no limit"))
+    if value == ():
+        problems.append(Problem(where, "is an empty list", "leave it out where there is no limit"))
     return Fact(value, unit, entry["source"], confidence, enforced) if len(problems) == before else None
 
 
@@ -193,7 +204,12 @@ def _contradictions(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         high = low.removesuffix("_min") + "_max"
         if high in found and found[low].value > found[high].value:
             yield low, f"{found[low].value} is more than {high}, {found[high].value}"
-    for key in ("core_weight_words", "core_neuron_words"):
+    placement = found["placement"].value if "placement" in found else "chip"
+    for key in (*OF_SLICES, *OF_LAYERS):
+        wanted = "slices" if key in OF_SLICES else "layers"
+        if key in found and found[key].enforced and placement != wanted:
+            yield key, f"is of cores that hold {wanted}, and placement is {placement!r}: it could not be enforced"
+    for key in OF_LAYERS:
         if key in found and "cores" in found and len(found[key].value) != found["cores"].value:
             yield key, f"has {len(found[key].value)} entries for {found['cores'].value} cores"
 
