@@ -139,6 +139,8 @@ def _named(network: DynamicNetwork, x: Any, problems: list[Problem]) -> dict[str
             problems.append(Problem(name, f"has shape {raster.shape}", f"(time, batch, {', '.join(map(str, shape))})"))
         elif not _numbers(raster):
             problems.append(Problem(name, "is not finite numbers"))
+        elif not raster.shape[1]:
+            problems.append(Problem(name, "has no samples", f"(time, batch, {', '.join(map(str, shape))})"))
         else:
             given[name] = raster
     return given

@@ -57,8 +57,9 @@ class LoihiBackend(Backend):
     ) -> Program:
         options = options or LoihiOptions()
         neuron = _chosen(network, self.name, options)
-        if options.placement is not None and not isinstance(options.placement, Placement):
-            why = f"is a {type(options.placement).__name__}"
+        given: object = options.placement
+        if not isinstance(given, Placement | None):
+            why = f"is a {type(given).__name__}"
             raise OptionError(Problem("placement", why, "a Placement, as spikeport.lower.arrange gives it"))
         problems: list[Problem] = list(legalize(network, target).reasons)
         if options.placement is not None:  # that of the user decides what fits onto cores
