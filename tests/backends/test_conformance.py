@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from spikeport import native
+from spikeport.targets import Target
 from spikeport.testing import BackendConformance
+from spikeport.testing.carrying import Options
+from tests.backends.without_microcode import cuba_lif, loihi2_without_microcode
 
 
 class TestReference(BackendConformance):
@@ -38,3 +41,19 @@ class TestLoihi2(BackendConformance):
     @pytest.fixture
     def backend(self) -> str:
         return "loihi2"
+
+
+class TestLoihi2OnItsOwnNeurons(BackendConformance):
+    """Converted networks on CUBA-LIF units alone, as Lava has them: no microcode, so that the population code is left."""
+
+    @pytest.fixture
+    def backend(self) -> str:
+        return "loihi2"
+
+    @pytest.fixture
+    def options(self) -> Options:
+        return cuba_lif
+
+    @pytest.fixture
+    def target(self) -> Target:
+        return loihi2_without_microcode()

@@ -28,6 +28,7 @@ from spikeport.backends.reference import dynamics, stepper
 from spikeport.testing import EXACT, BackendConformance
 from spikeport.testing.carrying import UnderTest
 from spikeport.testing.cases import claimed_codes
+from tests.backends.without_microcode import cuba_lif, loihi2_without_microcode
 
 EXAMPLE = Path(__file__).parents[2] / "plugins" / "spikeport-example" / "src"
 CODES = "test_codes_at_their_boundaries"
@@ -35,6 +36,7 @@ NEURONS = "test_neurons_at_their_boundaries"
 ARRIVAL = "test_a_spike_arrives_when_its_delay_is_over"
 LEFT = "test_what_is_left_after_a_spike"
 RANDOM = "test_random_hand_made_networks"
+OWN = "loihi2 without microcode"
 RESET, COMPARE, DELAY = "another reset", "> for >=, or >= for >", "a dropped delay"
 
 
@@ -83,14 +85,14 @@ def backend_named(name: str) -> Any:
         pytest.skip("the native library is not built")
     if name == "torch":
         pytest.importorskip("torch")
-    return sp.backend(name)
+    return sp.backend("loihi2" if name == OWN else name)
 
 
 def caught(name: str) -> frozenset[str]:
     """The tests of the suite that fail."""
     backend = backend_named(name)
-    target = backend.targets[0]
-    suite, under_test = BackendConformance(), UnderTest(backend, target, {}, EXACT)
+    target = loihi2_without_microcode() if name == OWN else backend.targets[0]
+    suite, under_test = BackendConformance(), UnderTest(backend, target, cuba_lif if name == OWN else {}, EXACT)
     suite.examples = 5
     runs = [(CODES, (code,)) for code in sorted(claimed_codes(target))]
     runs += [(NEURONS, (kind,)) for kind in sorted(target.known("neurons", ()))]
@@ -185,6 +187,10 @@ def loihi_delay() -> Iterator[Change]:
     yield Change(twin.Twin, "_deliver", "link.link.delay", "0 * link.link.delay")
 
 
+def own_shift() -> Iterator[Change]:
+    yield Change(twin, "_fixed", "_wrap(a, 31) * 64", "_wrap(a, 31) * 32")
+
+
 def example_change(function: str, old: str, new: str) -> Callable[[], Iterator[Change]]:
     def changes() -> Iterator[Change]:
         backend_named("example")
@@ -221,6 +227,9 @@ MUTANTS = [
     Mutant("loihi2", RESET, loihi_reset, frozenset([CODES, NEURONS, LEFT, RANDOM]), by_numpy),
     Mutant("loihi2", COMPARE, loihi_compare, frozenset([CODES, NEURONS, ARRIVAL, LEFT, RANDOM]), by_numpy),
     Mutant("loihi2", DELAY, loihi_delay, frozenset([CODES, ARRIVAL, RANDOM]), by_numpy),
+    Mutant(OWN, "sums that are not shifted by 6", own_shift, frozenset([CODES]), by_numpy),
+    Mutant(OWN, COMPARE, loihi_compare, frozenset([CODES]), by_numpy),
+    Mutant(OWN, DELAY, loihi_delay, frozenset([CODES]), by_numpy),
     Mutant("example", RESET, example_reset, frozenset([CODES, NEURONS, LEFT, RANDOM])),
     Mutant("example", COMPARE, example_compare, frozenset([CODES, NEURONS, ARRIVAL, LEFT, RANDOM])),
     Mutant("example", DELAY, example_change("step", "self.past[delay]", "self.past[0]"), frozenset([ARRIVAL, RANDOM])),

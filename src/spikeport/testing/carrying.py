@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,8 @@ from spikeport.testing.compare import Tolerance, difference
 from spikeport.testing.handmade import Simulation
 
 Network = SpikingNetwork | DynamicNetwork
+Options = Mapping[str, Any] | Callable[[Network], Mapping[str, Any]]
+"""Of a backend, for every network or for each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +48,7 @@ class UnderTest:
 
     backend: Backend
     target: Target
-    options: Mapping[str, Any]
+    options: Options
     tolerance: Tolerance
 
     def with_target(self, **values: Any) -> UnderTest:
@@ -55,7 +57,8 @@ class UnderTest:
         return replace(self, target=replace(self.target, **facts))
 
     def compile(self, network: Network) -> Program:
-        return self.backend.compile(network, self.target, self.backend.options(**self.options))
+        options = self.options(network) if callable(self.options) else self.options
+        return self.backend.compile(network, self.target, self.backend.options(**options))
 
     def open(self, program: Program) -> BackendSession:
         """A session that records everything."""

@@ -29,11 +29,9 @@ from spikeport.errors import BackendError, OptionError, SpikeportError
 from spikeport.plugin import PLUGIN_VERSION, Backend, BackendSession, Program
 from spikeport.primitives import Code
 from spikeport.targets import FACTS, NeuronModel, SynapseKind, Target
-from spikeport.testing import cases, doors, structures
-from spikeport.testing.carrying import Run, UnderTest, reference_of, sample
+from spikeport.testing import cases, doors, limits, structures
+from spikeport.testing.carrying import Options, Run, UnderTest, reference_of, sample
 from spikeport.testing.compare import EXACT, Tolerance, difference
-
-LIMITS = sorted({*cases.HAND_MADE, *cases.TIGHT})
 
 
 class BackendConformance:
@@ -53,8 +51,8 @@ class BackendConformance:
         return doors.loaded(backend).targets[0]
 
     @pytest.fixture
-    def options(self) -> Mapping[str, Any]:
-        """Options of the backend for every compilation."""
+    def options(self) -> Options:
+        """Options of the backend for every compilation; or a function of the network, at the top of its module, that gives them."""
         return {}
 
     @pytest.fixture
@@ -63,9 +61,7 @@ class BackendConformance:
         return EXACT
 
     @pytest.fixture
-    def under_test(
-        self, backend: Backend | str, target: Target, options: Mapping[str, Any], tolerance: Tolerance
-    ) -> UnderTest:
+    def under_test(self, backend: Backend | str, target: Target, options: Options, tolerance: Tolerance) -> UnderTest:
         return UnderTest(doors.loaded(backend), target, options, tolerance)
 
     # what it is
@@ -149,11 +145,11 @@ class BackendConformance:
             tried.append(True)
         _say(tried, "hand-made networks of integers")
 
-    @pytest.mark.parametrize("fact", LIMITS)
+    @pytest.mark.parametrize("fact", limits.FACTS)
     def test_limits_at_their_edge_and_one_beyond(self, under_test: UnderTest, fact: str) -> None:
         if under_test.target.limit(fact) is None:
             pytest.skip(f"not claimed: {FACTS[fact].metadata['meaning']}")
-        edge = cases.edge(fact, under_test)
+        edge = limits.edge(fact, under_test)
         if edge is None:
             pytest.skip(f"not run: no network of the suite comes to {fact} of this target")
         places = edge.on.refused(edge.at.network)
@@ -330,8 +326,8 @@ def claims_run(under_test: UnderTest) -> tuple[dict[str, list[str]], list[str]]:
     for what, (claimed, runs) in kinds.items():
         ran[what] = [name for name in claimed if fits(runs(name))]
         missing += [f"{what}: {name}" for name in claimed if name not in ran[what]]
-    enforced = [fact for fact in LIMITS if target.limit(fact) is not None]
-    ran["limits"] = [fact for fact in enforced if cases.edge(fact, under_test) is not None]
+    enforced = [fact for fact in limits.FACTS if target.limit(fact) is not None]
+    ran["limits"] = [fact for fact in enforced if limits.edge(fact, under_test) is not None]
     return ran, missing
 
 

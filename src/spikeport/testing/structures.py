@@ -240,14 +240,59 @@ def _joined(unit: Plain, target: Target, rng: np.random.Generator, source: Shape
 def tall(unit: Plain, target: Target, threshold: int) -> Simulation:
     """Neurons with a threshold as the register of the chip has it, fed by the smallest weights: none of them fires."""
     neuron = replace(unit.make(1, (2,)), threshold=threshold)
+    return _fed("tall", unit, neuron, OneToOne(unit.weights([1, 2])), 4)
+
+
+def resting(unit: Plain, target: Target, steps: int) -> Simulation | None:
+    """Neurons that could fire in every step, and are refractory for so many; None where the plain neuron is never."""
+    neuron = unit.make(1, (2,))
+    if not hasattr(neuron, "refractory"):
+        return None
+    period = steps if unit.contract.chip else steps * unit.contract.dt
+    return _fed("resting", unit, replace(neuron, refractory=period), OneToOne(unit.weights([1, 2])), steps + 4)
+
+
+def biased(unit: Plain, target: Target, bias: int) -> Simulation:
+    """Neurons with a bias of either sign, as the register of the chip has it."""
+    neuron = replace(unit.make(1, (2,)), bias=np.array([bias, -bias]))
+    return _fed("biased", unit, neuron, OneToOne(unit.weights([1, 2])), 4)
+
+
+def scaled(unit: Plain, target: Target, exponent: int) -> Simulation:
+    """Large weights of both signs, scaled by a power of two."""
+    top = 2 ** (target.known("weight_bits", 8) - 1) - 2
+    made = _fed("scaled", unit, unit.make(1, (2,)), OneToOne(np.array([top, -top])), 4)
+    (projection,) = made.network.projections
+    return replace(made, network=replace(made.network, projections=(replace(projection, exponent=exponent),)))
+
+
+def _fed(name: str, unit: Plain, neuron: Any, chain_: Synapse, n_steps: int) -> Simulation:
+    """Two neurons, each with a line that spikes in every step."""
     network = DynamicNetwork(
-        "tall",
+        name,
         (SpikeInput("in", (2,)),),
         (DynamicPopulation("cells", (2,), neuron),),
-        (unit.join("in", "cells", (OneToOne(unit.weights([1, 2])),)),),
+        (unit.join("in", "cells", (chain_,)),),
         unit.contract,
     )
-    return Simulation(network, {"in": np.ones((4, 1, 2), dtype=np.int64)}, 4)
+    return Simulation(network, {"in": np.ones((n_steps, 1, 2), dtype=np.int64)}, n_steps)
+
+
+def fan_out(unit: Plain, target: Target, targets: int) -> Simulation:
+    """One neuron that reaches so many."""
+    network = DynamicNetwork(
+        "fan out",
+        (SpikeInput("in", (1,)),),
+        (unit.population("first", (1,)), unit.population("last", (targets,))),
+        (
+            unit.join("in", "first", (OneToOne(unit.weights([1])),)),
+            unit.join("first", "last", (Dense(unit.weights(np.ones((targets, 1), np.int64))),)),
+        ),
+        unit.contract,
+    )
+    x = np.zeros((5, 1, 1), dtype=np.int64)
+    x[::2] = 1
+    return Simulation(network, {"in": x}, 5)
 
 
 def hidden(unit: Plain, target: Target, neurons: int) -> Simulation:
