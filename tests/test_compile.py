@@ -262,6 +262,24 @@ def test_steps_that_were_asked_for_are_not_dropped(model: SpikingModel) -> None:
             sp.compile(model, "reference", steps=9, code=code)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("subject", "options", "why"),
+    [
+        (None, {}, "network: is a NoneType"),
+        (graph(), {}, "network: is a Graph"),
+        ("model", {"allow_host": "yes"}, "allow_host: is 'yes'"),
+        ("model", {"allow_host": 1}, "allow_host: is 1"),
+        ("model", {"transform": lambda network: None}, "transform: returns a NoneType"),
+        ("model", {"code": lambda integer: integer}, "code: returns a IntegerNetwork"),
+        ("model", {"target": Path("chip.toml")}, "target: is a .*Path, not a name"),
+    ],
+)
+def test_what_is_given_is_looked_at(subject: Any, options: dict[str, Any], why: str, model: SpikingModel) -> None:
+    given = {"target": "reference", **options}
+    with pytest.raises(OptionError, match=why):
+        sp.compile(model if subject == "model" else subject, **given)
+
+
 def test_all_codes_that_fail_are_told(model: SpikingModel, tiny: Backend) -> None:  # noqa: F811
     with pytest.raises(LowerError) as error:
         sp.compile(model, "tiny")

@@ -83,6 +83,7 @@ def compile(
         BackendError: the backend cannot be loaded.
         QuantizeError, DataError: widths or data that do not do.
     """
+    _refuse_what_is_no_network(network, allow_host)
     found, chip = find(target)
     chosen = options_of(found, options, more)
     job = _Job(found, chip, chosen, transform)
@@ -194,7 +195,7 @@ class _Job:
         """The integers under the first code that fits."""
         integer = model.integer
         if callable(code):
-            return self.compiled(code(integer), cut)
+            return self.compiled(_network_of("code", code(integer)), cut)
         known = sorted([*codes.CODES, *codes.STATISTICAL, "auto"])
         if code not in known:
             raise OptionError(Problem("code", f"{code!r} is not known", nearest(str(code), known)))
@@ -242,7 +243,7 @@ class _Job:
 
     def compiled(self, network: SpikingNetwork, cut: Where) -> Program:
         """One network, with a part on the host where that is asked for."""
-        network = network if self.transform is None else self.transform(network)
+        network = network if self.transform is None else _network_of("transform", self.transform(network))
         if isinstance(cut, Cut):
             return self._cut(network, cut)
         if cut is None:
@@ -303,6 +304,24 @@ class _Job:
         claims = installed().get(self.backend.name, ())
         report = None if again is None else again.report.as_json()
         return replace(program, distribution=claims[0].distribution if claims else "", report=report)
+
+
+def _refuse_what_is_no_network(network: object, allow_host: object) -> None:
+    problems = []
+    if not isinstance(network, SpikingModel | SpikingNetwork | DynamicNetwork):
+        hint = "give what `convert` returns, or a network"
+        problems.append(Problem("network", f"is a {type(network).__name__}", hint))
+    if not isinstance(allow_host, bool | Cut):
+        problems.append(Problem("allow_host", f"is {allow_host!r}", "True, False, or a Cut"))
+    if problems:
+        raise OptionError(problems)
+
+
+def _network_of(what: str, made: object) -> SpikingNetwork:
+    """What a function of the user's returned."""
+    if not isinstance(made, SpikingNetwork):
+        raise OptionError(Problem(what, f"returns a {type(made).__name__}", "a function that returns a SpikingNetwork"))
+    return made
 
 
 def _report(found: Backend) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from spikeport import codes
 from spikeport.backends import reference
 from spikeport.backends.loihi.backend import LOIHI1, LOIHI2, LoihiOptions
-from spikeport.errors import LowerError
+from spikeport.errors import DataError, LowerError
 from spikeport.plugin import Backend
 from spikeport.plugin.inputs import spiking, with_membrane
 from spikeport.primitives import (
@@ -64,6 +64,8 @@ def test_recordings_of_cuba_lif_units_are_too(backend: Backend, neuron: Any, kin
 def test_hand_made_networks_give_the_same_recordings(case: Any) -> None:
     network, x = case
     backend = LOIHI1 if network.contract.integrator == "loihi1" else LOIHI2
+    if backend is LOIHI1:  # whose spikes carry no number
+        x = {name: (values != 0).astype(np.int64) for name, values in x.items()}
     found = run(backend, network, x)
     expected = reference.simulate_dynamics(network, x, record=None, potentials=list(network.by_name))
     for name in network.by_name:
@@ -74,6 +76,17 @@ def test_hand_made_networks_give_the_same_recordings(case: Any) -> None:
         np.testing.assert_array_equal(found.counts[name], expected.counts[name])
         if not isinstance(network[name].neuron, GradedThreshold):
             np.testing.assert_array_equal(found.currents[name], expected.currents[name])
+
+
+@pytest.mark.parametrize(("chip", "value"), [("loihi1", 2), ("loihi1", -1), ("loihi2", 2**24 + 1)])
+def test_spikes_that_the_chip_does_not_carry_are_refused(chip: Any, value: int) -> None:
+    population = DynamicPopulation("n", (1,), FixedCubaLIF(du=0, dv=0, threshold=64))
+    links = (Projection("in", "n", (Dense(np.array([[2]])),), delay=1),)
+    network = DynamicNetwork("net", (SpikeInput("in", (1,)),), (population,), links, DynamicsContract.loihi(chip))
+    backend = LOIHI1 if chip == "loihi1" else LOIHI2
+    run(backend, network, np.ones((3, 1, 1), int))
+    with pytest.raises(DataError, match="in: has values beyond"):
+        run(backend, network, np.full((3, 1, 1), value))
 
 
 def test_the_numerics_of_the_other_chip_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -366,3 +367,29 @@ def differs(step: Any, seed: int) -> bool:
         except (AssertionError, RuntimeError, ValueError, IndexError):
             return True
     return False
+
+
+def test_settings_are_exact_until_the_last_thread_has_left() -> None:
+    conv = torch.backends.mkldnn.conv
+    before = conv.fp32_precision, torch.backends.cudnn.enabled
+    entered, leave, seen = threading.Event(), threading.Event(), []
+
+    def second() -> None:
+        with exact_arithmetic():
+            entered.set()
+            leave.wait()
+            seen.append((conv.fp32_precision, torch.backends.cudnn.enabled))
+
+    thread = threading.Thread(target=second)
+    try:
+        conv.fp32_precision = "bf16"
+        with exact_arithmetic():
+            thread.start()
+            entered.wait()
+        # the first has left, and the second still computes
+        leave.set()
+        thread.join()
+        assert seen == [("ieee", False)]
+        assert (conv.fp32_precision, torch.backends.cudnn.enabled) == ("bf16", before[1])
+    finally:
+        conv.fp32_precision = before[0]

@@ -140,7 +140,7 @@ def test_targets_by_name(site) -> None:
         ("mine:tow", r"backend 'mine' has no target 'tow'\n.*did you mean 'two'"),
         ("mein", r"target: 'mein' is not known\n.*did you mean 'mine'"),
         ("xylo", r"no installed backend compiles for 'xylo'\n.*`check\(model, target='xylo'\)`.*installed: mine"),
-        (None, "is None, not a name"),
+        (None, "is a NoneType, not a name"),
     ):
         with pytest.raises(OptionError, match=why):
             find(name, points=points)  # type: ignore[arg-type]

@@ -338,6 +338,17 @@ def test_less_than_one_step_is_refused(backend: Backend, n: Any) -> None:
             session.run(x, max_steps=n)
 
 
+@pytest.mark.parametrize("backend", HOSTS[:2], **by_name)
+def test_a_batch_without_samples_is_refused_by_networks_with_dynamics(backend: Backend) -> None:
+    cell = DynamicPopulation("cell", (1,), IF(threshold=5.0))
+    network = DynamicNetwork(
+        "n", (SpikeInput("in", (1,)),), (cell,), (Projection("in", "cell", (Dense(np.array([[1.0]])),), delay=1),),
+        DynamicsContract(dt=1e-3, integrator="accumulate", synapse="delta"),
+    )  # fmt: skip
+    with opened(backend, network) as session, pytest.raises(DataError, match="in: has no samples"):
+        session.run(np.zeros((4, 0, 1)))
+
+
 @pytest.mark.parametrize("value", [2**15 + 1, -(2**15) - 1, 1e300, 2**64 - 1])
 def test_spikes_into_integer_dynamics_are_bounded_in_a_step_as_in_a_run(value: Any) -> None:
     cell = DynamicPopulation("cell", (1,), IF(threshold=5.0))

@@ -108,8 +108,10 @@ def find(target: str, *, points: Iterable[metadata.EntryPoint] | None = None) ->
         OptionError: no such backend, or none of its targets; a chip of the catalog without an installed backend.
         BackendError: as for `backend`.
     """
-    if not isinstance(target, str):
-        raise OptionError(Problem("target", f"is {target!r}, not a name", 'give "backend" or "backend:target"'))
+    given: object = target
+    if not isinstance(given, str):
+        why = f"is a {type(given).__name__}, not a name; `check` takes descriptions of chips, `compile` an installed backend"
+        raise OptionError(Problem("target", why, 'give "backend" or "backend:target"'))
     name, colon, which = target.partition(":")
     claims = installed(points)
     if name not in claims and name in target_names():

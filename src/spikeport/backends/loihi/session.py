@@ -82,11 +82,14 @@ class LoihiSession(BackendSession):
         self.closed, self._engine = True, None
 
     def _require_payloads(self, arrays: Arrays) -> None:
-        """Graded spikes hold so much and no more."""
+        """Graded spikes hold so much and no more; those of Loihi 1 have no number at all."""
+        low, high, what = -LARGEST_LINE, LARGEST_LINE, "which graded spikes do not hold"
+        if self.view.placed.chip == "loihi1" and self._intake is None:
+            low, high, what = 0, 1, "and spikes on Loihi 1 carry no number"
         problems = [
-            Problem(name, f"has values beyond {LARGEST_LINE:,}, which graded spikes do not hold")
+            Problem(name, f"has values beyond {low:,}..{high:,}, {what}")
             for name, values in arrays.items()
-            if values.max(initial=0) > LARGEST_LINE or values.min(initial=0) < -LARGEST_LINE
+            if values.max(initial=0) > high or values.min(initial=0) < low
         ]
         if problems:
             raise DataError(problems)

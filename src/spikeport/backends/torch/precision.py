@@ -8,8 +8,9 @@ both, `TorchOperations` writes convolutions as products of matrices itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from threading import Lock
 from typing import Any
 
 import torch
@@ -57,9 +58,37 @@ def require_exact_products(device: torch.device) -> None:
 def exact_arithmetic() -> Iterator[None]:
     """Products as written, whatever the surrounding program allows; its settings come back afterwards.
 
+    The settings are those of the process, and threads overlap: the first to come makes them, the last to leave brings them back.
+
     Deterministic algorithms are not asked for: sums of exact integers do not depend on their order, and torch would refuse
     products on a GPU without a workspace setting that is made before the program starts.
     """
+    with _SHARED, torch.no_grad(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+        yield
+
+
+class _Shared:
+    """A block that many threads may be in at once, entered and left once for all of them."""
+
+    def __init__(self, block: Callable[[], AbstractContextManager[None]]) -> None:
+        self._block, self._lock, self._inside, self._stack = block, Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._stack.enter_context(self._block())
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._stack.close()
+
+
+@contextmanager
+def _exact_settings() -> Iterator[None]:
+    """Settings of the process."""
     places = [place for place in map(_setting, PRECISION_SETTINGS) if hasattr(place, "fp32_precision")]
     before = [place.fp32_precision for place in places]
     legacy = None if places else torch.get_float32_matmul_precision()
@@ -76,8 +105,7 @@ def exact_arithmetic() -> Iterator[None]:
             setattr(matmul, name, False)
         torch.backends.cudnn.enabled = False
         torch.use_deterministic_algorithms(False)
-        with torch.no_grad(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-            yield
+        yield
     finally:
         torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
         torch.backends.cudnn.enabled = cudnn
@@ -87,6 +115,9 @@ def exact_arithmetic() -> Iterator[None]:
             place.fp32_precision = was
         if legacy is not None:
             torch.set_float32_matmul_precision(legacy)
+
+
+_SHARED = _Shared(_exact_settings)
 
 
 def _reduction(name: str) -> bool | tuple[bool, bool]:
