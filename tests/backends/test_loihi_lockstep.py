@@ -204,7 +204,7 @@ def test_sums_of_rows_are_exact_up_to_their_ends(ends: tuple[int, int], post: in
 @pytest.mark.skipif(not native.available(), reason="the native library is missing")
 def test_spikes_are_listed_as_numpy_lists_them(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    for shape in [(0, 2, 3), (4, 0, 3), (3, 1, 1), (5, 2, 7), (2, 3, 40), (3, 2, 4, 9)]:
+    for shape in [(0, 2, 3), (4, 0, 3), (3, 1, 1), (5, 2, 7), (2, 3, 40), (3, 2, 4, 9), (40, 2, 70)]:
         for share in (0.0, 0.2, 1.0):
             raster = rng.choice(np.array([1, -1, 2**40, -(2**33)]), shape) * (rng.random(shape) < share)
             found = []

@@ -66,6 +66,7 @@ def _found() -> ctypes.CDLL | str:
             found.sp_dynamics_now,
             found.sp_encode_floats,
             found.sp_lockstep_count,
+            found.sp_lockstep_list,
         ):
             function.restype = ctypes.c_int64
         stale = SOURCES.is_dir() and found.sp_sources().decode() != _hash_of_sources()

@@ -22,6 +22,9 @@ from spikeport.native.loader import address, check, library, plain
 LANES = 16
 """Channels of a block are padded to multiples of this, but for those of few."""
 FEW = 8
+POINTER = ctypes.sizeof(ctypes.c_void_p)
+SHORT = 2**12
+"""Entries of a raster for all of which there is room in a list."""
 UNREACHED = {4: 2**31 - 1, 8: 2**40}
 """Thresholds of lanes that are no neurons, by bytes."""
 
@@ -259,11 +262,21 @@ def listed(raster: NDArray[np.int64]) -> LineSpikes:
     steps, samples = raster.shape[:2]
     raster = plain(raster, np.int64)
     shape = [ctypes.c_int64(n) for n in (steps, samples, prod(raster.shape[2:]))]
-    offsets = np.empty((samples, steps + 1), np.int64)
-    count: int = library().sp_lockstep_count(address(raster), *shape, address(offsets))
-    neurons, values = np.empty(count, np.uint32), np.empty(count, np.int64)
-    library().sp_lockstep_list(address(raster), *shape, address(neurons), address(values))
-    return LineSpikes(offsets, neurons, values)
+    # what is short is not looked at twice
+    room: int = (
+        raster.size
+        if raster.size <= SHORT
+        else library().sp_lockstep_count(address(raster), ctypes.c_int64(raster.size))
+    )
+    offsets, neurons, values = (
+        np.empty((samples, steps + 1), np.int64),
+        np.empty(room, np.uint32),
+        np.empty(room, np.int64),
+    )
+    count: int = library().sp_lockstep_list(
+        address(raster), *shape, address(offsets), address(neurons), address(values)
+    )
+    return LineSpikes(offsets, neurons[:count], values[:count])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -325,14 +338,14 @@ class LockstepState:
             inputs[index] = _Line(
                 spikes.offsets.ctypes.data, row, spikes.neurons.ctypes.data, spikes.values.ctypes.data
             )
-        wide = {index: array for index, array in rasters.items() if array.itemsize == 8}
-        narrow = {index: array for index, array in rasters.items() if array.itemsize == 4}
-        pointers = [self._pointers(arrays) for arrays in (narrow, wide, potentials, seconds)]
-        outputs = _Outputs(*(ctypes.cast(p, ctypes.c_void_p) for p in pointers))
+        pointers = (ctypes.c_void_p * (4 * groups))()
+        for kind, arrays in ((0, rasters), (2, potentials), (3, seconds)):
+            for index, array in arrays.items():
+                assert array.flags.c_contiguous
+                first_of_kind = groups if kind == 0 and array.itemsize == 8 else kind * groups
+                pointers[first_of_kind + index] = array.ctypes.data
+        kinds = range(
+            ctypes.addressof(pointers), ctypes.addressof(pointers) + ctypes.sizeof(pointers), POINTER * groups
+        )
+        outputs = _Outputs(*kinds)
         check(library().sp_lockstep_run(self.handle, first, steps, inputs, ctypes.byref(outputs)))
-
-    def _pointers(self, arrays: Mapping[int, NDArray[Any]]) -> Any:
-        pointers = (ctypes.c_void_p * len(self.program.groups))()
-        for index, array in arrays.items():
-            pointers[index] = address(array).value
-        return pointers

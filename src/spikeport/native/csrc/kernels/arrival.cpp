@@ -309,35 +309,33 @@ int64_t lockstep_collect64(const LockstepNeurons& neurons, const LockstepPlace& 
     return collect(neurons, place, sends, pixel, channel, value);
 }
 
-int64_t lockstep_count(const int64_t* raster, int64_t steps, int64_t samples, int64_t size, int64_t* offsets) {
+int64_t lockstep_count(const int64_t* raster, int64_t count) {
     int64_t total = 0;
-    for (int64_t sample = 0; sample < samples; ++sample) {
-        for (int64_t step = 0; step < steps; ++step) {
-            *offsets++ = total;
-            const int64_t* row = raster + (step * samples + sample) * size;
-            for (int64_t i = 0; i < size; ++i) total += row[i] != 0;
-        }
-        *offsets++ = total;
-    }
+    for (int64_t i = 0; i < count; ++i) total += raster[i] != 0;
     return total;
 }
 
-void lockstep_list(const int64_t* raster, int64_t steps, int64_t samples, int64_t size, int32_t* neurons, int64_t* values) {
+int64_t lockstep_list(const int64_t* raster, int64_t steps, int64_t samples, int64_t size, int64_t* offsets, int32_t* neurons,
+                   int64_t* values) {
     int64_t n = 0;
-    for (int64_t sample = 0; sample < samples; ++sample)
-        for (int64_t step = 0; step < steps; ++step)
+    for (int64_t sample = 0; sample < samples; ++sample) {
+        for (int64_t step = 0; step < steps; ++step) {
+            *offsets++ = n;
             n += found(raster + (step * samples + sample) * size, size, 0, neurons + n, values + n);
+        }
+        *offsets++ = n;
+    }
+    return n;
 }
 
 }  // namespace SP_NAMESPACE
 }  // namespace sp
 
 #if SP_LEVEL == SP_PORTABLE
-SP_API int64_t sp_lockstep_count(const int64_t* raster, int64_t steps, int64_t samples, int64_t size, int64_t* offsets) {
-    return SP_DISPATCH(lockstep_count, raster, steps, samples, size, offsets);
-}
+SP_API int64_t sp_lockstep_count(const int64_t* raster, int64_t count) { return SP_DISPATCH(lockstep_count, raster, count); }
 
-SP_API void sp_lockstep_list(const int64_t* raster, int64_t steps, int64_t samples, int64_t size, int32_t* neurons, int64_t* values) {
-    SP_DISPATCH(lockstep_list, raster, steps, samples, size, neurons, values);
+SP_API int64_t sp_lockstep_list(const int64_t* raster, int64_t steps, int64_t samples, int64_t size, int64_t* offsets, int32_t* neurons,
+                             int64_t* values) {
+    return SP_DISPATCH(lockstep_list, raster, steps, samples, size, offsets, neurons, values);
 }
 #endif

@@ -103,7 +103,9 @@ SP_DECLARE(int64_t, lockstep_collect32, (const LockstepNeurons& neurons, const L
                                          int32_t* pixel, int32_t* channel, int32_t* value))
 SP_DECLARE(int64_t, lockstep_collect64, (const LockstepNeurons& neurons, const LockstepPlace& place, const int64_t* sends,
                                          int32_t* pixel, int32_t* channel, int64_t* value))
+// How many entries are not zero.
+SP_DECLARE(int64_t, lockstep_count, (const int64_t* raster, int64_t count))
 // What of a raster (step, sample, neuron) is not zero, by sample and then step: begins of steps, and their end, of each sample, which
-// are steps + 1 entries; then the neurons and values themselves.
-SP_DECLARE(int64_t, lockstep_count, (const int64_t* raster, int64_t steps, int64_t samples, int64_t size, int64_t* offsets))
-SP_DECLARE(void, lockstep_list, (const int64_t* raster, int64_t steps, int64_t samples, int64_t size, int32_t* neurons, int64_t* values))
+// are steps + 1 entries; then the neurons and values themselves. Gives their number.
+SP_DECLARE(int64_t, lockstep_list, (const int64_t* raster, int64_t steps, int64_t samples, int64_t size, int64_t* offsets,
+                                 int32_t* neurons, int64_t* values))
