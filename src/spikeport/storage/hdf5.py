@@ -8,6 +8,7 @@ believed, is a `Kind`.
 from __future__ import annotations
 
 import stat
+import zlib
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.errors import FileError, Problem, SpikeportError
+from spikeport.storage import hdf5_heaps
 
 Tree = dict[str, Any]
 """Names to trees, arrays, or strings; `Strings` are tables of strings, read cell by cell."""
@@ -62,11 +64,22 @@ def read_tree(path: Path, kind: Kind) -> Tree:
     """
     size = _file_size(path, kind)
     try:
+        if why := hdf5_heaps.problem(path):
+            raise kind.error(Problem(str(path), why, "it may be damaged; export it again"))
         with h5py.File(path, "r") as file:
             return _Reader(path, size, kind).group(file, "", 0)
     except kind.error:
         raise
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError, UnicodeDecodeError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        TypeError,
+        MemoryError,
+        UnicodeDecodeError,
+        zlib.error,
+    ) as error:
         why = f"is not a readable HDF5 file: {str(error)[:200]}"
         raise kind.error(Problem(str(path), why, "it may be truncated; export it again")) from error
 
@@ -138,6 +151,9 @@ class _Reader:
             raise self._refuse(where, f"has the type {dataset.dtype}, which is no number and no text")
         chunk = prod(dataset.chunks or ()) * dataset.dtype.itemsize
         needed = prod(dataset.shape) * dataset.dtype.itemsize
+        table = text is not None and not (dataset.shape == () or (self.kind.one_text and dataset.shape == (1,)))
+        if table and (len(dataset.shape) != 2 or dataset.shape[1] != 2 or len(dataset) > self.kind.max_rows):
+            raise self._refuse(where, f"is a table of strings of shape {dataset.shape}")
         self.bytes_left -= needed
         if max(prod(dataset.shape), chunk) > self.kind.max_loaded_bytes or self.bytes_left < 0:
             raise self._refuse(
@@ -145,12 +161,21 @@ class _Reader:
             )
         if text is None:
             return np.asarray(dataset[()])
-        if dataset.shape == () or (self.kind.one_text and dataset.shape == (1,)):
-            return self._text(dataset[()] if dataset.shape == () else dataset[0], where, self.kind.max_text)
-        if len(dataset.shape) != 2 or dataset.shape[1] != 2 or len(dataset) > self.kind.max_rows:
-            raise self._refuse(where, f"is a table of strings of shape {dataset.shape}")
+        at_most = self.kind.max_name if table else self.kind.max_text
+        if text.length is None:
+            self._stored_texts(dataset, where, at_most)
+        if not table:
+            return self._text(dataset[()] if dataset.shape == () else dataset[0], where, at_most)
         rows = (dataset[i] for i in range(len(dataset)))  # row by row: all of them may point to one long string
-        return [[self._text(cell, where, self.kind.max_name) for cell in row] for row in rows]
+        return [[self._text(cell, where, at_most) for cell in row] for row in rows]
+
+    def _stored_texts(self, dataset: Any, where: str, at_most: int) -> None:
+        """Refuse texts that say they are longer than they may be: the library sets memory aside for what they say."""
+        lengths = hdf5_heaps.lengths(dataset, self.path)
+        if lengths is None:
+            raise self._refuse(where, "keeps its texts in a way that such files do not need, or is damaged")
+        if lengths.size and int(lengths.max()) > at_most:
+            raise self._refuse(where, f"is not a text of at most {at_most} bytes")
 
     def _text(self, value: Any, where: str, at_most: int) -> str:
         if not isinstance(value, bytes) or len(value) > at_most:
