@@ -1,6 +1,6 @@
 """What has entered a session since its reset, held to what the network was converted for.
 
-A proof speaks of one presentation of a declared input. What is beyond it would meet integers of 32 bits here, of 64 there and of 24 on a chip,
+Networks written by hand declare nothing: of theirs, each step is checked for itself. A proof speaks of one presentation of a declared input. What is beyond it would meet integers of 32 bits here, of 64 there and of 24 on a chip,
 each with another answer: so it is refused by all alike.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spikeport.errors import DataError, Problem
 from spikeport.plugin.exact import largest_payload, reach
-from spikeport.plugin.inputs import arrival_shape, checked_step, fed_populations
+from spikeport.plugin.inputs import arrival_shape, checked_batch, checked_step, fed_populations
 from spikeport.plugin.program import Program
 from spikeport.primitives import SpikingNetwork
 
@@ -23,24 +23,29 @@ _HINT = "reset for a new sample, or convert with a larger input_bits"
 
 
 class Intake:
-    """Checks what a session of a converted network is given, one step or many at a time."""
+    """Checks what a session is given, one step or many at a time."""
 
     def __init__(self, program: Program) -> None:
         network = program.network
-        assert isinstance(network, SpikingNetwork)
         self._network, self._offsets = network, program.offsets
         # spikes of a population on the host are of both signs, in any step, and bounded by that population
         self._of_host = program.cut is not None and bool(program.cut.before)
-        host = network.on_host()
-        self._most = {
-            name: sum(reach(c, largest_payload(network, c.source)) for c in network.incoming(name) if c.source in host)
-            for name in fed_populations(network)
-        }
+        self._most: dict[str, int] = {}
+        """Largest sum of currents that a static input gives, by population."""
+        if isinstance(network, SpikingNetwork):
+            host = network.on_host()
+            for name in fed_populations(network):
+                into = [c for c in network.incoming(name) if c.source in host]
+                self._most[name] = sum(reach(c, largest_payload(network, c.source)) for c in into)
         self.reset(1)
 
     def reset(self, batch: int) -> None:
-        """Begin a new presentation of so many samples."""
-        self._batch, self._index = batch, 0
+        """Begin a new presentation of so many samples.
+
+        Raises:
+            OptionError: that is no number of samples.
+        """
+        self.batch, self._index = checked_batch(batch), 0
         self._entered: dict[str, NDArray[np.int64]] = {}
 
     def take(self, spikes: Arrays, currents: Arrays, *, steps: int | None = None) -> tuple[Arrays, Arrays]:
@@ -49,12 +54,14 @@ class Intake:
         Raises:
             DataError: what does not fit, all of it by name.
         """
-        given, fed = checked_step(self._network, self._batch, spikes, currents, steps=steps)
+        given, fed = checked_step(self._network, self.batch, spikes, currents, steps=steps)
+        if not isinstance(self._network, SpikingNetwork):
+            return given, fed
         problems: list[Problem] = []
         entered: dict[str, NDArray[np.int64]] = {}
         for name, values in {**given, **fed}.items():
             timed = values[None] if steps is None else values
-            self._check(name, timed, name in given, entered, problems)
+            self._check(self._network, name, timed, name in given, entered, problems)
         if problems:
             raise DataError(problems)
         self._entered |= entered
@@ -63,6 +70,7 @@ class Intake:
 
     def _check(
         self,
+        network: SpikingNetwork,
         name: str,
         values: NDArray[Any],
         events: bool,
@@ -70,7 +78,7 @@ class Intake:
         problems: list[Problem],
     ) -> None:
         """Values of some steps, time first."""
-        most = self._network.input.high if events else self._most[name]
+        most = network.input.high if events else self._most[name]
         least = 0 if events and not self._of_host else -most
         low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
         if low < least or high > most:
@@ -80,14 +88,14 @@ class Intake:
             return
         if events and self._of_host:
             return
-        steps = self._network.contract.presentation + (0 if events else self._offsets.get(name, 0))
+        steps = network.contract.presentation + (0 if events else self._offsets.get(name, 0))
         if values[max(0, steps - self._index) :].any():
             what = "events" if events else "currents"
             hint = f"give them in the first {steps} steps, and reset for a new sample"
             problems.append(Problem(name, f"has {what} after the presentation", hint))
             return
-        shape = self._network.input.shape if events else arrival_shape(self._network, name)
-        before = self._entered.get(name, np.zeros((self._batch, *shape), dtype=np.int64))
+        shape = network.input.shape if events else arrival_shape(network, name)
+        before = self._entered.get(name, np.zeros((self.batch, *shape), dtype=np.int64))
         total = before + values.sum(axis=0)
         if total.size and (total.max() > most or -total.min() > most):
             what = f"more than {most} events" if events else f"a current of more than {most}"

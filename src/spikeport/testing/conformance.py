@@ -27,7 +27,8 @@ from spikeport.codes import STATISTICAL
 from spikeport.compile import options_of
 from spikeport.errors import BackendError, OptionError, SpikeportError
 from spikeport.plugin import PLUGIN_VERSION, Backend, BackendSession, Program
-from spikeport.primitives import Code
+from spikeport.plugin.inputs import arrival_shape, fed_populations
+from spikeport.primitives import Code, SpikingNetwork
 from spikeport.targets import FACTS, NeuronModel, SynapseKind, Target
 from spikeport.testing import cases, doors, limits, structures
 from spikeport.testing.carrying import Options, Run, UnderTest, reference_of, sample
@@ -267,6 +268,24 @@ class BackendConformance:
                 if name is not None:
                     with pytest.raises(SpikeportError, match=name):
                         session.step({name: np.zeros((5, 1, 1, 1, 1), np.int64)})
+
+    def test_input_beyond_what_was_declared_is_refused(self, under_test: UnderTest) -> None:
+        for network in (run.network for run in _some(under_test)):
+            if not isinstance(network, SpikingNetwork):
+                continue  # networks written by hand declare nothing
+            high, encoder = network.input.high, network.input
+            with under_test.open(under_test.compile(network)) as session:
+                if encoder.kind == "events":
+                    for before, value in ((0, 1 + high), (0, -1), (1, high)):
+                        session.reset(1)
+                        session.step({encoder.name: np.full((1, *encoder.shape), before)})
+                        with pytest.raises(SpikeportError, match=encoder.name):
+                            session.step({encoder.name: np.full((1, *encoder.shape), value)})
+                for name in sorted(fed_populations(network)):
+                    for value in (2**40, -(2**40)):  # beyond all that 8-bit inputs and weights amount to
+                        session.reset(1)
+                        with pytest.raises(SpikeportError, match=name):
+                            session.step({}, {name: np.full((1, *arrival_shape(network, name)), value)})
 
     def test_names_that_are_not_there_are_refused(self, under_test: UnderTest) -> None:
         for run in _some(under_test):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.plugin import BackendSession, Program, Step, checked_batch, checked_names, checked_step, split
+from spikeport.plugin import BackendSession, Intake, Program, Step, checked_names, split
 from spikeport.primitives import Accumulator, DynamicNetwork, SignedIF
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -26,6 +26,7 @@ class Session(BackendSession):
         host = frozenset() if self.hand_made else network.on_host()
         self.populations = [p for p in network.populations if p.name not in host]
         self.incoming = {p.name: [] for p in self.populations}
+        self.intake = Intake(program)
         for number, weights in program.arrays.items():
             joint = joints[int(number)]
             delay, bias = getattr(joint, "delay", 0), getattr(joint, "bias", None)
@@ -34,14 +35,15 @@ class Session(BackendSession):
 
     def reset(self, batch: int = 1) -> None:
         self.require_open()
-        self.batch, self.t = checked_batch(batch), 0
+        self.intake.reset(batch)
+        self.batch, self.t = batch, 0
         self.past: list[dict[str, NDArray[np.int64]]] = []
         self.v = {p.name: self._whole(getattr(p.neuron, "initial", 0), p) for p in self.populations}
         self.sent = {p.name: np.zeros((self.batch, p.size), np.int64) for p in self.populations}
 
     def step(self, spikes: Arrays = {}, currents: Arrays = {}) -> Step:  # noqa: B006
         self.require_open()
-        events, fed = checked_step(self.program.network, self.batch, spikes, currents)
+        events, fed = self.intake.take(spikes, currents)
         now = {name: values.reshape(self.batch, -1) for name, values in events.items()}
         self.past.insert(0, now)
         for p in self.populations:

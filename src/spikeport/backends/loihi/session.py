@@ -14,8 +14,8 @@ from spikeport.backends.loihi.placed import LARGEST_LINE
 from spikeport.backends.loihi.view import View
 from spikeport.errors import DataError, Problem
 from spikeport.plugin import BackendSession, Intake, Program, Step
-from spikeport.plugin.inputs import checked_batch, checked_names, checked_step
-from spikeport.primitives import SpikingNetwork
+from spikeport.plugin.inputs import checked_names
+from spikeport.primitives import DynamicNetwork
 
 Arrays = Mapping[str, NDArray[Any]]
 _EMPTY: Arrays = MappingProxyType({})
@@ -29,14 +29,13 @@ class LoihiSession(BackendSession):
         self.program, self.view = program, view
         self.record, self.potentials = tuple(record), tuple(potentials)
         self._engine: Engine | None = None
-        self._intake = Intake(program) if isinstance(program.network, SpikingNetwork) else None
+        self._intake = Intake(program)
         self.reset()
 
     def reset(self, batch: int = 1) -> None:
         self.require_open()
-        batch = checked_batch(batch)
-        if self._intake is not None:
-            self._intake.reset(batch)
+        self._intake.reset(batch)
+        batch = self._intake.batch
         if self._engine is None:
             self._engine = open_engine(self.view.placed, batch)
         elif self._engine.samples == batch:
@@ -57,12 +56,7 @@ class LoihiSession(BackendSession):
         self.require_open()
         engine = self._engine
         assert engine is not None
-        given: Arrays
-        fed: Arrays
-        if self._intake is None:
-            given, fed = checked_step(self.program.network, engine.samples, spikes, currents, steps=n_steps)
-        else:
-            given, fed = self._intake.take(spikes, currents, steps=n_steps)
+        given, fed = self._intake.take(spikes, currents, steps=n_steps)
         self._require_payloads({**given, **fed})
         rasters: dict[str, NDArray[Any]] = {}
         for name, values in given.items():
@@ -84,7 +78,7 @@ class LoihiSession(BackendSession):
     def _require_payloads(self, arrays: Arrays) -> None:
         """Graded spikes hold so much and no more; those of Loihi 1 have no number at all."""
         low, high, what = -LARGEST_LINE, LARGEST_LINE, "which graded spikes do not hold"
-        if self.view.placed.chip == "loihi1" and self._intake is None:
+        if self.view.placed.chip == "loihi1" and isinstance(self.program.network, DynamicNetwork):
             low, high, what = 0, 1, "and spikes on Loihi 1 carry no number"
         problems = [
             Problem(name, f"has values beyond {low:,}..{high:,}, {what}")
