@@ -300,6 +300,20 @@ def test_programs_that_are_not_theirs_are_refused() -> None:
     opens("does not belong to its network", document=document | {"links": document["links"][:-1]})
     opens("has no core for some neurons", document=document | {"parts": document["parts"][:-1]})
     opens("does not belong to its network", arrays={})
+    opens("it is placed for 'loihi1'", document=document | {"chip": "loihi1"})
+    for neuron in ("zzz", None, 5):
+        opens(f"its units are {neuron!r}", document=document | {"neuron": neuron})
+    for part in (
+        ["hidden", 0, 1, -5],
+        ["hidden", 0, 1, 1.7],
+        ["hidden", 0.4, 1, 0],
+        [7, 0, 1, 0],
+        ["hidden", False, 1, 0],
+    ):
+        opens("is no part of a population on a core", document=document | {"parts": [part, *document["parts"][1:]]})
+    for value, dtype in ((2**24 + 1, np.int64), (-(2**63), np.int64), (2**63, np.uint64)):
+        wide = {name: np.full(array.shape, value, dtype) for name, array in program.arrays.items()}
+        opens("has weights beyond 16,777,216", arrays=wide)
     short = {name: array[:0] for name, array in program.arrays.items()}
     opens("does not belong to its network", arrays=short)
     with pytest.raises(OptionError, match="nowhere: is not a population of this network"):

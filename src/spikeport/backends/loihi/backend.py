@@ -98,6 +98,9 @@ class LoihiBackend(Backend):
             why = f"was compiled by {made}, and this is {self.name} {self.version}"
             raise BackendError(Problem(program.network.name, why, "compile it again"))
         neuron = program.document.get("neuron")
+        if neuron not in (None, *get_args(Neuron)) or (neuron is None) != isinstance(program.network, DynamicNetwork):
+            why = f"does not belong to its network: its units are {neuron!r}"
+            raise BackendError(Problem(program.network.name, why, "compile it again"))
         view, _ = _lowered(program.network, neuron, self.name, None)
         view = replace(view, placed=read(view.placed, program))
         return LoihiSession(program, view, record=record, potentials=potentials)

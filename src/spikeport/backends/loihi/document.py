@@ -15,6 +15,9 @@ from spikeport.lower import Part
 from spikeport.plugin import Program
 from spikeport.primitives import Projection, Sparse
 
+WIDEST = 2**24
+"""Largest absolute weight of a program: no synapse of the chip holds more in all its pieces."""
+
 
 def written(placed: Placed, neuron: str | None) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """The document and the arrays.
@@ -53,16 +56,24 @@ def read(placed: Placed, program: Program) -> Placed:
         BackendError: a program that does not belong to its network.
     """
     try:
+        if program.document["chip"] != placed.chip:
+            raise ValueError(f"it is placed for {program.document['chip']!r}")
         links = tuple(
             _link(link, entry, program.arrays)
             for link, entry in zip(placed.links, program.document["links"], strict=True)
         )
-        parts = tuple(Part(str(name), int(a), int(b), int(core)) for name, a, b, core in program.document["parts"])
+        parts = tuple(_part(*entry) for entry in program.document["parts"])
     except (KeyError, TypeError, ValueError) as error:
         why = f"does not belong to its network: {error}"
         raise BackendError(Problem(program.network.name, why, "compile it again")) from None
     _covered(placed, parts, program.network.name)
     return replace(placed, links=links, parts=parts)
+
+
+def _part(name: object, start: object, stop: object, core: object) -> Part:
+    if not isinstance(name, str) or not (type(start) is type(stop) is type(core) is int) or core < 0:
+        raise ValueError(f"{[name, start, stop, core]} is no part of a population on a core")
+    return Part(name, start, stop, core)
 
 
 def _link(link: Projection, entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Projection:
@@ -75,6 +86,8 @@ def _link(link: Projection, entry: Mapping[str, Any], arrays: Mapping[str, NDArr
     stored = arrays[entry["weights"]]
     if stored.shape != weights.shape or stored.dtype.kind not in "iu":
         raise ValueError(f"{link.name} has weights {stored.dtype} of shape {stored.shape}")
+    if stored.size and (stored.max() > WIDEST or stored.min() < -WIDEST):
+        raise ValueError(f"{link.name} has weights beyond {WIDEST:,}")
     name = "weights" if isinstance(_weighted(link), Sparse) else "weight"
     chain = tuple(replace(s, **{name: stored}) if s is _weighted(link) else s for s in link.synapses)
     return replace(link, synapses=chain)
