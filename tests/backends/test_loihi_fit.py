@@ -160,3 +160,11 @@ def test_what_no_rounding_helps_against_is_refused_all_at_once() -> None:
     )
     with pytest.raises(LowerError, match=r"p0.bias: needs a bias of"):
         fit(strong, LOIHI2.targets[0])
+
+
+@pytest.mark.parametrize("backend", [LOIHI1, LOIHI2])
+def test_every_neuron_has_an_exponent_of_its_bias(backend: Any) -> None:
+    neuron = IF(threshold=20_000, bias=np.array([3, -8190, -6000]))
+    net = network([neuron], [np.ones((3, 1), int)], WHOLE)
+    found: Any = fit(net, backend.targets[0])["p0"].neuron
+    assert found.bias.tolist() == [3 * 64, -8190 * 64, -6000 * 64]

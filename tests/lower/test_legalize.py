@@ -26,16 +26,19 @@ from spikeport.primitives import (
     DynamicPopulation,
     DynamicsContract,
     FixedCubaLIF,
+    GradedThreshold,
     InputEncoder,
     MaxPool,
     OneToOne,
     Projection,
     Reshape,
+    ResonateAndFire,
+    SigmaDelta,
     SpikeInput,
     SumPool,
 )
 from spikeport.quantize import CountLayer, IntegerNetwork, MaxLayer, Readout, StaircaseLayer, bits, partial_sums
-from spikeport.targets import FACTS
+from spikeport.targets import FACTS, find_target
 from tests.integer_networks import random_network
 from tests.lower.targets import chip
 from tests.lower.test_place import tables
@@ -260,36 +263,95 @@ def test_neurons_loops_and_delays_of_hand_made_networks() -> None:
     assert reasons(dynamic(), chip(dt_min=2e-3)) == [("net", "dt_min")]
 
 
-def test_registers_are_mantissas_and_exponents() -> None:
-    def fixed(**parameters: Any) -> DynamicNetwork:
-        neuron = FixedCubaLIF(du=0, dv=0, **({"threshold": 64} | parameters))
-        made = dynamic(IF(threshold=1))
-        contract = DynamicsContract.loihi("loihi2")
-        populations = tuple(DynamicPopulation(p.name, p.shape, neuron) for p in made.populations)
-        return replace(made, populations=populations, contract=contract)
+def fixed(neuron: Any = None, *, weight: Any = 3, exponent: int = 0, integrator: Any = "loihi2", **own: Any) -> Any:
+    """A network of fixed-point neurons; parameters are those of FixedCubaLIF."""
+    neuron = neuron or FixedCubaLIF(**{"du": 0, "dv": 0, "threshold": 64} | own)
+    made = dynamic(IF(threshold=1))
+    populations = tuple(DynamicPopulation(p.name, p.shape, neuron) for p in made.populations)
+    first = replace(made.projections[0], synapses=(Dense(np.resize(weight, (2, 3))),), exponent=exponent)
+    contract = DynamicsContract.loihi(integrator)
+    return replace(made, populations=populations, projections=(first, made.projections[1]), contract=contract)
 
-    facts = {"fraction_bits": 6, "threshold_bits": 10, "bias_bits": 5, "bias_exponent_max": 3}
-    target = chip(neurons=("FixedCubaLIF",), integrators=("loihi2",), arithmetic="integer", **facts)
-    assert reasons(fixed(threshold=1023 << 6), target) == []
-    assert reasons(fixed(threshold=1024 << 6), target) == [
-        ("a.threshold", "threshold_bits"),
-        ("b.threshold", "threshold_bits"),
-    ]
-    assert reasons(fixed(threshold=65), target) == [
-        ("a.threshold", "threshold_bits"),
-        ("b.threshold", "threshold_bits"),
-    ]
-    assert reasons(fixed(bias=-15), target) == []
-    assert reasons(fixed(bias=17), target) == [("a.bias", "bias_bits"), ("b.bias", "bias_bits")]
-    assert reasons(fixed(bias=15 << 3), target) == []
-    assert reasons(fixed(bias=16 << 3), target) == [("a.bias", "bias_bits"), ("b.bias", "bias_bits")]
-    assert verdict_outcome(fixed(), target) == "faithful"
-    other = chip(neurons=("FixedCubaLIF",), integrators=("loihi1",), arithmetic="integer")
-    assert reasons(fixed(), other) == [("net", "integrators")]
-    exponent = replace(fixed(), projections=(replace(fixed().projections[0], exponent=8),))
-    assert reasons(exponent, chip(weight_exponent_max=8)) == []
-    assert reasons(exponent, chip(weight_exponent_max=7)) == [("in -> a", "weight_exponent_max")]
-    assert reasons(exponent, chip(weight_exponent_min=9)) == [("in -> a", "weight_exponent_min")]
+
+def refused(network: Any, target: Any) -> set[str]:
+    """Facts that refuse a network."""
+    return {fact for _, fact in reasons(network, target)}
+
+
+LOIHI1, LOIHI2 = find_target("loihi1"), find_target("loihi2")
+
+
+def test_thresholds_of_cuba_are_mantissas_of_17_bits() -> None:
+    for chip_, integrator in ((LOIHI1, "loihi1"), (LOIHI2, "loihi2")):
+        assert reasons(fixed(threshold=(2**17 - 1) << 6, integrator=integrator), chip_) == []
+        assert reasons(fixed(threshold=0, integrator=integrator), chip_) == []
+        both = [("a.threshold", "threshold_bits"), ("b.threshold", "threshold_bits")]
+        assert reasons(fixed(threshold=2**23, integrator=integrator), chip_) == both
+        assert reasons(fixed(threshold=np.array([64, 32]), integrator=integrator), chip_) == both
+    assert verdict_outcome(fixed(), LOIHI2) == "faithful"
+    assert reasons(fixed(), LOIHI1) == [("net", "integrators")]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda threshold: SigmaDelta(threshold=threshold, state_exp=6),
+        lambda threshold: ResonateAndFire(cos=1, sin=1, threshold=min(threshold, 2**23), state_exp=6),
+        lambda threshold: GradedThreshold(threshold=threshold),
+    ],
+)
+def test_thresholds_of_programs_are_as_wide_as_their_state(made: Any) -> None:
+    for threshold in (0, 1, 2**17, 2**23 - 1):
+        assert reasons(fixed(made(threshold)), LOIHI2) == []
+    for threshold in (2**23, 2**24):
+        assert reasons(fixed(made(threshold)), LOIHI2) == [("a.threshold", "state_bits"), ("b.threshold", "state_bits")]
+
+
+def test_every_neuron_has_a_mantissa_and_an_exponent_of_its_bias() -> None:
+    for bias in (
+        [4095, -4096],
+        [1, 4095 << 7],  # exponents of their own
+        [4094 << 7, -(4096 << 7)],
+        [4095 << 3, -4095],
+        [0, -(4097 << 1) + 2],
+    ):
+        assert reasons(fixed(bias=np.array(bias)), LOIHI2) == []
+    for bias in ([0, 4097], [-4097, 0], [4096 << 7, 1], [-(4097 << 7), 1], [8191, 64], [(4095 << 7) + 64, 0]):
+        assert reasons(fixed(bias=np.array(bias)), LOIHI2) == [("a.bias", "bias_bits"), ("b.bias", "bias_bits")]
+    assert reasons(fixed(bias=4096), LOIHI2) == []  # 2048 << 1
+    assert refused(fixed(bias=4096), chip(bias_bits=13)) == {"bias_bits"}
+    assert refused(fixed(bias=-4096), chip(bias_bits=13)) == set()
+    one = {"integrator": "loihi1"}
+    assert reasons(fixed(bias=-(4095 << 7), **one), LOIHI1) == []
+    assert reasons(fixed(bias=-4096, **one), LOIHI1) == []  # -2048 << 1
+    assert reasons(fixed(bias=-(4096 << 7), **one), LOIHI1) == [("a.bias", "bias_least"), ("b.bias", "bias_least")]
+
+
+def test_ends_of_the_potential_are_powers_of_two_less_one() -> None:
+    def ends(low: int, high: int) -> set[str]:
+        return refused(fixed(v_min=low, v_max=high, integrator="loihi1"), LOIHI1)
+
+    assert ends(0, 511) == ends(-1, 2047) == ends(1 - 2**23, 2**23 - 1) == set()
+    assert ends(-2, 511) == ends(-8, 511) == {"potential_floors"}
+    assert ends(0, 510) == ends(0, 1023) == ends(0, 0) == {"potential_ceilings"}
+    [reason, _] = legalize(fixed(v_min=-1000, integrator="loihi1"), LOIHI1).reasons
+    assert (reason.where, reason.hint) == ("a.v_min", "-1,023 is the nearest")
+
+
+def test_weights_of_projections_as_the_memory_holds_them() -> None:
+    for weight in ([-256, 254], [-127, 126], [-128, 127], [255, 0], [-255, 0], [-256, -2]):
+        assert reasons(fixed(weight=weight, exponent=-6), LOIHI2) == []
+    for weight in ([-256, 253], [256, 1], [-256, -1], [-129, 1]):
+        assert reasons(fixed(weight=weight), LOIHI2) == []  # two synapses each
+        assert ("in -> a", "weight_bits") in reasons(fixed(weight=weight, exponent=-1), LOIHI2)
+    exponents = chip(weight_bits=8, mixed_signs="even", weight_exponent_min=-7, weight_exponent_max=7)
+    assert refused(fixed(weight=[-2, 2], exponent=-7), exponents) == set()
+    assert refused(fixed(weight=[-2, 1], exponent=-6), exponents) == set()
+    assert refused(fixed(weight=[-2, 1], exponent=-7), exponents) == {"weight_exponent_min"}
+    assert refused(fixed(weight=[2, 1], exponent=-7), exponents) == set()
+    assert refused(fixed(weight=[2, 1], exponent=-8), exponents) == {"weight_exponent_min"}
+    assert refused(fixed(weight=[2, 1], exponent=7), exponents) == set()
+    assert refused(fixed(weight=[2, 1], exponent=8), exponents) == {"weight_exponent_max"}
 
 
 def verdict_outcome(network: Any, target: Any) -> str:

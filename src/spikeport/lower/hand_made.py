@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.lower.findings import Findings
 from spikeport.lower.rounding import losses
-from spikeport.lower.wiring import Wiring
-from spikeport.primitives import DynamicNetwork, DynamicPopulation, FixedCubaLIF, FixedNeuron
+from spikeport.lower.weights import bits_of, common_zeros, fits_memory, span, weight_bits
+from spikeport.lower.wiring import Link, Wiring
+from spikeport.primitives import DynamicNetwork, FixedCubaLIF, FixedNeuron
 from spikeport.targets import Target
 
 CLOSE = {"IF": "FixedCubaLIF", "LIF": "FixedCubaLIF", "CubaLIF": "FixedCubaLIF"}
 """Neurons of fixed point that come close to those of floating point."""
-STATE = ("threshold", "bias", "initial", "v_min", "v_max")
-"""Parameters in the units of a register of the potential."""
+REGISTERS = {
+    "threshold": "threshold_bits",
+    "bias": "bias_bits",
+    "v_min": "potential_floors",
+    "v_max": "potential_ceilings",
+}
+"""Parameters that a chip holds in registers of their own, and the facts of these."""
+Whole = NDArray[np.int64]
 
 
 def neurons(network: DynamicNetwork, wiring: Wiring, found: Findings) -> None:
@@ -51,53 +54,96 @@ def _unoffered(used: str, offered: frozenset[str]) -> bool:
 
 
 def parameters(network: DynamicNetwork, wiring: Wiring, found: Findings) -> None:
-    """Registers of fixed-point neurons as mantissas and exponents, and exponents of projections."""
+    """Registers of fixed-point neurons, and exponents of projections."""
     if not network.contract.chip:
         return
-    target = found.target
-    fraction = target.known("fraction_bits", 0)
     for population in network.populations:
-        for name, values in _registers(population):
-            where = f"{population.name}.{name}"
-            if name == "threshold":
-                _mantissa(where, values, _shifted_by(population, fraction), "threshold_bits", 0, found)
-            elif name == "bias":
-                _mantissa(where, values, 0, "bias_bits", target.known("bias_exponent_max", 0), found)
-    for projection in network.projections:
+        neuron = population.neuron
+        for name in REGISTERS:
+            value = getattr(neuron, name, None)
+            if value is None:
+                continue
+            where, values = f"{population.name}.{name}", np.asarray(value).astype(np.int64)
+            match name:
+                case "threshold" if isinstance(neuron, FixedCubaLIF):
+                    _threshold(where, values, found)
+                case "threshold":
+                    _held_as_state(where, values, found)
+                case "bias":
+                    _bias(where, values, found)
+                case _:
+                    _end(where, values, REGISTERS[name], found)
+    for link in wiring.links:
         why = "its weights are scaled by 2 to the {used}, and the target scales by {limit} at "
-        found.compare("weight_exponent_max", projection.name, projection.exponent, why + "most", ())
+        found.compare("weight_exponent_max", link.name, link.exponent, why + "most", ())
         below = lambda used, least: used < least  # noqa: E731
-        found.compare("weight_exponent_min", projection.name, projection.exponent, why + "least", (), beyond=below)
+        exponent = link.exponent - _doubled(link, found.target)
+        found.compare("weight_exponent_min", link.name, exponent, why + "least", (), beyond=below)
+        if link.exponent < 0 and not _alone(link, found.target):
+            why = f"weights of {{used}} bits are several synapses of {{limit}}, and each of these rounds when it is shifted right by {-link.exponent}"
+            found.compare("weight_bits", link.name, weight_bits(link), why, (), "an exponent of 0 or more")
 
 
-def _shifted_by(population: DynamicPopulation, fraction: int) -> int:
-    """Bits by which a neuron's threshold is shifted: those of the potential of CUBA-LIF, of others what they say."""
-    if isinstance(population.neuron, FixedCubaLIF):
-        return fraction
-    return int(np.asarray(getattr(population.neuron, "state_exp", 0)).min(initial=0))
-
-
-def _registers(population: DynamicPopulation) -> Iterator[tuple[str, NDArray[Any]]]:
-    for field in fields(population.neuron):
-        value = getattr(population.neuron, field.name)
-        if field.name in STATE and value is not None:
-            yield field.name, np.asarray(value)
-
-
-def _mantissa(where: str, values: NDArray[Any], exponent: int, fact: str, largest: int, found: Findings) -> None:
-    """A register that holds a mantissa of so many bits, shifted by one exponent: fixed, or any from 0 to the largest."""
-    what = fact.removesuffix("_bits")
-    seen = int(np.bitwise_or.reduce(np.abs(values.astype(np.int64)).ravel(), initial=0))
-    zeros = (seen & -seen).bit_length() - 1 if seen else exponent
-    if zeros < exponent:
-        why = f"is no multiple of {2**exponent}, and the target's {what} is a number shifted by {exponent} bits"
-        found.refuse(fact, where, why, (), f"round it to a multiple of {2**exponent}")
+def _threshold(where: str, values: Whole, found: Findings) -> None:
+    """Of the chip's own neuron: a mantissa without a sign, shifted by the places of the potential below it."""
+    shift = found.target.known("fraction_bits", 0)
+    if values.size and int(np.bitwise_or.reduce(values.ravel())) & (2**shift - 1):
+        why = f"is no multiple of {2**shift}, and the target's threshold is a number shifted by {shift} bits"
+        found.refuse("threshold_bits", where, why, (), f"round it to a multiple of {2**shift}")
         return
-    shift = exponent or min(zeros, largest)
-    top = int(np.abs(values.astype(np.int64)).max(initial=0)) >> shift
-    signed = 1 if what == "bias" else 0
-    why = f"takes {{used}} bits, and the target's {what} has {{limit}}"
-    found.compare(fact, where, top.bit_length() + signed, why, ())
+    width = (int(values.max(initial=0)) >> shift).bit_length()
+    found.compare("threshold_bits", where, width, "takes {used} bits, and the target's threshold has {limit}", ())
+
+
+def _held_as_state(where: str, values: Whole, found: Findings) -> None:
+    """Of a program in microcode: it stands beside the state, as wide as that, in its unit."""
+    width = bits_of(0, int(values.max(initial=0)))
+    why = "takes {used} bits, its sign included, and what the target's programs compare with has {limit}"
+    found.compare("state_bits", where, width, why, ())
+
+
+def _bias(where: str, values: Whole, found: Findings) -> None:
+    """A mantissa with a sign, and an exponent, of each neuron."""
+    target = found.target
+    largest = target.known("bias_exponent_max", 0)
+    low, high = (_shifted(values, largest, end) for end in (np.minimum, np.maximum))
+    by = f", shifted by {largest} at most" if largest else ""
+    why = f"of a neuron takes {{used}} bits{by}, and the target's bias has {{limit}}"
+    if found.compare("bias_bits", where, bits_of(low, high), why, (), "a bias that ends in more zeros" if by else ""):
+        return
+    why = f"of a neuron is {{used}}{by}, and the target's bias is {{limit}} at least"
+    found.compare("bias_least", where, low, why, (), beyond=lambda used, least: used < least)
+
+
+def _shifted(values: Whole, largest: int, end: np.ufunc) -> int:
+    """Least or largest mantissa, each neuron's zeros gone into its exponent as far as that goes."""
+    zeros = np.frexp((values & -values).astype(np.float64))[1] - 1  # of a power of two, exact; -1 of 0
+    return int(end.reduce((values >> np.clip(zeros, 0, largest)).ravel(), initial=0))
+
+
+def _end(where: str, values: Whole, fact: str, found: Findings) -> None:
+    """An end of the potential that can be set."""
+    offered = found.target.known(fact)
+    if offered is not None:
+        missing = sorted(set(np.unique(values).tolist()) - set(offered), key=abs)
+        if missing:
+            nearest = min(offered, key=lambda end: abs(end - missing[0]))
+            why = f"is {missing[0]:,}, and the target offers powers of two less one alone"
+            found.compare(fact, where, missing, why, (), f"{nearest:,} is the nearest", lambda used, _: bool(used))
+
+
+def _doubled(link: Link, target: Target) -> bool:
+    """Whether a memory that holds even numbers alone where signs are mixed has odd weights doubled, and shifts their sum back."""
+    low, high = span(link)
+    return target.known("mixed_signs") == "even" and low < 0 < high and common_zeros(link) == 0
+
+
+def _alone(link: Link, target: Target) -> bool:
+    """Whether each weight is one synapse, zeros in which all end left out."""
+    width = target.known("weight_bits")
+    zeros = common_zeros(link)
+    low, high = (int(end) >> zeros for end in span(link))
+    return width is None or fits_memory(low, high, width, target)
 
 
 def meaning(network: DynamicNetwork, wiring: Wiring, found: Findings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spikeport.lower.findings import SMALLER, Findings
 from spikeport.lower.verdict import Knob
-from spikeport.lower.weights import bits_of, common_zeros, pieces, register_bits, span, whole
+from spikeport.lower.weights import bits_of, common_zeros, fits_memory, pieces, register_bits, span, whole
 from spikeport.lower.wiring import Link, Wiring
 from spikeport.primitives import Conv, Dense, MaxPool, OneToOne, Sparse, SumPool
 from spikeport.targets import Fact, Target
@@ -180,7 +180,7 @@ def widths(wiring: Wiring, found: Findings) -> None:
             continue  # floats are rounded to the target's grid, or refused with the population
         low, high = span(link)
         needed = bits_of(low, high)
-        if needed <= width or (_one_sign(low, high) and target.known("mixed_signs") == "even" and needed - 1 <= width):
+        if fits_memory(low, high, width, target):
             continue
         scale = target.known("weight_exponent_max")
         if scale is None:
@@ -201,10 +201,6 @@ _TOO_WIDE = "weights take {used} bits, and the target has {limit}"
 
 def _weights(link: Link) -> str:
     return f"weights from {link.source}"
-
-
-def _one_sign(low: float, high: float) -> bool:
-    return low >= 0 or high <= 0
 
 
 def total_bits(wiring: Wiring, target: Target) -> int:

@@ -73,6 +73,22 @@ def bits_of(low: float, high: float) -> int:
     return max(int(-low - 1).bit_length() if low < 0 else 0, int(high).bit_length() if high > 0 else 0) + 1
 
 
+def fits_memory(low: float, high: float, width: int, target: Target) -> bool:
+    """Whether a memory of so many bits holds whole weights from `low` to `high`.
+
+    Where only even numbers of both signs are held the sign takes a bit, which weights of one sign have for their magnitude.
+
+    >>> from spikeport.targets import Fact
+    >>> even = Target(name="t", title="T", vendor="V", mixed_signs=Fact("even", "", "made up", "design", True))
+    >>> [fits_memory(*ends, 8, even) for ends in ((0, 255), (-255, 0), (-256, 0), (-1, 128))]
+    [True, True, False, False]
+    """
+    if bits_of(low, high) <= width:
+        return True
+    one_sign = low >= 0 or high <= 0
+    return target.known("mixed_signs") == "even" and one_sign and int(max(high, -low)).bit_length() <= width
+
+
 def weight_bits(link: Link) -> int:
     """Bits of the whole weights of a link, its sign included, without zeros that all of them end in."""
     low, high = span(link)

@@ -53,8 +53,8 @@ THRESHOLD = 2**16
 """Largest threshold, in units of 64."""
 LARGEST_CURRENT = 2**22
 LARGEST_EXPONENT = 7
-BIAS_MANTISSA = {"loihi1": 2**11, "loihi2": 2**12}
-"""Biases are whole multiples of a power of two, 2^7 at most, below this."""
+LARGEST_MANTISSA = 2**12 - 1
+"""Biases are whole multiples of a power of two, 2^7 at most, and so many of it at most."""
 LONGEST = 62
 
 
@@ -332,16 +332,17 @@ class _Fitting:
         return None
 
     def _bias(self, name: str, values: Floats) -> NDArray[np.int64]:
-        """Biases as mantissa and exponent, one exponent for the population."""
-        limit = BIAS_MANTISSA[self.chip]
+        """Biases as mantissa and exponent, of each neuron."""
         most = float(np.abs(values).max(initial=0))
-        exponent = max(0, int(np.ceil(np.log2(most / (limit - 1)))) if most > limit - 1 else 0)
-        if exponent > LARGEST_EXPONENT:
-            why = f"needs a bias of {most:,.0f} in units of the state, and {self.chip} has {(limit - 1) << LARGEST_EXPONENT:,}"
+        fills = np.maximum(np.abs(values) / LARGEST_MANTISSA, 1)
+        exponents = np.ceil(np.log2(fills))
+        if exponents.max(initial=0) > LARGEST_EXPONENT:
+            largest = LARGEST_MANTISSA << LARGEST_EXPONENT
+            why = f"needs a bias of {most:,.0f} in units of the state, and {self.chip} has {largest:,}"
             self.problems.append(Problem(f"{name}.bias", why, "a smaller bias, or a spike input that brings it"))
             return np.zeros(values.shape, np.int64)
-        mantissa = np.rint(values / 2**exponent)
-        found = (mantissa * 2**exponent).astype(np.int64)
+        units = 2**exponents
+        found = (np.rint(values / units) * units).astype(np.int64)
         error = float(np.abs(found - values).max(initial=0))
         if error:
             self.losses.append(Approximation(name, "bias rounded", error / most, "of the largest bias"))
