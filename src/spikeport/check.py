@@ -15,6 +15,7 @@ from spikeport import codes
 from spikeport.errors import CaptureError, OptionError, Problem, QuantizeError
 from spikeport.graph import Graph
 from spikeport.lower import Reason, Suggestion, Verdict, legalize
+from spikeport.lower.counted import least_bill
 from spikeport.lower.examine import Bounds, Carried, carry, verdict_of
 from spikeport.lower.suggest import worded
 from spikeport.model import SpikingModel
@@ -22,7 +23,7 @@ from spikeport.plugin import target_named
 from spikeport.primitives import Code, DynamicNetwork, InputKind, SpikingNetwork
 from spikeport.quantize import NeuronLayer, QuantizeOptions
 from spikeport.targets import Target
-from spikeport.trial import Setting, hosted, quantized
+from spikeport.trial import MOST_WEIGHTS, Setting, hosted, quantized, weight_count
 from spikeport.undisturbed import undisturbed
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ SAMPLES = 64
 """Most samples of an example that are looked at."""
 EVENTS = 0.3
 """Mean number of events of noise in one place."""
+COUNTED = (
+    "counted in the model's graph: its {weights:,} weights were not quantized, as no code and no width would make it fit; "
+    "whether a part fits beside a host (allow_host=True) was not tried"
+)
 UNTRAINED = "widths were found on {}: other data or training moves thresholds and biases, so a limit that is nearly reached may be passed"
 
 
@@ -103,6 +108,11 @@ def check(
         samples, what = _samples(example, options)
         try:
             graph = _captured(model, samples)
+            weights = weight_count(graph)
+            if weights > MOST_WEIGHTS and not allow_host:
+                least = least_bill(graph, chip, type(model).__name__, events=input == "events")
+                if least.reasons:
+                    return verdict_of(Carried(None, None, least), chip, notes=(COUNTED.format(weights=weights),))
             integer = quantized(graph, samples, options)
         except (CaptureError, QuantizeError) as error:
             reasons = tuple(Reason(p.where, p.why, p.hint) for p in error.problems)
@@ -201,7 +211,8 @@ def _captured(model: Any, samples: NDArray[Any]) -> Graph:
         why = f"is a {type(model).__name__}"
         raise OptionError(Problem("model", why, "an nn.Module, a converted model, or a network"))
     with undisturbed():
-        return capture(FloatModel(model), torch.tensor(samples[:2]))
+        # only looked at, and let go of: a large model is not copied for it
+        return capture(FloatModel(model, shared=True), torch.tensor(samples[:2]))
 
 
 def _setting(model: SpikingModel, chip: Target, tried: Collection[Code], progress: bool) -> Setting:

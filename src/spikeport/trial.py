@@ -37,6 +37,11 @@ AT_BORDERS = frozenset(["inputs_max", "outputs_max", "hidden_max", "input_bits",
 """Facts that a cut may settle although it leaves the layer on the chip."""
 
 
+def weight_count(graph: Graph) -> int:
+    """Parameters of a graph."""
+    return sum(array.size for node in graph.nodes for array in parameters(node.op).values())
+
+
 def quantized(graph: Graph, samples: NDArray[Any], options: QuantizeOptions, *, refined: bool = True) -> IntegerNetwork:
     """Integers of a graph, by torch where it is installed, which is faster."""
     operations: tuple[Operations | None, Operations | None] = None, None
@@ -122,7 +127,7 @@ class Setting:
     def _far(self, carried: Carried) -> str:
         """What would be too much even with the fewest levels and channels that are tried; empty where nothing is."""
         network = carried.network
-        weights = sum(array.size for node in self.graph.nodes for array in parameters(node.op).values())
+        weights = weight_count(self.graph)
         if weights > MOST_WEIGHTS:
             return f"{weights:,} weights are more than are quantized again to try changes, {MOST_WEIGHTS:,}"
         banks = isinstance(network, SpikingNetwork) and network.contract.code == "population"

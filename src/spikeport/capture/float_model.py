@@ -18,15 +18,28 @@ CHUNK = 256
 """Samples of one call: bounds memory."""
 
 
+def _views(model: nn.Module) -> dict[int, Any]:
+    """What `deepcopy` takes in place of parameters: others on the same memory."""
+    return {
+        id(p): nn.Parameter(p.detach(), requires_grad=False)
+        for p in model.parameters()
+        if type(p) is nn.Parameter and p.dtype is torch.float32 and p.device.type == "cpu"
+    }
+
+
 class FloatModel:
     """A copy of a model that can be run without changing the original; whatever mode, dtype or device that has."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, shared: bool = False) -> None:
+        """Args:
+        model: any module.
+        shared: parameters that are in float32 on the CPU stay those of the original, whose later training would be seen.
+        """
         name = type(model).__name__
         if not isinstance(model, nn.Module):
             raise CaptureError(Problem(f"a {name}", "is not a torch.nn.Module", "wrap the function in a module"))
         try:
-            module = copy.deepcopy(model)
+            module = copy.deepcopy(model, _views(model) if shared else None)
             with contextlib.suppress(NotImplementedError):  # a loaded `torch.export` archive has one mode only
                 module.eval()
             self.module = module.to(device="cpu", dtype=torch.float32).requires_grad_(False)
