@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,11 @@ from spikeport.primitives import (
     StaircaseBank,
     StaircaseIF,
     StaircaseUnit,
+    SumPool,
+    Synapse,
     UnitBank,
 )
+from spikeport.quantize.bounds import BLOCK
 
 FLOAT32_EXACT = 2**24
 FLOAT64_EXACT = 2**53
@@ -66,21 +70,25 @@ class ExactConnection:
 
 def reach(connection: Connection, payload: int) -> int:
     """Largest sum that payloads up to a bound can deliver through a connection in one step."""
-    for synapse in connection.synapses:
-        payload *= _gain(synapse)
-    return payload
+    return payload * prod(map(gain, connection.synapses))
 
 
-def _gain(synapse: Any) -> int:
-    """Largest sum of absolute weights into one neuron: how much a synapse can enlarge the largest value."""
+def gain(synapse: Synapse) -> int:
+    """Largest sum of absolute weights into one neuron: how much a synapse can enlarge the largest value, in every order of summing."""
     match synapse:
         case Dense(weight) | Conv(weight):
-            return int(np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1).max())
+            rows = max(1, BLOCK * len(weight) // max(1, weight.size))  # a large matrix is not copied in whole
+            return max((_most(weight[i : i + rows]) for i in range(0, len(weight), rows)), default=0)
         case OneToOne(weight):
-            return int(np.abs(weight.astype(np.int64)).max())
-    if hasattr(synapse, "kernel"):
-        return int(np.prod(synapse.kernel))
-    return 1
+            return int(np.abs(weight.astype(np.int64)).max(initial=0))
+        case SumPool(kernel):
+            return prod(kernel)
+        case _:
+            return 1
+
+
+def _most(rows: NDArray[Any]) -> int:
+    return int(np.abs(rows.reshape(len(rows), -1).astype(np.int64)).sum(axis=1).max(initial=0))
 
 
 def largest_payload(network: SpikingNetwork, name: str) -> int:

@@ -7,8 +7,8 @@ recording change nothing in it: they are taken in pieces, and cut off.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from spikeport.errors import BackendError, OptionError, Problem
 from spikeport.plugin.driving import Drive, drive, dtype_of
 from spikeport.plugin.exact import static_currents
+from spikeport.plugin.inputs import populations
 from spikeport.plugin.presenting import as_array, checked_request, encode_steps, last_scheduled_step, split
 from spikeport.primitives import (
     Accumulator,
@@ -42,6 +43,31 @@ PIECE_VALUES = 2**23
 """Neurons times samples times steps of a piece, by which it is shortened."""
 
 Arrays = Mapping[str, NDArray[Any]]
+
+
+Simulate = Callable[..., Recording]
+"""`simulate(network, x, *, record, max_steps)` of a backend that takes whole runs."""
+
+
+def run_whole(
+    session: BackendSession,
+    simulate: Simulate,
+    x: Any,
+    record: Collection[str] | None,
+    max_steps: int | None,
+    currents: Mapping[str, Any] | None,
+) -> Recording:
+    """`BackendSession.run` of a converted network, for a session whose backend takes whole runs faster than steps."""
+    session.require_open()
+    network = session.program.network
+    assert isinstance(network, SpikingNetwork)
+    if currents is not None:
+        raise OptionError(Problem("currents", "a converted network has no currents to be fed", "give x alone"))
+    kept = [n for n in populations(network) if n in session.record or n in session.potentials]
+    found = simulate(network, x, record=kept if record is None else record, max_steps=max_steps)
+    if record is not None:
+        return found
+    return replace(found, potentials={n: v for n, v in found.potentials.items() if n in session.potentials})
 
 
 def run_converted(session: BackendSession, x: Any, record: Collection[str] | None, max_steps: int | None) -> Recording:

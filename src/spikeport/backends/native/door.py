@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,11 @@ from spikeport import native
 from spikeport.backends.native.dynamics import DynamicSession, simulate_dynamics
 from spikeport.backends.native.plan import plan
 from spikeport.backends.native.simulate import simulate
-from spikeport.errors import DataError, OptionError, Problem
+from spikeport.errors import DataError, Problem
 from spikeport.native.stepping import MAX_CHUNK, Run
 from spikeport.plugin import BackendSession, Intake, Program, Step
-from spikeport.plugin.inputs import arrival_shape, checked_batch, checked_names, checked_step, populations, spiking
+from spikeport.plugin.inputs import arrival_shape, checked_batch, checked_names, checked_step, spiking
+from spikeport.plugin.running import run_whole
 from spikeport.primitives import DynamicNetwork, DynamicRecording, MaxUnit, Recording, SpikingNetwork
 from spikeport.quantize import input_problems
 
@@ -131,14 +131,7 @@ class ConvertedSession(BackendSession):
         max_steps: int | None = None,
         currents: Mapping[str, Any] | None = None,
     ) -> Recording:
-        self.require_open()
-        if currents is not None:
-            raise OptionError(Problem("currents", "a converted network has no currents to be fed", "give x alone"))
-        kept = [n for n in populations(self._network) if n in self.record or n in self.potentials]
-        found = simulate(self._network, x, record=kept if record is None else record, max_steps=max_steps)
-        if record is not None:
-            return found
-        return replace(found, potentials={n: v for n, v in found.potentials.items() if n in self.potentials})
+        return run_whole(self, simulate, x, record, max_steps, currents)
 
     def close(self) -> None:
         self.closed = True

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import prod
 
 import numpy as np
 
+from spikeport.plugin.exact import gain
 from spikeport.primitives import (
     Accumulator,
-    Conv,
-    Dense,
     GradedIF,
     MaxUnit,
-    OneToOne,
     PhasedIF,
     PlainIF,
     RadixIF,
@@ -26,23 +23,9 @@ from spikeport.primitives import (
     StaircaseBank,
     StaircaseIF,
     StaircaseUnit,
-    SumPool,
     Synapse,
     UnitBank,
 )
-
-
-def gain(synapse: Synapse) -> int:
-    """Largest absolute output for inputs of at most 1, in every order of summing."""
-    match synapse:
-        case Dense(weight) | Conv(weight):
-            return int(np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1).max(initial=0))
-        case OneToOne(weight):
-            return int(np.abs(weight.astype(np.int64)).max(initial=0))
-        case SumPool(kernel):
-            return prod(kernel)
-        case _:
-            return 1
 
 
 def reach(synapses: Sequence[Synapse], value: int) -> int:

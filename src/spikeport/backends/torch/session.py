@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,9 @@ from spikeport.backends.torch.fused import fastest
 from spikeport.backends.torch.layers import Spikes, Stepped, plan
 from spikeport.backends.torch.precision import exact_arithmetic
 from spikeport.backends.torch.stepwise import of_input, on_host, simulate
-from spikeport.errors import OptionError, Problem
 from spikeport.plugin import BackendSession, Intake, Program, Step
 from spikeport.plugin.inputs import checked_batch, checked_names, populations
+from spikeport.plugin.running import run_whole
 from spikeport.primitives import Recording, SpikingNetwork
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -92,14 +91,7 @@ class Session(BackendSession):
         max_steps: int | None = None,
         currents: Mapping[str, Any] | None = None,
     ) -> Recording:
-        self.require_open()
-        if currents is not None:
-            raise OptionError(Problem("currents", "a converted network has no currents to be fed", "give x alone"))
-        kept = [n for n in populations(self._network) if n in self.record or n in self.potentials]
-        found = simulate(self._network, x, record=kept if record is None else record, max_steps=max_steps)
-        if record is not None:
-            return found
-        return replace(found, potentials={n: v for n, v in found.potentials.items() if n in self.potentials})
+        return run_whole(self, simulate, x, record, max_steps, currents)
 
     def close(self) -> None:
         self.closed = True
