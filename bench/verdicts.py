@@ -113,18 +113,24 @@ def thinned(model: nn.Module, factor: float) -> nn.Module:
     return thin.eval()
 
 
-def averaging(model: nn.Module) -> nn.Module:
-    """The model with average pooling in place of max pooling."""
-    mean = copy.deepcopy(model)
-    for name, module in [(n, m) for n, m in mean.named_modules() if isinstance(m, nn.MaxPool2d)]:
-        mean.set_submodule(name, nn.AvgPool2d(module.kernel_size, module.stride, module.padding))
-    return mean.eval()
+POOLS = {"average": (nn.MaxPool2d, nn.AvgPool2d), "max": (nn.AvgPool2d, nn.MaxPool2d)}
+"""What is replaced, and by what."""
+
+
+def pooled(model: nn.Module, kind: str) -> nn.Module:
+    """The model with one kind of pooling in place of the other."""
+    changed = copy.deepcopy(model)
+    old, new = POOLS[kind]
+    for name, module in [(n, m) for n, m in changed.named_modules() if isinstance(m, old)]:
+        changed.set_submodule(name, new(module.kernel_size, module.stride, module.padding))
+    return changed.eval()
 
 
 def applied(subject: Subject, target: str, changes: Mapping[str, Any]) -> sp.Verdict:
     """The verdict on the network after a change that was really made: converted again, on training data."""
     rest = dict(changes)
-    model = averaging(subject.model) if rest.pop("pooling", None) else subject.model
+    pooling = rest.pop("pooling", None)
+    model = subject.model if pooling is None else pooled(subject.model, pooling)
     width, host = rest.pop("width", None), rest.pop("allow_host", False)
     model = model if width is None else thinned(model, width)
     return sp.check(subject.convert(model, **rest), target, allow_host=host, suggest=False)

@@ -200,3 +200,29 @@ def test_what_nothing_helps_is_said() -> None:
     verdict = sp.check(Skip(), chip(features=["payload"], skips=False, recurrent=False), example=(4,))
     assert [s.changes for s in verdict.suggestions if "allow_host" not in s.changes] == []
     assert any(reason.fact == "skips" for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_chip_that_pools_by_maxima_alone(signed: bool) -> None:
+    def model(pool: Any) -> Any:
+        torch.manual_seed(0)
+        first = nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.ReLU(), pool, nn.Flatten()
+        return nn.Sequential(*first, nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 3))
+
+    target = chip(
+        features=["payload"],
+        synapses=["convolution", "dense", "max pooling", "routing"],
+        weight_bits=4,
+        input_signed=signed,
+        execution="frames",
+    )
+    x = torch.randn(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    averaging = sp.convert(model(nn.AvgPool2d(2)), [x], progress=False)
+    [suggestion] = sp.check(averaging, target).suggestions
+    # where negative values are not taken the host weighs the input, and may pool; no part fits before weights are narrow
+    host = {"weight_bits": 4, "allow_host": True}
+    assert suggestion.changes == ({"weight_bits": 4, "pooling": "max"} if signed else host)
+    changed = model(nn.MaxPool2d(2) if signed else nn.AvgPool2d(2))
+    verdict = sp.check(sp.convert(changed, [x], weight_bits=4, progress=False), target, allow_host=not signed)
+    assert verdict.fits
+    assert (verdict.cut is None) is signed

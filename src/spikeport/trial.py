@@ -15,12 +15,12 @@ from spikeport.backends.hosted import cuts, on_chip
 from spikeport.errors import GraphError, OptionError, QuantizeError
 from spikeport.graph import Graph, Operations, parameters
 from spikeport.lower import Knob, Suggestion, legalize
-from spikeport.lower.changes import averaged, has_maxima, narrowed
+from spikeport.lower.changes import averaged, has_maxima, has_sums, maximized, narrowed
 from spikeport.lower.converted import built_in
 from spikeport.lower.examine import Carried, Encode, carry
 from spikeport.lower.findings import Findings
 from spikeport.lower.suggest import TRIALS, Changes, Move, search, worded
-from spikeport.primitives import Accumulator, Code, SpikingNetwork
+from spikeport.primitives import Accumulator, Code, MaxUnit, SpikingNetwork
 from spikeport.progress import track
 from spikeport.quantize import IntegerNetwork, QuantizeOptions, quantize
 from spikeport.targets import Fact, Target
@@ -31,6 +31,8 @@ MOST_WEIGHTS = 2**25
 """Of a model that is quantized again and again: more would take minutes, and memory."""
 NARROW = (6, 4, 3)
 """Bits of weights that are tried beyond the width of a target: they make sums smaller."""
+POOLINGS = {"average": averaged, "max": maximized}
+"""Graphs of models with one kind of pooling alone."""
 MARGIN = ("state_bits", "arrival_bits", "threshold_bits", "bias_bits")
 """Widths of which one bit is kept free: calibration on other data moves bounds."""
 AT_BORDERS = frozenset(["inputs_max", "outputs_max", "hidden_max", "input_bits", "input_signed"])
@@ -62,7 +64,7 @@ def hosted(carried: Carried, chip: Target) -> Carried:
     inside = {reason.where for reason in carried.found.reasons if reason.fact not in AT_BORDERS}
     best = carried
     for cut in cuts(network):
-        spiking = any(not isinstance(network[name].neuron, Accumulator) for name in cut.on_chip)
+        spiking = any(not isinstance(network[name].neuron, Accumulator | MaxUnit) for name in cut.on_chip)
         if inside & set(cut.on_chip) or not spiking:
             continue
         found = legalize(on_chip(network, cut), chip)
@@ -107,6 +109,10 @@ class Setting:
             changed = attempt(changes)
             return changed if changed is None or changed.fits else hosted(changed, tight)
 
+        def attempt_last(changes: Changes) -> Carried | None:
+            rest: Changes = {knob: value for knob, value in changes.items() if knob != "allow_host"}
+            return attempt_hosted(rest) if len(rest) < len(changes) else attempt(rest)
+
         moves = self._moves(carried)
         far = self._far(carried)
         try:
@@ -115,11 +121,15 @@ class Setting:
             alone = search(carried, moves, attempt)
             if alone.changes is not None:
                 return [Suggestion(_named(alone.changes), worded(alone.changes))], ""
-            if cut is not carried and not cut.fits:
+            if cut is carried:  # nothing is left to a host before the rest is narrow enough
+                together = search(carried, [*moves, ("allow_host", True)], attempt_last)
+            elif not cut.fits:
                 together = search(cut, moves, attempt_hosted)
-                if together.changes is not None:
-                    changes: Mapping[Knob, Any] = {**together.changes, "allow_host": True}
-                    return [Suggestion(_named(changes), worded(changes))], ""
+            else:
+                together = alone
+            if together.changes is not None:
+                changes: Mapping[Knob, Any] = {**together.changes, "allow_host": True}
+                return [Suggestion(_named(changes), worded(changes))], ""
         finally:
             bar.close()  # type: ignore[attr-defined]
         return [], alone.why
@@ -136,7 +146,8 @@ class Setting:
         for use in carried.found.bill.uses:
             shrinks = thinnest if use.resource in ("neurons", "cores") else thinnest**2
             if use.over and use.limit is not None and use.used > use.limit * shrinks:
-                return f"takes {use.used:,} {use.resource}, and {self.chip.title} has {use.limit:,}"
+                beyond = f"more than 1 level and {min(WIDTHS):g} times the channels make up for"
+                return f"takes {use.used:,} {use.resource}, and {self.chip.title} has {use.limit:,}: {beyond}"
         return ""
 
     def _moves(self, carried: Carried) -> list[Move]:
@@ -151,7 +162,10 @@ class Setting:
         held = self._held(carried)
         if held is not None and 8 <= held < options.state_bits:
             moves.append(("state_bits", held))
-        if has_maxima(self.graph):
+        offered = chip.limit("synapses")
+        if offered is not None and "max pooling" in offered and not offered & {"sum pooling", "sparse"}:
+            moves += [("pooling", "max")] if has_sums(self.graph) else []
+        elif has_maxima(self.graph):
             moves.append(("pooling", "average"))
         further: list[list[Move]] = [
             [("levels", n) for n in self._levels(carried)],
@@ -187,7 +201,7 @@ class Setting:
     def _changed(self, changes: Changes, chip: Target) -> Carried | None:
         """The model after changes, against a target; None where it cannot be made."""
         try:
-            graph = averaged(self.graph) if changes.get("pooling") == "average" else self.graph
+            graph = POOLINGS[changes["pooling"]](self.graph) if "pooling" in changes else self.graph
             if "width" in changes:
                 graph = narrowed(graph, changes["width"])
             widths = {name: changes[name] for name in _WIDTHS if name in changes}

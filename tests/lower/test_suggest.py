@@ -9,10 +9,10 @@ import pytest
 
 from spikeport.graph import Add, Affine, Graph, Input, Node, Relu, build, evaluate
 from spikeport.lower import Reason
-from spikeport.lower.changes import averaged, has_maxima, narrowed
+from spikeport.lower.changes import averaged, has_maxima, has_sums, maximized, narrowed
 from spikeport.lower.examine import Carried
 from spikeport.lower.findings import Findings
-from spikeport.lower.suggest import TRIALS, search, worded
+from spikeport.lower.suggest import TRIALS, TRIED_ALL, UNTOUCHED, search, worded
 from spikeport.primitives import Conv, Dense, MaxPool, Pad, Reshape, Slice
 from tests.lower.targets import chip
 
@@ -56,9 +56,9 @@ def test_changes_that_turn_out_to_be_unneeded_are_taken_back() -> None:
 
 def test_without_a_knob_the_reason_is_told() -> None:
     found = search(carried(reason("levels"), Reason("b", "has skips")), MOVES, lambda _: carried())
-    assert (found.changes, found.why) == (None, "b: has skips")
+    assert (found.changes, found.why) == (None, f"b: has skips; {UNTOUCHED}")
     never = search(carried(reason("levels")), MOVES, lambda _: carried(reason("levels")))
-    assert (never.changes, never.why) == (None, "a: is too much")
+    assert (never.changes, never.why) == (None, f"a: is too much; {TRIED_ALL}")
     many: list[Any] = [("levels", n) for n in range(100, 0, -1)]
     assert (
         f"{TRIALS} changed networks" in search(carried(reason("levels")), many, lambda _: carried(reason("levels"))).why
@@ -120,3 +120,12 @@ def test_a_graph_of_averages_is_that_of_average_pooling() -> None:
     evaluate(mean, x, visit=lambda node, value: seen.update({node.name: value}))
     before = seen["relu2"].reshape(2, 8, 2, 2, 2, 2)
     assert np.allclose(seen["max"], before.mean(axis=(3, 5)))
+
+
+def test_a_graph_of_maxima_is_that_of_max_pooling() -> None:
+    graph = averaged(residual())
+    assert has_sums(graph)
+    most = maximized(graph)
+    assert not has_sums(most)
+    x = np.random.default_rng(1).normal(size=(2, 2, 8, 8))
+    assert np.allclose(evaluate(most, x), evaluate(residual(), x))

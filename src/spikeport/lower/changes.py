@@ -1,4 +1,4 @@
-"""Changes of a model as rewrites of its graph: averages in place of maxima, and fewer channels."""
+"""Changes of a model as rewrites of its graph: averages in place of maxima or the other way round, and fewer channels."""
 
 from __future__ import annotations
 
@@ -29,6 +29,29 @@ def averaged(graph: Graph) -> Graph:
                 nodes.append(Node(inner, SumPool(kernel, stride, padding), node.inputs, node.shape, node.source))
                 divisor = Affine(np.asarray(1 / prod(kernel)))
                 nodes.append(Node(node.name, divisor, (inner,), node.shape, node.source))
+            case _:
+                nodes.append(node)
+    return Graph(tuple(nodes), graph.output)
+
+
+def has_sums(graph: Graph) -> bool:
+    """Whether there is anything to take a maximum of in place of an average."""
+    return any(isinstance(node.op, SumPool) for node in graph.nodes)
+
+
+def maximized(graph: Graph) -> Graph:
+    """The graph with max pooling in place of average pooling, as if the model had been trained so."""
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        match node.op:
+            case SumPool(kernel, stride, padding):
+                inner = f"{node.name} max"
+                dilation = (1,) * len(kernel)
+                nodes.append(
+                    Node(inner, MaxPool(kernel, stride, padding, dilation), node.inputs, node.shape, node.source)
+                )
+                times = Affine(np.asarray(float(prod(kernel))))  # what follows divides a sum by as many
+                nodes.append(Node(node.name, times, (inner,), node.shape, node.source))
             case _:
                 nodes.append(node)
     return Graph(tuple(nodes), graph.output)

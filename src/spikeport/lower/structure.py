@@ -51,7 +51,9 @@ def _operator(wiring: Wiring, link: Link, kind: str, found: Findings) -> None:
         found.compare("synapses", link.target, kind, why, ("pooling", "code", *HOST), hint, _missing)
     else:
         why = "is reached by {used} synapses, and the target offers {limit}"
-        found.compare("synapses", link.target, kind, why, HOST, beyond=_missing)
+        maximum = kind == "sum pooling" and _offers(found.target, "max pooling")
+        helps, hint = (("pooling", *HOST), "train with max pooling") if maximum else (HOST, "")
+        found.compare("synapses", link.target, kind, why, helps, hint, _missing)
 
 
 def _offers(target: Target, kind: str) -> bool:

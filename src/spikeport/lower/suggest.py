@@ -14,6 +14,8 @@ Try = Callable[[Changes], Carried | None]
 """What a network is after changes; None where it cannot be changed so."""
 Move = tuple[Knob, Any]
 """A knob, and what to turn it to."""
+TRIED_ALL = "the least of everything that is tried is still too much"
+UNTOUCHED = "no other widths, levels, code, pooling or channels touch that"
 TRIALS = 20
 """Most changed networks that are looked at."""
 
@@ -39,7 +41,8 @@ def search(first: Carried, moves: Sequence[Move], attempt: Try) -> Search:
     while not fits:
         stuck = next((r for r in reasons if not any(knob in r.helps for knob, _ in rest)), None)
         if stuck is not None:
-            return Search(None, f"{stuck.where}: {stuck.why}")
+            tried_all = any(knob in stuck.helps for knob, _ in moves)
+            return Search(None, f"{stuck.where}: {stuck.why}; {TRIED_ALL if tried_all else UNTOUCHED}")
         if not left:
             last = f"{reasons[0].where}: {reasons[0].why}"
             return Search(None, f"{last}; {TRIALS} changed networks were looked at")
@@ -71,7 +74,7 @@ def worded(changes: Changes) -> str:
     for knob, value in changes.items():
         match knob:
             case "pooling":
-                said.append("train with average pooling")
+                said.append(f"train with {value} pooling")
             case "width":
                 said.append(f"train with {value:g} times the channels")
             case "allow_host":

@@ -67,7 +67,7 @@ class Suggestion:
     """A change after which the network fits."""
 
     changes: Mapping[str, Any]
-    """What to change: `levels`, `weight_bits`, `state_bits`, `code`, `steps`, `input_bits` are options of `compile` and `convert`; `pooling` ("average")
+    """What to change: `levels`, `weight_bits`, `state_bits`, `code`, `steps`, `input_bits` are options of `compile` and `convert`; `pooling` ("average" or "max")
     and `width` (a factor of the channels) are changes of the model; `allow_host` leaves parts to the host."""
     text: str
 
