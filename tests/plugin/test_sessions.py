@@ -406,6 +406,24 @@ def test_what_a_session_gives_is_looked_at_before_it_is_believed(change: Any, wh
         session.run(x)
 
 
+def test_a_text_is_no_list_of_names() -> None:
+    converted, x = encoded(3, "signed", "static") or pytest.fail("seed 3 converts")
+    cell = DynamicPopulation("output", (1,), IF(threshold=5.0))
+    dynamic = DynamicNetwork("n", (), (cell,), (), DynamicsContract(dt=1e-3, integrator="accumulate"))
+    for network, more in ((converted, {"x": x}), (dynamic, {"max_steps": 3})):
+        program = REFERENCE.compile(network, REFERENCE.targets[0], None)
+        with sp.open(program) as session, pytest.raises(OptionError, match="record: is the text 'output'"):
+            session.run(record="output", **more)
+        with pytest.raises(OptionError, match="record: is the text 'output'"):
+            sp.open(program, record="output")
+        with pytest.raises(OptionError, match="potentials: is the text 'output'"):
+            sp.open(program, potentials="output")
+        with pytest.raises(OptionError, match="record: is the text 'output'"):
+            sp.simulate(network, record="output", on="reference", **more)
+    with pytest.raises(OptionError, match="backend: is None, not a name"):
+        sp.backend(None)  # type: ignore[arg-type]
+
+
 def test_a_run_needs_spikes_of_all_populations_and_the_read_out() -> None:
     network, x = encoded(3, "signed", "static") or pytest.fail("seed 3 converts")
     program = REFERENCE.compile(network, REFERENCE.targets[0], None)

@@ -10,6 +10,7 @@ from spikeport.backends.hosted import HostedSession
 from spikeport.errors import BackendError, OptionError, Problem
 from spikeport.plugin import BackendSession, Program, backend_of, load_program
 from spikeport.plugin.inputs import checked_names, spiking, with_membrane
+from spikeport.plugin.presenting import require_names
 
 
 def open_program(
@@ -38,6 +39,8 @@ def open_program(
         program = load_program(program)
     found = backend_of(program)
     network = program.network if program.whole is None else program.whole
+    require_names(record, "record")
+    require_names(potentials, "potentials")
     record = spiking(network) if record is None else tuple(record)
     potentials = with_membrane(network) if potentials is None else tuple(potentials)
     checked_names(network, record, potentials)

@@ -10,6 +10,7 @@ from spikeport.backends.hosts import NATIVE, REFERENCE
 from spikeport.errors import LowerError, NativeError, OptionError, Problem
 from spikeport.plugin import Backend, BackendSession, Target, find, installed
 from spikeport.plugin.inputs import populations, spiking, with_membrane
+from spikeport.plugin.presenting import require_names
 from spikeport.primitives import DynamicNetwork, DynamicRecording, Recording, SpikingNetwork
 
 BUILT_IN = ("native", "reference", "torch")
@@ -71,6 +72,7 @@ def simulate(
     """
     if isinstance(network, SpikingNetwork) and currents is not None:
         raise OptionError(Problem("currents", "a converted network has no currents to be fed", "give x alone"))
+    require_names(record, "record")
     names = populations(network) if record is None else list(record)
     with through_the_door(network, on, names) as session:
         return session.run(x, record=names, max_steps=max_steps, currents=currents)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from spikeport.errors import DataError, OptionError, Problem
 from spikeport.graph import output_shape
 from spikeport.plugin.driving import LARGEST_CURRENT, LARGEST_INPUT, LARGEST_PAYLOAD
+from spikeport.plugin.presenting import require_names
 from spikeport.primitives import Accumulator, DynamicNetwork, MaxUnit, Shape, SpikingNetwork
 
 Network = SpikingNetwork | DynamicNetwork
@@ -42,6 +43,8 @@ def checked_names(network: Network, record: Collection[str], potentials: Collect
     Raises:
         OptionError: names that are not in the network, or that have no spikes or potentials.
     """
+    require_names(record, "record")
+    require_names(potentials, "potentials")
     known = populations(network)
     problems = [Problem(n, "is not a population of this network") for n in sorted({*record, *potentials} - set(known))]
     may = set(known) if isinstance(network, SpikingNetwork) else set(spiking(network))

@@ -35,6 +35,16 @@ def split(total: NDArray[Any], step: int, steps: int) -> NDArray[Any]:
     return each + (step + 1) * rest // steps - step * rest // steps
 
 
+def require_names(names: object, what: str) -> None:
+    """Refuse a text where names are expected: its letters would be taken for them.
+
+    Raises:
+        OptionError: it is one.
+    """
+    if isinstance(names, str):
+        raise OptionError(Problem(what, f"is the text {names!r}", f"a list of names: [{names!r}]"))
+
+
 def checked_request(
     network: SpikingNetwork, record: Collection[str] | None, max_steps: int | None
 ) -> tuple[list[str], list[str], int]:
@@ -43,6 +53,7 @@ def checked_request(
     Raises:
         OptionError: a name that is not in the network, fewer than one step.
     """
+    require_names(record, "record")
     known = [p.name for p in network.populations if p.name not in network.on_host()]
     unknown = sorted(set(record or ()) - set(known))
     if unknown:

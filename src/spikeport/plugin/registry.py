@@ -89,6 +89,9 @@ def backend(name: str, *, points: Iterable[metadata.EntryPoint] | None = None) -
         OptionError: there is none.
         BackendError: two distributions claim the name, it cannot be imported, or it was written for another version of the contract.
     """
+    given: object = name
+    if not isinstance(given, str):
+        raise OptionError(Problem("backend", f"is {given!r}, not a name", 'for example "loihi2"'))
     claims = installed(points)
     if name not in claims:
         hint = nearest(name, claims)

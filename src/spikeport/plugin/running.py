@@ -18,7 +18,14 @@ from spikeport.errors import BackendError, OptionError, Problem
 from spikeport.plugin.driving import Drive, drive, dtype_of
 from spikeport.plugin.exact import static_currents
 from spikeport.plugin.inputs import populations
-from spikeport.plugin.presenting import as_array, checked_request, encode_steps, last_scheduled_step, split
+from spikeport.plugin.presenting import (
+    as_array,
+    checked_request,
+    encode_steps,
+    last_scheduled_step,
+    require_names,
+    split,
+)
 from spikeport.primitives import (
     Accumulator,
     DynamicNetwork,
@@ -150,6 +157,7 @@ def run_dynamic(
     network, offsets = session.program.network, session.program.offsets
     assert isinstance(network, DynamicNetwork)
     spiking = [p.name for p in network.populations if hasattr(p.neuron, "threshold")]
+    require_names(record, "record")
     unknown = sorted(set(record or ()) - set(network.by_name))
     if unknown:
         raise OptionError([Problem(name, "is not a population of this network") for name in unknown])

@@ -19,6 +19,7 @@ from spikeport.backends.reference.fixed import FixedStepper
 from spikeport.errors import OptionError, Problem
 from spikeport.plugin.driving import Drive, drive
 from spikeport.plugin.inputs import spiking
+from spikeport.plugin.presenting import require_names
 from spikeport.plugin.running import counts_of, events_of
 from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContract, GradedThreshold
 
@@ -252,6 +253,8 @@ def chosen(network: DynamicNetwork, record: Collection[str] | None, potentials: 
     Raises:
         OptionError: names that are not in the network, or populations that never spike.
     """
+    require_names(record, "record")
+    require_names(potentials, "potentials")
     fire = spiking(network)
     problems = [
         Problem(n, "is not a population of this network")
