@@ -115,7 +115,7 @@ def test_weights_of_hand_made_networks_are_held_with_the_same_sums(weights: Any,
         "net", (SpikeInput("in", (2,)),), (population,), (joined,), DynamicsContract.loihi("loihi2")
     )
     if links is None:
-        with pytest.raises(LowerError, match="in -> n: has weights of more than 8 bits"):
+        with pytest.raises(LowerError, match="in -> n: weights of 10 bits are several synapses of 8"):
             LOIHI2.compile(network, LOIHI2.targets[0], None)
         return
     assert [link["exponent"] for link in LOIHI2.compile(network, LOIHI2.targets[0], None).document["links"]] == links

@@ -11,8 +11,8 @@ import spikeport as sp
 RECORDED = Path(__file__).with_name("lava_networks.npz")
 STATES = {"LIF": ("v", "u"), "Delta": ("act",), "SigmaDelta": ("sigma",), "Sigma": ("sigma",)}
 """Variables of Lava's neurons: the potential, and the current."""
-THRESHOLD_OF_18_BITS = {"readout_0", "sum_maps_0"}
-"""Neurons of lava-dl that never fire, and a sigma-delta threshold of 1/2: the chip holds 17 bits."""
+THRESHOLD_OF_18_BITS = {"readout_0"}
+"""CUBA-LIF neurons of lava-dl that never fire: the chip holds 17 bits."""
 
 
 @cache

@@ -111,6 +111,8 @@ def _bias(where: str, values: Whole, found: Findings) -> None:
     why = f"of a neuron takes {{used}} bits{by}, and the target's bias has {{limit}}"
     if found.compare("bias_bits", where, bits_of(low, high), why, (), "a bias that ends in more zeros" if by else ""):
         return
+    if target.bias_bits is None:
+        return  # it says what of that width is missing
     why = f"of a neuron is {{used}}{by}, and the target's bias is {{limit}} at least"
     found.compare("bias_least", where, low, why, (), beyond=lambda used, least: used < least)
 
