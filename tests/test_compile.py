@@ -280,6 +280,23 @@ def test_what_is_given_is_looked_at(subject: Any, options: dict[str, Any], why: 
         sp.compile(model if subject == "model" else subject, **given)
 
 
+def test_an_error_inside_a_backend_says_whose_it_is(
+    model: SpikingModel,
+    tiny: Backend,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program = sp.compile(model, "tiny:wide")
+    monkeypatch.setattr(tiny, "open", lambda *args, **more: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as error:
+        sp.open(program)
+    assert "failed at opening a program" in error.value.__notes__[0]
+    monkeypatch.setattr(tiny, "compile", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as error:
+        sp.compile(model, "tiny:wide")
+    assert error.value.__notes__[0].startswith("backend 'tiny'")
+    assert "failed at compiling" in error.value.__notes__[0]
+
+
 def test_all_codes_that_fail_are_told(model: SpikingModel, tiny: Backend) -> None:  # noqa: F811
     with pytest.raises(LowerError) as error:
         sp.compile(model, "tiny")

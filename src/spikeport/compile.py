@@ -19,7 +19,7 @@ from spikeport.lower import Cut, Verdict
 from spikeport.lower.text import bill_lines
 from spikeport.model import SpikingModel
 from spikeport.plugin import PLUGIN_VERSION, Backend, Program, find, installed
-from spikeport.plugin.registry import nearest
+from spikeport.plugin.registry import blamed, nearest
 from spikeport.primitives import Approximation, Code, DynamicNetwork, SpikingNetwork
 from spikeport.quantize import IntegerNetwork, NeuronLayer
 from spikeport.targets import Target
@@ -268,7 +268,8 @@ class _Job:
             BackendError: it is not.
         """
         found = self.backend
-        program: Any = found.compile(network, self.chip, self.options)  # of others: believed once it was looked at
+        with blamed(found.name, "compiling"):
+            program: Any = found.compile(network, self.chip, self.options)  # of others: believed once it was looked at
         if not isinstance(program, Program):
             problems = [Problem(found.name, f"compiles to {program!r}, which is no Program", _report(found))]
         else:

@@ -11,6 +11,7 @@ from spikeport.errors import BackendError, OptionError, Problem
 from spikeport.plugin import BackendSession, Program, backend_of, load_program
 from spikeport.plugin.inputs import checked_names, spiking, with_membrane
 from spikeport.plugin.presenting import require_names
+from spikeport.plugin.registry import blamed
 
 
 def open_program(
@@ -46,9 +47,9 @@ def open_program(
     checked_names(network, record, potentials)
     if program.cut is not None:
         return HostedSession(program, found, record, potentials)
-    session: Any = found.open(
-        program, record=record, potentials=potentials
-    )  # of others: believed once it was looked at
+    with blamed(found.name, "opening a program"):
+        # of others: believed once it was looked at
+        session: Any = found.open(program, record=record, potentials=potentials)
     if not isinstance(session, BackendSession):
         why = f"opens {session!r}, which is no BackendSession"
         raise BackendError(Problem(found.name, why, f"report it to {program.distribution or 'its author'}"))

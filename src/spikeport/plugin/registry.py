@@ -9,13 +9,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib import metadata
 from types import MappingProxyType
 
-from spikeport.errors import BackendError, OptionError, Problem
+from spikeport.errors import BackendError, OptionError, Problem, SpikeportError
 from spikeport.plugin.backend import Backend
 from spikeport.plugin.program import PLUGIN_VERSION
 from spikeport.targets import Target, target_names
@@ -155,6 +156,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     listed = ", ".join(names)
     return f"did you mean {close[0]!r}? known: {listed}" if close else f"one of {listed}"
+
+
+@contextmanager
+def blamed(name: str, doing: str) -> Iterator[None]:
+    """Adds to an error that a backend did not foresee whose it is; what it refuses in our words passes as it is."""
+    try:
+        yield
+    except SpikeportError:
+        raise
+    except Exception as error:
+        who = " and ".join(f"{claim.distribution} {claim.version}" for claim in installed().get(name, ()))
+        error.add_note(f"backend {name!r}{f' of {who}' if who else ''} failed at {doing}: report it there")
+        raise
 
 
 def _loaded(found: Installed) -> Backend:
