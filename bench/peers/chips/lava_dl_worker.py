@@ -167,7 +167,7 @@ def maps(rng: np.random.Generator, steps: int) -> Drawn:
 
 def pooled(rng: np.random.Generator, steps: int) -> Drawn:
     block = slayer.block.cuba
-    shape = (2, 8, 8) if rng.random() < 0.5 else (2, 7, 9)
+    shape = (2, 8, 8) if rng.random() < 0.8 else (2, 7, 9)
     blocks = [
         block.Conv(cuba(rng), 2, 3, 3, padding=1, weight_scale=3),
         block.Pool(cuba(rng), 2, weight_scale=float(rng.choice([0.5, 1, 2]))),
