@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.errors import NirError, Problem
-from spikeport.nir import contract, stages
+from spikeport.nir import content, contract, stages
 from spikeport.nir.checks import network_problems
 from spikeport.nir.contract import Declaration, DeclaredConnection, DeclaredPopulation, Placement, Reference
 from spikeport.nir.limits import MAX_EDGES, MAX_INTEGER, MAX_NODES
@@ -63,6 +63,8 @@ def from_nir(path: str | Path) -> SpikingNetwork:
     if not problems and contract.digest(network) != declaration.digest:
         why = "was made for other numbers than the file holds: its bounds are not proved for these"
         problems = [Problem(contract.WHERE, why, EXPORT_AGAIN)]
+    if not problems and not content.is_sealed(tree):
+        problems = [Problem(str(path), "does not hold what was written: its content has another hash", EXPORT_AGAIN)]
     if problems:
         raise NirError(problems)
     return network

@@ -12,7 +12,7 @@ import nir
 
 from spikeport.errors import FileError, NirError, Problem
 from spikeport.files import replacing
-from spikeport.nir import contract, stages
+from spikeport.nir import content, contract, stages
 from spikeport.nir.checks import network_problems
 from spikeport.nir.contract import Placement
 from spikeport.nir.limits import MAX_EDGES, MAX_LOADED_BYTES, MAX_NODES
@@ -42,6 +42,7 @@ def to_nir(network: SpikingNetwork, path: str | Path) -> Ledger:
     with replacing(path) as temporary:
         try:
             nir.write(temporary, graph)
+            content.seal(temporary)
         except RuntimeError as error:  # h5py, where the disk is full
             raise FileError(Problem(str(path), f"cannot be written: {error}", "choose a folder with space")) from error
     return lost

@@ -57,7 +57,20 @@ def read_tree(path: Path, kind: Kind) -> Tree:
         SpikeportError: the kind's error: it is truncated, too large, not HDF5, or uses a feature that such files do not need.
     """
     size = _file_size(path, kind)
-    bounds = Bounds(
+    try:
+        return hdf5_process.read(path, bounds_of(size, kind))
+    except hdf5_frames.RefusalError as found:
+        where = f"{path}:{found.where}" if found.where else str(path)
+        raise kind.error(Problem(where, found.why, found.hint or kind.again)) from None
+    except hdf5_process.StoppedError as error:
+        raise kind.error(Problem(str(path), str(error), f"it may be damaged; {kind.again}")) from error
+    except hdf5_process.ReaderError as error:
+        raise FileError(Problem(str(path), f"cannot be read: {error}", NO_READER)) from error
+
+
+def bounds_of(size: int, kind: Kind) -> Bounds:
+    """What a file of so many bytes may ask for."""
+    return Bounds(
         loaded_bytes=min(kind.max_loaded_bytes, FREE_BYTES + LARGEST_RATIO * size),
         objects=kind.max_objects,
         depth=kind.max_depth,
@@ -67,15 +80,6 @@ def read_tree(path: Path, kind: Kind) -> Tree:
         rows=kind.max_rows,
         one_text=kind.one_text,
     )
-    try:
-        return hdf5_process.read(path, bounds)
-    except hdf5_frames.RefusalError as found:
-        where = f"{path}:{found.where}" if found.where else str(path)
-        raise kind.error(Problem(where, found.why, found.hint or kind.again)) from None
-    except hdf5_process.StoppedError as error:
-        raise kind.error(Problem(str(path), str(error), f"it may be damaged; {kind.again}")) from error
-    except hdf5_process.ReaderError as error:
-        raise FileError(Problem(str(path), f"cannot be read: {error}", NO_READER)) from error
 
 
 def _file_size(path: Path, kind: Kind) -> int:
