@@ -23,6 +23,7 @@ NAMES = [
     "LavaError",
     "LowerError",
     "NativeError",
+    "NirContract",
     "NirError",
     "OptionError",
     "Problem",
@@ -72,7 +73,8 @@ SIGNATURES = {
     "load_target": "(path: 'str | Path') -> 'Target'",
     "targets": "() -> 'TargetList'",
     "to_nir": "(model: 'SpikingModel | SpikingNetwork', path: 'str | Path') -> 'Ledger'",
-    "from_nir": "(path: 'str | Path') -> 'SpikingNetwork'",
+    "from_nir": "(path: 'str | Path', *, contract: 'NirContract | DynamicsContract | None' = None, like: 'str | None' = None, "
+    "dt: 'float | None' = None) -> 'SpikingNetwork | DynamicNetwork'",
     "read_lava_dl": "(path: 'str | Path', *, input_shape: 'tuple[int, ...] | None' = None, spike_exp: 'int' = 6) -> 'DynamicNetwork'",
 }
 

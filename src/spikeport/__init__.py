@@ -46,6 +46,7 @@ from spikeport.primitives import (
     DynamicsContract,
     ExecutionContract,
     Ledger,
+    NirContract,
     Recording,
     SpikeTrain,
     SpikingNetwork,
@@ -73,6 +74,7 @@ __all__ = [
     "LavaError",
     "LowerError",
     "NativeError",
+    "NirContract",
     "NirError",
     "OptionError",
     "Problem",
@@ -123,16 +125,32 @@ def to_nir(model: SpikingModel | SpikingNetwork, path: str | Path) -> Ledger:
     return nir.to_nir(model.network if isinstance(model, SpikingModel) else model, path)
 
 
-def from_nir(path: str | Path) -> SpikingNetwork:
-    """Read a NIR file that carries our execution contract; its spikes are those of the network that was written.
+def from_nir(
+    path: str | Path,
+    *,
+    contract: NirContract | DynamicsContract | None = None,
+    like: str | None = None,
+    dt: float | None = None,
+) -> SpikingNetwork | DynamicNetwork:
+    """Read a NIR file. One that `to_nir` wrote from a converted network is that network again, spike for spike.
+
+    Any other file becomes a `DynamicNetwork`. NIR says neither the time step nor how neurons integrate, fire and reset: the file's
+    execution contract does, or whoever reads it. Every parameter of every node is used, or ignored as the contract says and entered
+    in the ledger, or refused.
+
+    Args:
+        contract: what the file means; a `DynamicsContract` where its numbers are as NIR has them, times in seconds.
+        like: the tool whose reading of files is meant, "snntorch" for example.
+        dt: duration of a step in seconds, in place of that of `contract` or `like`.
 
     Raises:
-        NirError: no contract, or one that does not fit the graph.
+        NirError: no contract, one that does not fit the graph, or what cannot be carried; all of it by node.
         FileError: the file cannot be read.
+        OptionError: options that contradict each other.
     """
     from spikeport import nir
 
-    return nir.from_nir(path)
+    return nir.from_nir(path, contract=contract, like=like, dt=dt)
 
 
 def read_lava_dl(path: str | Path, *, input_shape: tuple[int, ...] | None = None, spike_exp: int = 6) -> DynamicNetwork:

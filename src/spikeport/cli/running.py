@@ -248,7 +248,7 @@ def line(row: Row) -> str:
     return f"sample {row['sample']}: {what}{label}, {quiet}, {row['spikes']} spikes"
 
 
-def _network(path: str) -> SpikingNetwork:
+def _network(path: str) -> Network:
     if path.lower().endswith(".spk"):
         return load(path).network
     from spikeport.nir import from_nir

@@ -20,7 +20,6 @@ from spikeport.nir.checks import network_problems
 from spikeport.nir.contract import Declaration, DeclaredConnection, DeclaredPopulation, Placement, Reference
 from spikeport.nir.limits import MAX_EDGES, MAX_INTEGER, MAX_NODES
 from spikeport.nir.lower import Plan, nodes_of, plan_network, population_node
-from spikeport.nir.storage import read_tree
 from spikeport.nir.write import edges
 from spikeport.primitives import Accumulator, Connection, Conv, InputEncoder, Population, Shape, SpikingNetwork
 from spikeport.storage.hdf5 import Tree
@@ -38,20 +37,14 @@ PARAMETERS: Mapping[type, tuple[str, ...]] = {
 EXPORT_AGAIN = "another tool changed the file; export the network again"
 
 
-def from_nir(path: str | Path) -> SpikingNetwork:
-    """The network that `to_nir` wrote: the same integers and contract, so the same spikes in every step.
+def converted_of(path: str | Path, tree: Tree) -> SpikingNetwork:
+    """The network of a tree that carries the contract of a converted network.
 
     Raises:
-        NirError: no contract, one that does not fit the graph, or a file that is damaged or unreasonable.
-        FileError: the file cannot be read.
+        NirError: a contract that does not fit the graph.
     """
-    tree = read_tree(Path(path))
     nodes, links, metadata = _graph(path, tree)
-    text = metadata.get(contract.KEY)
-    if not isinstance(text, str):
-        why = "carries no execution contract: plain NIR leaves time step, reset, comparison and initial state open"
-        raise NirError(Problem(str(path), why, "export it with spikeport.to_nir; other NIR files cannot be read yet"))
-    declaration = contract.parse(text)
+    declaration = contract.parse(metadata[contract.KEY])
     arrays = metadata.get(contract.ARRAYS, {})
     network = _restore(declaration, nodes, arrays if isinstance(arrays, dict) else {})
     problems = network_problems(network)

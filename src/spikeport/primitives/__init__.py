@@ -39,6 +39,7 @@ from spikeport.primitives.neurons import (
     StaircaseUnit,
     UnitBank,
 )
+from spikeport.primitives.nir_contract import NirContract
 from spikeport.primitives.population import InputEncoder, InputKind, Population
 from spikeport.primitives.sparse import Sparse
 from spikeport.primitives.spikes import DynamicRecording, Recording, SpikeEvents, SpikeTrain
@@ -92,6 +93,7 @@ __all__ = [
     "MaxUnit",
     "NetworkOutput",
     "Neuron",
+    "NirContract",
     "OneToOne",
     "Pad",
     "Pairs",

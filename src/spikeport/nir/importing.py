@@ -1,0 +1,74 @@
+"""Read a NIR file, whoever wrote it: what it declares, or what whoever reads it says that it means."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from spikeport.errors import NirError, OptionError, Problem
+from spikeport.nir import contract as converted
+from spikeport.nir import declared
+from spikeport.nir.network import network_of
+from spikeport.nir.parse import graph_of
+from spikeport.nir.presets import PRESETS, preset
+from spikeport.nir.read import converted_of
+from spikeport.nir.storage import read_tree
+from spikeport.primitives import DynamicNetwork, DynamicsContract, SpikingNetwork
+from spikeport.primitives.nir_contract import NirContract
+
+
+def from_nir(
+    path: str | Path,
+    *,
+    contract: NirContract | DynamicsContract | None = None,
+    like: str | None = None,
+    dt: float | None = None,
+) -> SpikingNetwork | DynamicNetwork:
+    """The network of a file; see `spikeport.from_nir`."""
+    given = _given(contract, like, dt)
+    path = Path(path)
+    tree = read_tree(path)
+    metadata = _metadata(tree)
+    if given is None and isinstance(metadata.get(converted.KEY), str):
+        return converted_of(path, tree)
+    graph = graph_of(tree, str(path))
+    if given is None:
+        text = metadata.get(declared.KEY)
+        if not isinstance(text, str):
+            why = "carries no execution contract: plain NIR leaves time step, integrator, reset and initial state open"
+            hint = (
+                f"say whose file it is, like= one of {', '.join(map(repr, PRESETS))}; or give contract=; "
+                "or find it out from a recording: spikeport nir discover"
+            )
+            raise NirError(Problem(str(path), why, hint))
+        given = declared.parse(text)
+    return network_of(graph, given, path.stem)
+
+
+def _given(contract: NirContract | DynamicsContract | None, like: str | None, dt: float | None) -> NirContract | None:
+    """What whoever reads the file says.
+
+    Raises:
+        OptionError: two things at once, or of the wrong type.
+    """
+    if contract is not None and like is not None:
+        raise OptionError(Problem("like", "is given beside a contract", "give one of the two"))
+    if like is not None:
+        return preset(like, dt)
+    if contract is None:
+        if dt is not None:
+            raise OptionError(
+                Problem("dt", "is given without `like`", "give like=, or contract=DynamicsContract(dt=...)")
+            )
+        return None
+    made: Any = NirContract(dynamics=contract) if isinstance(contract, DynamicsContract) else contract
+    if not isinstance(made, NirContract):
+        raise OptionError(Problem("contract", f"is a {type(contract).__name__}", "a NirContract or DynamicsContract"))
+    return made if dt is None else replace(made, dynamics=replace(made.dynamics, dt=dt))
+
+
+def _metadata(tree: Any) -> Any:
+    root = tree.get("node")
+    found = root.get("metadata") if isinstance(root, dict) else None
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,440 @@
+"""From a flat NIR graph and what it means to a network that steps.
+
+Neurons become populations, and what lies between them projections. A linear node where values are added up before it, a delay behind
+a bias, and an Output that no single population feeds become a `Relay`, which sums within the step. An edge that leads backwards in the order of
+update takes one step: that is where a loop keeps its values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.errors import GraphError, NirError, Problem
+from spikeport.graph import apply_synapse
+from spikeport.nir.graph import NirGraph, NirNode
+from spikeport.nir.inline import inlined
+from spikeport.nir.nodes import TYPES
+from spikeport.nir.shapes import (
+    Shapes,
+    convolution_window,
+    flattened,
+    infer,
+    pooling_window,
+    whole,
+)
+from spikeport.primitives import (
+    IF,
+    LI,
+    LIF,
+    Approximation,
+    Conv,
+    CubaLI,
+    CubaLIF,
+    Dense,
+    DynamicNetwork,
+    DynamicPopulation,
+    DynamicsContract,
+    I,
+    NetworkOutput,
+    OneToOne,
+    Projection,
+    Relay,
+    Reshape,
+    Shape,
+    SpikeInput,
+    SumPool,
+    Synapse,
+    Threshold,
+    Transpose,
+)
+from spikeport.primitives.dynamic_network import MAX_DELAY, WHOLE
+from spikeport.primitives.nir_contract import NEUTRAL, OWN, STATED, NirContract
+
+NEURONS: Mapping[str, type] = {
+    "CubaLI": CubaLI,
+    "CubaLIF": CubaLIF,
+    "I": I,
+    "IF": IF,
+    "LI": LI,
+    "LIF": LIF,
+    "Threshold": Threshold,
+}
+RENAMED = {"v_threshold": "threshold", "v_initial": "initial"}
+MAX_DELAYS = 1024
+"""Different delays of one node."""
+
+
+def network_of(graph: NirGraph, contract: NirContract, name: str = "nir") -> DynamicNetwork:
+    """The network that a graph is under a contract.
+
+    Raises:
+        NirError: what does not fit, what has no meaning under the contract, what we cannot step; all of it by the names of the nodes.
+    """
+    flat = inlined(graph)
+    shapes = infer(flat)
+    builder = _Builder(flat, shapes, contract)
+    network = builder.build(name)
+    if builder.problems:
+        raise NirError(builder.problems)
+    assert network is not None
+    return network
+
+
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """The place of a Delay in a chain."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Path:
+    """What lies between a place and a node: synapses in order, and what they add."""
+
+    source: str
+    """Input or population."""
+    synapses: tuple[Synapse | _Late, ...]
+    bias: NDArray[Any] | None
+
+
+class _Builder:
+    def __init__(self, graph: NirGraph, shapes: Mapping[str, Shapes], contract: NirContract) -> None:
+        self.graph, self.shapes, self.contract = graph, shapes, contract
+        self.problems: list[Problem] = []
+        self.entries: list[Approximation] = []
+        self.arriving: dict[str, list[str]] = {node: [] for node in graph.nodes}
+        for a, b in graph.edges:
+            self.arriving[b].append(a)
+        self.inputs = tuple(n for n in graph.of_kind("Input") if not self.arriving[n])
+        self.kept = self._kept()
+
+    def build(self, name: str) -> DynamicNetwork | None:
+        unknown = sorted(set(self.contract.nodes) - set(self.graph.nodes))
+        self.problems += [Problem(f"contract.nodes[{n!r}]", "is no node of this graph") for n in unknown]
+        if not self.inputs and not any(TYPES[n.kind].group == "neuron" for n in self.graph.nodes.values()):
+            self.problems.append(Problem("graph", "has neither an Input nor a neuron: there is nothing to run"))
+        for node in self.graph.nodes:
+            if not self.arriving[node] and node not in self.inputs and self.graph[node].kind != "Affine":
+                self._unfed(node)
+        order = self._order()
+        if set(order) != set(self.kept):
+            return None
+        place = {node: i for i, node in enumerate(order)}
+        populations = [p for p in map(self._population, order) if p is not None]
+        projections = [p for node in order for p in self._projections(node, place)]
+        outputs = tuple(self._output(node) for node in self.graph.of_kind("Output") if not self.graph.targets(node))
+        if self.problems:
+            return None
+        inputs = tuple(SpikeInput(n, self.shapes[n].target) for n in self.inputs)
+        dynamics = self.contract.dynamics
+        try:
+            return DynamicNetwork(
+                name, inputs, tuple(populations), tuple(projections), dynamics, tuple(self.entries), outputs
+            )
+        except GraphError as error:
+            self.problems += error.problems
+            return None
+
+    # -- which nodes keep something, and in which order they are updated ------------------------------------------------
+
+    def _kept(self) -> dict[str, str]:
+        """Nodes that become populations: "neuron", or "relay"."""
+        found: dict[str, str] = {}
+        for name, node in self.graph.nodes.items():
+            group = TYPES[node.kind].group
+            if group == "neuron":
+                found[name] = "neuron"
+            elif name not in self.inputs and len(self.arriving[name]) != 1:
+                found[name] = "relay"  # adds up what arrives, or adds its bias to nothing
+            elif node.kind == "Output" and not self.graph.targets(name):
+                source = self.graph[self.arriving[name][0]]
+                if TYPES[source.kind].group != "neuron":
+                    found[name] = "relay"
+            elif group == "delay" and self._biased(name):
+                found[name] = "relay"
+        # a loop of linear nodes has to keep its values somewhere
+        for name in self._loops_without(found):
+            found[name] = "relay"
+        return found
+
+    def _biased(self, delay: str) -> bool:
+        """Whether the chain before a delay adds something."""
+        name = self.arriving[delay][0]
+        seen: set[str] = set()
+        while name not in seen and len(self.arriving[name]) == 1:
+            seen.add(name)
+            node = self.graph[name]
+            if TYPES[node.kind].group in ("neuron",):
+                return False
+            if "bias" in node.parameters:
+                return True
+            name = self.arriving[name][0]
+        return "bias" in self.graph[name].parameters
+
+    def _loops_without(self, kept: Mapping[str, str]) -> Iterator[str]:
+        """One node of each loop that passes no kept node; with one edge into each node such loops are apart."""
+        state: dict[str, int] = {}
+        for start in self.graph.nodes:
+            trail: list[str] = []
+            name = start
+            while name not in kept and name not in state and len(self.arriving[name]) == 1:
+                state[name] = id(trail)
+                trail.append(name)
+                name = self.arriving[name][0]
+            if name in trail:
+                yield name
+
+    def _order(self) -> list[str]:
+        """Populations in the order of update: the contract's, or depth first from the inputs, so that only loops lead backwards."""
+        if self.contract.order:
+            given = list(self.contract.order)
+            odd = sorted(set(self.kept) ^ set(given))
+            if odd or len(given) != len(self.kept):
+                why = f"does not name each node that keeps something once: {', '.join(odd[:5])}"
+                self.problems.append(Problem("contract.order", why, f"these are {', '.join(self.kept)}"))
+            return given
+        after: list[str] = []
+        done: set[str] = set()
+        targets: dict[str, list[str]] = {node: [] for node in self.graph.nodes}
+        for a, b in self.graph.edges:
+            targets[a].append(b)
+        for start in (*self.inputs, *self.graph.nodes):
+            if start in done:
+                continue
+            done.add(start)
+            stack = [(start, iter(targets[start]))]
+            while stack:
+                name, rest = stack[-1]
+                following = next((t for t in rest if t not in done), None)
+                if following is None:
+                    after.append(name)
+                    stack.pop()
+                else:
+                    done.add(following)
+                    stack.append((following, iter(targets[following])))
+        return [name for name in reversed(after) if name in self.kept]
+
+    # -- populations ----------------------------------------------------------------------------------------------------
+
+    def _population(self, name: str) -> DynamicPopulation | None:
+        node, shape = self.graph[name], self.shapes[name].target
+        own = self.contract.nodes.get(name, {})
+        if self.kept[name] == "relay":
+            if own:
+                hint = "leave it out of the contract's nodes"
+                self.problems.append(Problem(f"contract.nodes[{name!r}]", f"{node.kind} has nothing of its own", hint))
+            return DynamicPopulation(name, self.shapes[name].source, Relay())
+        neuron = self._neuron(name, node, own)
+        contract = self._contract(name, node, own)
+        try:
+            return DynamicPopulation(name, shape, neuron, contract)
+        except GraphError as error:
+            self.problems += error.problems
+            return None
+
+    def _neuron(self, name: str, node: NirNode, own: Mapping[str, Any]) -> Any:
+        values: dict[str, Any] = {}
+        for parameter in TYPES[node.kind].parameters:
+            field = RENAMED.get(parameter.name, parameter.name)
+            if f"{node.kind}.{parameter.name}" in self.contract.ignores:
+                self._ignored(name, node, parameter.name)
+                values[field] = NEUTRAL[parameter.name]
+            elif parameter.name not in node.parameters:
+                values[field] = parameter.absent
+                self.entries.append(
+                    Approximation(name, f"{parameter.name} is not in the file, which means {parameter.absent:g}", 0.0)
+                )
+            elif parameter.name.startswith("tau"):
+                values[field] = self._seconds(node[parameter.name])
+            else:
+                values[field] = np.asarray(node[parameter.name], dtype=np.float64)
+        kind = NEURONS[node.kind]
+        accepts = {f.name for f in fields(kind)}
+        if "refractory" in accepts and self.contract.refractory:
+            values["refractory"] = self.contract.refractory
+        for entry in STATED:
+            field = RENAMED.get(entry, entry)
+            if entry in own:
+                if field not in accepts:
+                    self.problems.append(Problem(f"contract.nodes[{name!r}].{entry}", f"{node.kind} has no {entry}"))
+                else:
+                    values[field] = np.asarray(own[entry], dtype=np.float64)
+        v_min = own.get("v_min", self.contract.v_min)
+        if "v_min" in accepts and v_min != "none":
+            values["v_min"] = 0.0 if v_min == "zero" else -np.asarray(values["threshold"])
+        return kind(**values)
+
+    def _ignored(self, name: str, node: NirNode, parameter: str) -> None:
+        """An entry of the ledger where ignoring it changes something."""
+        if parameter in node.parameters:
+            change = np.abs(node[parameter].astype(np.float64) - NEUTRAL[parameter]).max(initial=0.0)
+            if change:
+                why = f"{parameter} is ignored, as the contract says: it reads as {NEUTRAL[parameter]:g}"
+                self.entries.append(Approximation(name, why, float(change)))
+
+    def _seconds(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        unit = {"s": 1.0, "ms": 1e-3, "step": self.contract.dynamics.dt}[self.contract.time_unit]
+        return np.asarray(values, dtype=np.float64) * unit
+
+    def _contract(self, name: str, node: NirNode, own: Mapping[str, Any]) -> DynamicsContract | None:
+        """Of one population, where it is not the network's."""
+        unknown = sorted(set(own) - OWN - {"if_gain", "v_min", *STATED})
+        if unknown:
+            hint = f"a node may have {', '.join(sorted(OWN | {'if_gain', 'v_min', *STATED}))}"
+            self.problems.append(Problem(f"contract.nodes[{name!r}]", f"has {', '.join(unknown)}", hint))
+            return None
+        changes = {entry: own[entry] for entry in own if entry in OWN}
+        dynamics = self.contract.dynamics
+        if node.kind in ("IF", "I") and dynamics.integrator != "accumulate":
+            gain = own.get("if_gain", self.contract.if_gain)
+            if gain == "step":
+                changes.setdefault("integrator", "accumulate")
+        if node.kind == "Threshold":
+            changes["spikes"] = "single"
+        made = replace(dynamics, **changes)
+        return None if made == dynamics else made
+
+    # -- projections ----------------------------------------------------------------------------------------------------
+
+    def _projections(self, name: str, place: Mapping[str, int]) -> Iterator[Projection]:
+        """Everything that leads to a population, in the order of the edges."""
+        for source in self.arriving[name]:
+            path = self._path(source)
+            if path is None:
+                continue
+            for synapses, delay in self._delayed(path):
+                backwards = path.source in place and place[path.source] >= place[name]
+                yield Projection(
+                    path.source,
+                    name,
+                    synapses,
+                    delay + int(backwards),
+                    None if path.bias is None else _shaped(path.bias, self.shapes[name].source),
+                )
+
+    def _path(self, last: str) -> _Path | None:
+        """The chain that ends at a node, from the place where its values are kept."""
+        chain = [last]
+        while chain[-1] not in self.kept and chain[-1] not in self.inputs:
+            if len(chain) > len(self.graph.nodes):
+                raise AssertionError("a loop without a kept node")
+            chain.append(self.arriving[chain[-1]][0])
+        source = chain[-1]
+        synapses: list[Synapse | _Late] = []
+        bias: NDArray[Any] | None = None
+        through = [n for n in reversed(chain) if n != source or self.kept.get(n) == "relay"]
+        for name in through:
+            node = self.graph[name]
+            try:
+                if node.kind == "Delay":
+                    synapses.append(_Late(name))
+                    continue
+                made = list(synapses_of(node, self.shapes[name], self.contract))
+            except ValueError as error:
+                self.problems.append(Problem(name, str(error)))
+                return None
+            synapses += made
+            if bias is not None:
+                for synapse in made:
+                    bias = apply_synapse(synapse, bias[None])[0]
+            if "bias" in node.parameters:
+                own = np.asarray(node["bias"], dtype=np.float64)
+                own = own.reshape(-1, *(1,) * (len(self.shapes[name].target) - 1))
+                wide = np.broadcast_to(own, self.shapes[name].target)
+                bias = wide if bias is None else bias + wide
+        return _Path(source, tuple(synapses), bias)
+
+    def _delayed(self, path: _Path) -> Iterator[tuple[tuple[Synapse, ...], int]]:
+        """The chain once for each delay: a mask lets through what is that late."""
+        choices: list[tuple[tuple[Synapse, ...], int]] = [((), 0)]
+        for synapse in path.synapses:
+            if not isinstance(synapse, _Late):
+                choices = [((*chain, synapse), delay) for chain, delay in choices]
+                continue
+            steps = self._steps(synapse.node)
+            if steps is None:
+                return
+            values = np.unique(steps)
+            if len(values) == 1:
+                choices = [(chain, delay + int(values[0])) for chain, delay in choices]
+                continue
+            if len(values) * len(choices) > MAX_DELAYS:
+                why = f"comes to more than {MAX_DELAYS} different delays"
+                self.problems.append(Problem(synapse.node, why, "use fewer, or other nodes between"))
+                return
+            choices = [
+                ((*chain, OneToOne((steps == value).astype(np.float64))), delay + int(value))
+                for chain, delay in choices
+                for value in values
+            ]
+        yield from choices
+
+    def _steps(self, name: str) -> NDArray[np.int64] | None:
+        """Delays of a node in steps."""
+        exact = self._seconds(self.graph[name]["delay"]) / self.contract.dynamics.dt
+        steps = np.rint(exact)
+        if (steps < 0).any() or (steps >= MAX_DELAY).any():
+            self.problems.append(Problem(f"{name}.delay", f"is not within 0 and {MAX_DELAY - 1:,} steps"))
+            return None
+        if (np.abs(exact - steps) > WHOLE * np.maximum(1, steps)).any():
+            dt = self.contract.dynamics.dt
+            why = f"is not a whole number of steps of {dt:g} s: {exact.ravel()[np.argmax(np.abs(exact - steps))]:g}"
+            self.problems.append(Problem(f"{name}.delay", why, "give a dt that divides it, or another time_unit"))
+            return None
+        return steps.astype(np.int64)
+
+    # -- ends -----------------------------------------------------------------------------------------------------------
+
+    def _output(self, name: str) -> NetworkOutput:
+        return NetworkOutput(name, name if name in self.kept else self.arriving[name][0])
+
+    def _unfed(self, name: str) -> None:
+        """A node that nothing leads to."""
+        group = TYPES[self.graph[name].kind].group
+        if group == "neuron":
+            self.entries.append(Approximation(name, "nothing leads to it: it runs on what it has", 0.0))
+        else:
+            hint = "lead an Input to it, or read with repair=True"
+            self.problems.append(Problem(name, "nothing leads to it", hint))
+
+
+def synapses_of(node: NirNode, shapes: Shapes, contract: NirContract) -> Iterator[Synapse]:
+    """A linear node as operators, without its bias.
+
+    Raises:
+        ValueError: what we cannot step.
+    """
+    match node.kind:
+        case "Input" | "Output":
+            return
+        case "Affine" | "Linear":
+            yield Dense(np.asarray(node["weight"], dtype=np.float64))
+        case "Scale":
+            yield OneToOne(np.asarray(node["scale"], dtype=np.float64))
+        case "Conv1d" | "Conv2d":
+            window = convolution_window(node)
+            weight = np.asarray(node["weight"], dtype=np.float64)
+            yield Conv(weight, window.stride, window.padding, window.dilation, whole(node["groups"]))
+        case "SumPool2d" | "AvgPool2d":
+            window = pooling_window(node)
+            yield SumPool(window.kernel, window.stride, window.padding)
+            if node.kind == "AvgPool2d":
+                yield OneToOne(np.asarray(1.0 / np.prod(window.kernel)))
+        case "Flatten":
+            target = flattened(node, shapes.source)
+            if contract.flatten == "channels last" and len(shapes.source) > 1:
+                if target != (int(np.prod(shapes.source)),):
+                    raise ValueError("flattens some axes only, which channels last leaves open")
+                yield Transpose((*range(1, len(shapes.source)), 0))
+            yield Reshape(target)
+        case _:
+            raise AssertionError(node.kind)
+
+
+def _shaped(bias: NDArray[Any], shape: Shape) -> NDArray[Any]:
+    return np.array(np.broadcast_to(bias, shape))
