@@ -9,30 +9,46 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from spikeport.errors import NirError, Problem
 from spikeport.nir.storage import NIR
 from spikeport.storage.hdf5 import bounds_of
+from spikeport.storage.hdf5_frames import RefusalError
 from spikeport.storage.hdf5_reader import Stored, opened
 
 KEY = "spikeport_content"
 _VERSION = "version"
 
 
-def seal(path: Path) -> None:
-    """Add the hash to a file that was just written, and not by others: it is read in this process.
+def write_sealed(path: Path, packed: BytesIO) -> None:
+    """Write the bytes of a NIR file with the hash among them.
+
+    The library never writes to the disk: where that is full, it crashes. What it made is read back in this process.
 
     Raises:
-        OSError, RuntimeError: the file cannot be written.
+        OSError: the file cannot be written.
+        NirError: it asks for more than a reader allows.
     """
-    with opened(path, bounds_of(path.stat().st_size, NIR)) as tree:
-        found = digest(tree)
-    with h5py.File(path, "r+") as file:
+    _write(path, packed)
+    try:
+        with opened(path, bounds_of(path.stat().st_size, NIR)) as tree:
+            found = digest(tree)
+    except RefusalError as error:
+        raise NirError(Problem(error.where or "graph", f"could not be read back: {error.why}", error.hint)) from error
+    with h5py.File(packed, "r+") as file:
         file["node/metadata"].create_dataset(KEY, data=found, dtype=h5py.string_dtype())
+    _write(path, packed)
+
+
+def _write(path: Path, packed: BytesIO) -> None:
+    with packed.getbuffer() as content:
+        path.write_bytes(content)
 
 
 def is_sealed(tree: Mapping[str, Any]) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from itertools import pairwise
 from math import prod
 from pathlib import Path
 
 import nir
 
-from spikeport.errors import FileError, NirError, Problem
+from spikeport.errors import NirError, Problem
 from spikeport.files import replacing
 from spikeport.nir import content, contract, stages
 from spikeport.nir.checks import network_problems
@@ -39,12 +40,10 @@ def to_nir(network: SpikingNetwork, path: str | Path) -> Ledger:
         raise NirError(problems)
     lost = remarks(network, plan)
     graph = nir_graph(network, plan, lost)
+    packed = BytesIO()
+    nir.write(packed, graph)
     with replacing(path) as temporary:
-        try:
-            nir.write(temporary, graph)
-            content.seal(temporary)
-        except RuntimeError as error:  # h5py, where the disk is full
-            raise FileError(Problem(str(path), f"cannot be written: {error}", "choose a folder with space")) from error
+        content.write_sealed(temporary, packed)
     return lost
 
 
