@@ -33,3 +33,20 @@ def test_a_spike_passes_a_layer_in_a_step_and_fires_above_the_threshold_alone(tm
     # 10 is the threshold, and twice 10 is above it
     assert spikes(network, [[1], [1], [0], [0], [0]], "layer1").ravel().tolist() == [0, 0, 1, 0, 0]
     assert spikes(network, [[1], [1], [0], [0], [0]], "layer2").ravel().tolist() == [0, 0, 0, 1, 0]
+
+
+def test_the_ledger_says_by_how_many_steps_biases_come_before_what_enters(tmp_path):
+    eager = {**PLAIN, "vThMant": 1}
+    layers = [dense([[2]], neuron=eager), dense([[2]], neuron=eager), dense([[2]], neuron=eager, bias=np.array([2.0]))]
+    network = read(tmp_path, source((1,)), *layers)
+    told = [(entry.node, entry.error, entry.unit) for entry in network.ledger if "biases act" in entry.what]
+    assert told == [("layer3", 3.0, "steps")]
+    # and so it is: what enters in step 0 is there in step 1, 2, 3; the bias in step 0
+    assert spikes(network, [[1], [0], [0], [0]], "layer2").ravel().tolist() == [0, 0, 1, 0]
+    assert spikes(network, [[1], [0], [0], [0]], "layer3").ravel().tolist() == [1, 1, 1, 1]
+
+
+def test_delays_of_what_arrives_leave_biases_as_they_are_and_the_ledger_says_so(tmp_path):
+    network = read(tmp_path, source((1,)), dense([[2]], bias=np.array([2.0]), delay=np.array([5])))
+    told = [(entry.error, entry.unit) for entry in network.ledger if "biases are not late" in entry.what]
+    assert told == [(5.0, "steps")]
