@@ -149,8 +149,6 @@ def test_one_door_steps_networks_with_dynamics_as_well() -> None:
     for on in (None, "native", "reference"):
         assert_equal(sp.simulate(network, max_steps=9, record=None, on=on), expected)
     assert sp.simulate(network, max_steps=9).spikes == {}
-    with pytest.raises(OptionError, match="steps no networks with dynamics"):
-        sp.simulate(network, max_steps=9, on="torch")
     with pytest.raises(OptionError, match="z: is not a population"):
         sp.simulate(network, max_steps=9, record=["z"])
 

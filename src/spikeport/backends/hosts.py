@@ -31,9 +31,8 @@ def _host(title: str, neurons: frozenset[NeuronModel], note: str) -> Target:
         notes=(note,),
         neurons=fact(neurons),
         features=fact(frozenset[Feature](get_args(Feature))),
-        # sparse synapses are those of hand-made networks
-        synapses=fact(frozenset[SynapseKind](k for k in get_args(SynapseKind) if neurons or k != "sparse")),
-        recurrent=fact(bool(neurons)),
+        synapses=fact(frozenset[SynapseKind](get_args(SynapseKind))),
+        recurrent=fact(True),
         skips=fact(True),
         execution=fact("steps"),
         multiplicity=fact("payload"),
@@ -65,9 +64,8 @@ class _Host(Backend):
             return ()
         fact = self.target.neurons
         offered = fact.value if fact is not None else frozenset()
-        hint = 'use on="reference"' if offered else 'use on="native" or on="reference"'
         return [
-            Problem(p.name, f"{type(p.neuron).__name__} neurons are not stepped by {self.name!r}", hint)
+            Problem(p.name, f"{type(p.neuron).__name__} neurons are not stepped by {self.name!r}", 'use on="reference"')
             for p in network.populations
             if type(p.neuron).__name__ not in offered
         ]
@@ -106,7 +104,7 @@ class Torch(_Host):
     """torch on a processor or a GPU, time folded into the batch."""
 
     name: ClassVar[str] = "torch"
-    target: ClassVar[Target] = _host("torch on this machine", frozenset(), "Needs torch.")
+    target: ClassVar[Target] = _host("torch on this machine", _ALL - _FIXED, "Needs torch.")
 
     def open(self, program: Program, *, record: Collection[str], potentials: Collection[str]) -> BackendSession:
         if find_spec("torch") is None:

@@ -94,7 +94,7 @@ def through_the_door(
     """
     found, target = _fastest(network) if on is None else _found(on)
     if isinstance(network, DynamicNetwork) and not (target.neurons is None or target.neurons.value):
-        raise OptionError(Problem("on", f"{on!r} steps no networks with dynamics", "native or reference"))
+        raise OptionError(Problem("on", f"{on!r} steps no networks with dynamics", "native, reference or torch"))
     unknown = [n for n in dict.fromkeys(potentials) if n not in populations(network)]
     if unknown:
         raise OptionError([Problem(name, "is not a population of this network") for name in unknown])

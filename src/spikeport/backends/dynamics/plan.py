@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -129,11 +129,9 @@ def make_plan(network: DynamicNetwork) -> Plan:
     Raises:
         GraphError: synapses that do not fit their populations, or values that the arithmetic cannot hold; all of them.
     """
-    if network.contract.chip:
-        why = f"its contract is {network.contract.integrator}'s, whose neurons have a plan of their own"
-        raise GraphError(Problem(network.name, why, "make_fixed_plan"))
     dtype = DTYPES[network.contract.arithmetic]
     problems: list[Problem] = []
+    populations = population_plans(network, problems)
     shapes = {place.name: place.shape for place in network.inputs}
     shapes |= {place.name: place.shape for place in network.populations}
     sources = {name: i for i, name in enumerate(shapes)}
@@ -144,21 +142,40 @@ def make_plan(network: DynamicNetwork) -> Plan:
         except ValueError as error:
             problems.append(Problem(p.name, str(error)))
             continue
-        weights = _in_dtype(found.weights, dtype, p.name, "weights", problems)
+        weights = in_dtype(found.weights, dtype, p.name, "weights", problems)
         delay = p.delay + network.latency_from(p.source)
         entry = Rows(found.offsets, found.targets, weights)
         projections.append(ProjectionPlan(sources[p.source], sources[p.target], delay, entry))
     projections.sort(key=lambda p: p.source)  # stable: the list's order within a source
-    populations = []
-    for population in network.populations:
-        delays = [p.delay for p in projections if p.target == sources[population.name]]
-        incoming = [p for p in network.projections if p.target == population.name and p.bias is not None]
-        populations.append(_population(network, population, incoming, max(delays, default=0) + 1, problems))
     if dtype is np.int64:
-        problems.extend(_too_large(network, populations, projections, sources))
+        largest = largest_sent(populations)
+        names = list(sources)
+        arriving = dict.fromkeys(names, 0)
+        for made in projections:
+            most = largest_sum(made.rows, network[names[made.target]].size)
+            arriving[names[made.target]] += most * largest.get(names[made.source], LARGEST_INPUT)
+        problems.extend(too_large(network, populations, arriving))
     if problems:
         raise GraphError(problems)
-    return Plan(network, dtype, tuple(i.size for i in network.inputs), tuple(populations), tuple(projections))
+    return Plan(network, dtype, tuple(i.size for i in network.inputs), populations, tuple(projections))
+
+
+def population_plans(network: DynamicNetwork, problems: list[Problem]) -> tuple[PopulationPlan, ...]:
+    """The numbers of all neurons; what the arithmetic cannot hold is added to `problems`.
+
+    Raises:
+        GraphError: the contract is that of a chip.
+    """
+    if network.contract.chip:
+        why = f"its contract is {network.contract.integrator}'s, whose neurons have a plan of their own"
+        raise GraphError(Problem(network.name, why, "make_fixed_plan"))
+    found = []
+    for population in network.populations:
+        incoming = [p for p in network.projections if p.target == population.name]
+        slots = max((p.delay + network.latency_from(p.source) for p in incoming), default=0) + 1
+        biased = [p for p in incoming if p.bias is not None]
+        found.append(_population(network, population, biased, slots, problems))
+    return tuple(found)
 
 
 def _population(
@@ -178,7 +195,7 @@ def _population(
         return np.broadcast_to(np.asarray(default if values is None else values, dtype=np.float64), shape).ravel()
 
     def held(values: NDArray[Any], name: str) -> NDArray[Any]:
-        return _in_dtype(values, dtype, f"{population.name}.{name}", "values", problems)
+        return in_dtype(values, dtype, f"{population.name}.{name}", "values", problems)
 
     tau_name = "tau_mem" if isinstance(neuron, CubaLIF | CubaLI) else "tau"
     leaky, cuba = isinstance(neuron, LIF | LI | CubaLIF | CubaLI), isinstance(neuron, CubaLIF | CubaLI)
@@ -267,7 +284,7 @@ def _each(function: Callable[[float], float], values: NDArray[np.float64]) -> ND
     return np.array([function(float(v)) for v in distinct])[place]
 
 
-def _in_dtype(values: NDArray[Any], dtype: Any, where: str, what: str, problems: list[Problem]) -> NDArray[Any]:
+def in_dtype(values: NDArray[Any], dtype: Any, where: str, what: str, problems: list[Problem]) -> NDArray[Any]:
     """The values in the arithmetic's dtype, rounded to nearest where it is floating point."""
     if dtype is not np.int64:
         with np.errstate(over="ignore"):
@@ -288,24 +305,26 @@ def _in_dtype(values: NDArray[Any], dtype: Any, where: str, what: str, problems:
     return np.zeros(values.shape, dtype=dtype)
 
 
-def _too_large(
-    network: DynamicNetwork,
-    populations: list[PopulationPlan],
-    projections: list[ProjectionPlan],
-    sources: dict[str, int],
+def largest_sent(populations: Sequence[PopulationPlan]) -> dict[str, int]:
+    """Largest absolute value that integer populations send in a step, of those that send more than single spikes."""
+    return {p.name: -state_range(p.contract)[0] for p in populations if not p.fires or p.contract.spikes == "multi"}
+
+
+def too_large(
+    network: DynamicNetwork, populations: Sequence[PopulationPlan], arriving: Mapping[str, int]
 ) -> list[Problem]:
-    """Integer populations whose sums might leave 64 bits, or whose state does not fit its width."""
+    """Integer populations whose sums might leave 64 bits, or whose state does not fit its width.
+
+    `arriving` bounds what projections bring to each in a step.
+    """
     problems = []
     low, high = state_range(network.contract)
-    largest = {sources[p.name]: -low for p in populations if not p.fires or p.contract.spikes == "multi"}
     for population in populations:
-        incoming = [p for p in projections if p.target == sources[population.name]]
-        arriving = sum(_largest_sum(p.rows, population.size) * largest.get(p.source, LARGEST_INPUT) for p in incoming)
         gain = max(1, int(np.abs(population.gain).max(initial=0)))
         constant = int(np.abs(population.bias).max(initial=0))
         constant += sum(int(np.abs(values).max(initial=0)) for _, values in population.constants)
         fed = LARGEST_INTEGER  # what a simulation may feed it
-        if (arriving + constant + fed) * gain >= LARGEST_SUM:
+        if (arriving[population.name] + constant + fed) * gain >= LARGEST_SUM:
             why = "what arrives in a step, times r, may leave 64 bits"
             hint = "use smaller weights, biases or r, or fewer state_bits where analog populations or counts arrive"
             problems.append(Problem(population.name, why, hint))
@@ -317,7 +336,7 @@ def _too_large(
     return problems
 
 
-def _largest_sum(found: Rows, post: int) -> int:
+def largest_sum(found: Rows, post: int) -> int:
     """Largest sum of absolute weights into one neuron."""
     if found.weights.ndim == 2:
         weights = np.repeat(found.weights[:, 0], np.diff(found.offsets))

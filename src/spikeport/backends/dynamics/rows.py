@@ -36,20 +36,9 @@ def rows(projection: Projection, source: Shape, target: Shape) -> Rows:
     Raises:
         ValueError: the synapses do not lead from the one shape to the other; the text says why.
     """
-    chain = projection.synapses
-    sparse = next((s for s in chain if isinstance(s, Sparse)), None)
-    if sparse is not None:
-        return _sparse(sparse, chain, prod(source), prod(target))
-    operators: tuple[Synapse, ...] = tuple(s for s in chain if not isinstance(s, Sparse))
-    shape = source
-    for synapse in operators:
-        shape = output_shape(synapse, [shape])
-    if shape != target:
-        raise ValueError(f"its synapses lead to shape {shape}, and the target has {target}")
-    for synapse in operators:
-        weight = getattr(synapse, "weight", None)
-        if weight is not None and not (weight.dtype.kind in "iuf" and np.isfinite(weight).all()):
-            raise ValueError("its weights are not all finite numbers")
+    operators = checked_chain(projection, source, target)
+    if isinstance(operators, Sparse):
+        return Rows(operators.offsets, operators.targets, operators.weights)
     if len(operators) == 1 and isinstance(operators[0], Dense):
         return _from_matrix(operators[0].weight.T)
     size = prod(source)
@@ -61,14 +50,37 @@ def rows(projection: Projection, source: Shape, target: Shape) -> Rows:
     return _responses(operators, source, prod(target))
 
 
-def _sparse(sparse: Sparse, chain: tuple[Synapse | Sparse, ...], pre: int, post: int) -> Rows:
+def checked_chain(projection: Projection, source: Shape, target: Shape) -> tuple[Synapse, ...] | Sparse:
+    """The operators of a projection, or the one sparse synapse.
+
+    Raises:
+        ValueError: the synapses do not lead from the one shape to the other; the text says why.
+    """
+    chain = projection.synapses
+    sparse = next((s for s in chain if isinstance(s, Sparse)), None)
+    if sparse is not None:
+        return _checked_sparse(sparse, chain, prod(source), prod(target))
+    operators: tuple[Synapse, ...] = tuple(s for s in chain if not isinstance(s, Sparse))
+    shape = source
+    for synapse in operators:
+        shape = output_shape(synapse, [shape])
+    if shape != target:
+        raise ValueError(f"its synapses lead to shape {shape}, and the target has {target}")
+    for synapse in operators:
+        weight = getattr(synapse, "weight", None)
+        if weight is not None and not (weight.dtype.kind in "iuf" and np.isfinite(weight).all()):
+            raise ValueError("its weights are not all finite numbers")
+    return operators
+
+
+def _checked_sparse(sparse: Sparse, chain: tuple[Synapse | Sparse, ...], pre: int, post: int) -> Sparse:
     if any(s is not sparse and not isinstance(s, Reshape) for s in chain):
         raise ValueError("a Sparse synapse stands alone: fold the others into it, or put a population between")
     if (sparse.pre, sparse.post) != (pre, post):
         raise ValueError(
             f"its synapses join {sparse.pre} to {sparse.post} neurons, and the populations have {pre} and {post}"
         )
-    return Rows(sparse.offsets, sparse.targets, sparse.weights)
+    return sparse
 
 
 def _from_matrix(by_source: NDArray[Any]) -> Rows:

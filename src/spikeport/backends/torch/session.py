@@ -1,4 +1,4 @@
-"""Sessions of the torch backend: windows of any length, or whole runs as `simulate` takes them."""
+"""Sessions of converted networks on the torch backend: windows of any length, or whole runs as `simulate` takes them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spikeport.backends.torch.dynamic_session import DynamicSession
 from spikeport.backends.torch.fused import fastest
 from spikeport.backends.torch.layers import Spikes, Stepped, plan
 from spikeport.backends.torch.precision import exact_arithmetic
@@ -16,7 +17,7 @@ from spikeport.backends.torch.stepwise import of_input, on_host, simulate
 from spikeport.plugin import BackendSession, Intake, Program, Step
 from spikeport.plugin.inputs import checked_batch, checked_names, populations
 from spikeport.plugin.running import run_whole
-from spikeport.primitives import Recording, SpikingNetwork
+from spikeport.primitives import DynamicNetwork, Recording, SpikingNetwork
 
 Arrays = Mapping[str, NDArray[Any]]
 _EMPTY: Arrays = {}
@@ -99,5 +100,6 @@ class Session(BackendSession):
 
 
 def open_session(program: Program, record: Collection[str], potentials: Collection[str]) -> BackendSession:
-    """A session of a converted network."""
-    return Session(program, record, potentials)
+    """A session of either kind of network."""
+    kind = DynamicSession if isinstance(program.network, DynamicNetwork) else Session
+    return kind(program, record, potentials)
