@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,22 +19,24 @@ from spikeport.primitives import (
     DynamicNetwork,
     DynamicPopulation,
     DynamicsContract,
+    I,
     OneToOne,
     Projection,
+    Relay,
     Reshape,
     Sparse,
     SpikeInput,
     SumPool,
     Threshold,
 )
-from spikeport.primitives.contract import CHOICES
+from spikeport.primitives.contract import CHOICES, NETWORK_WIDE
 
 
 @st.composite
 def contracts(draw: Any) -> DynamicsContract:
-    """All but those of chips, whose neurons are others, and several spikes a step."""
+    """All but those of chips, whose neurons are others."""
     chosen = {
-        name: draw(st.sampled_from([v for v in values if v not in ("loihi1", "loihi2", "multi")]), label=name)
+        name: draw(st.sampled_from([v for v in values if v not in ("loihi1", "loihi2")]), label=name)
         for name, values in CHOICES.items()
     }
     if chosen["arithmetic"] == "integer":
@@ -49,16 +52,15 @@ def simulations(draw: Any) -> tuple[DynamicNetwork, dict[str, Any]]:
     batch, n_steps = draw(st.integers(1, 3)), draw(st.integers(1, 12))
     inputs = tuple(SpikeInput(f"in{i}", shape) for i, shape in enumerate([(5,), (2, 4)][: draw(st.integers(0, 2))]))
     shapes = [(int(rng.integers(1, 70)),) if rng.random() < 0.7 else (2, 3) for _ in range(draw(st.integers(1, 4)))]
-    populations = tuple(DynamicPopulation(f"p{i}", s, neuron(rng, contract, s)) for i, s in enumerate(shapes))
+    populations = tuple(population(rng, contract, f"p{i}", s) for i, s in enumerate(shapes))
     places = [*inputs, *populations]
     projections = []
     for _ in range(draw(st.integers(1, 6))):
         source, to = places[rng.integers(len(places))], int(rng.integers(len(populations)))
         target = populations[to]
-        if isinstance(getattr(source, "neuron", None), LI | CubaLI):
-            continue
         forward = source in inputs or populations.index(source) < to
-        delay = int(rng.integers(0 if forward or contract.layer_latency else 1, 5))
+        waits = contract.layer_latency and not isinstance(getattr(source, "neuron", None), Relay)
+        delay = int(rng.integers(0 if forward or waits else 1, 5))
         bias = numbers(rng, contract, target.shape) if rng.random() < 0.3 else None
         chain = synapses(rng, contract, source.shape, target.shape)
         projections.append(Projection(source.name, target.name, chain, delay, bias))
@@ -68,6 +70,17 @@ def simulations(draw: Any) -> tuple[DynamicNetwork, dict[str, Any]]:
     lead = [(), (batch,), (n_steps, batch)][rng.integers(3)]
     fed = {first.name: numbers(rng, contract, (*lead, *first.shape))} if rng.random() < 0.5 else {}
     return network, {"x": x or None, "n_steps": n_steps, "currents": fed}
+
+
+def population(
+    rng: np.random.Generator, contract: DynamicsContract, name: str, shape: tuple[int, ...]
+) -> DynamicPopulation:
+    """Some by a contract of their own."""
+    own = None
+    if rng.random() < 0.3:
+        free = [n for n in CHOICES if n not in NETWORK_WIDE and n != "integrator"]
+        own = replace(contract, **{n: CHOICES[n][rng.integers(len(CHOICES[n]))] for n in free})
+    return DynamicPopulation(name, shape, neuron(rng, own or contract, shape), own)
 
 
 def numbers(rng: np.random.Generator, contract: DynamicsContract, shape: tuple[int, ...]) -> np.ndarray:
@@ -95,16 +108,20 @@ def neuron(rng: np.random.Generator, contract: DynamicsContract, shape: tuple[in
     spiking = {"threshold": threshold, "v_reset": values() if to_value and rng.random() < 0.5 else 0.0}
     spiking["refractory"] = rng.integers(0, 4, shape) * contract.dt if rng.random() < 0.5 else 0.0
     taus = rng.uniform(1e-3, 2e-2, shape)
-    kinds = (
-        ["IF", "Threshold"]
-        if contract.integrator == "accumulate"
-        else ["IF", "LIF", "LI", "CubaLIF", "CubaLI", "Threshold"]
-    )
+    if rng.random() < 0.3:
+        spiking["v_min"] = -np.abs(values())
+    kinds = ["IF", "Threshold", "I", "Relay"]
+    if contract.integrator != "accumulate":
+        kinds += ["LIF", "LI", "CubaLIF", "CubaLI"]
     match kinds[rng.integers(len(kinds))]:
         case "IF":
             return IF(**common, **spiking)
         case "Threshold":
             return Threshold(threshold=threshold, bias=values())
+        case "I":
+            return I(**common)
+        case "Relay":
+            return Relay(bias=values())
         case "LIF":
             return LIF(tau=taus, v_leak=values(), **common, **spiking)
         case "LI":

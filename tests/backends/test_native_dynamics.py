@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from spikeport.primitives import (
     DynamicRecording,
     DynamicsContract,
     Projection,
+    Relay,
     Sparse,
     SpikeInput,
 )
@@ -41,6 +43,8 @@ def assert_equal(found: DynamicRecording, expected: DynamicRecording) -> None:
     for name, events in expected.spikes.items():
         for field in ("samples", "steps", "neurons"):
             assert np.array_equal(getattr(found.spikes[name], field), getattr(events, field)), (name, field)
+        assert (found.spikes[name].values is None) == (events.values is None), name
+        assert events.values is None or np.array_equal(found.spikes[name].values, events.values), name
     for name, values in expected.potentials.items():
         assert found.potentials[name].dtype == values.dtype
         assert np.array_equal(found.potentials[name], values), name
@@ -83,6 +87,40 @@ def test_the_number_of_threads_changes_nothing(arithmetic: str) -> None:
     assert expected.counts["n"].sum() > 1000
     for threads in (1, 2, 3):
         assert_equal(simulate_dynamics(network, n_steps=25, potentials=["n"], threads=threads), expected)
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "float32", "integer"])
+def test_the_number_of_threads_changes_nothing_of_payloads(arithmetic: str) -> None:
+    """Several spikes a step, and an analog population that hears and is heard."""
+    network = recurrent(arithmetic=arithmetic, spikes="multi", reset="subtract")
+    rng = np.random.default_rng(2)
+    pairs = rng.integers(0, 3000, 9000), rng.integers(0, 3000, 9000)
+    weights = rng.integers(-2, 3, 9000) if arithmetic == "integer" else rng.normal(0, 0.05, 9000)
+    sparse = Sparse.from_pairs(*pairs, weights, pre=3000, post=3000)
+    analog = DynamicPopulation("sum", (3000,), Relay(bias=1))
+    projections = (*network.projections, Projection("n", "sum", (sparse,)), Projection("sum", "n", (sparse,), delay=2))
+    network = replace(network, populations=(*network.populations, analog), projections=projections)
+    given: dict[str, Any] = {"n_steps": 12, "potentials": ["n", "sum"], "currents": {"n": 45}}
+    expected = reference.simulate_dynamics(network, **given)
+    assert expected.spikes["n"].values is not None
+    for threads in (1, 3):
+        assert_equal(simulate_dynamics(network, threads=threads, **given), expected)
+
+
+def test_counts_of_thresholds_at_the_ends_of_numbers() -> None:
+    """Exact multiples, one below them, the largest count, and infinity."""
+    v = np.array([3.0, np.nextafter(3.0, 0), 2.9999999999999996, 1e300, 0.3, 2.0**53, 1.0, 5e-324])
+    threshold = np.array([1.0, 1.0, 3.0, 1e-300, 0.1, 1.0, 1.0, 5e-324])
+    neuron = IF(threshold=threshold, initial=v)
+    contract = DynamicsContract(
+        dt=1e-3, integrator="accumulate", compare=">=", spikes="multi", reset="subtract", reset_when="next_step"
+    )
+    network = DynamicNetwork("ends", (), (DynamicPopulation("n", (8,), neuron),), (), contract)
+    expected = reference.simulate_dynamics(network, n_steps=1)
+    assert expected.counts["n"].tolist() == [[3, 2, 0, 2**53, 2, 2**53, 1, 1]]
+    for level in native.levels():
+        with native.using(level):
+            assert_equal(simulate_dynamics(network, n_steps=1), expected)
 
 
 def test_samples_are_independent_of_each_other_and_of_threads() -> None:

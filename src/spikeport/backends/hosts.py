@@ -90,7 +90,7 @@ class Native(_Host):
     takes_spikes: ClassVar[bool] = False  # its kernels take what enters for counts of one presentation
     target: ClassVar[Target] = _host(
         "compiled kernels on this machine",
-        _ALL - _FIXED - {"I", "Relay"},
+        _ALL - _FIXED,
         "Needs the native library, which is built at installation.",
     )
 

@@ -30,6 +30,9 @@ FLAGS = (
     "old_current",
     "state_bits",
     "wrap",
+    "multi",
+    "clipped",
+    "sends",
 )
 NUMBERS = (
     "bias",
@@ -44,6 +47,7 @@ NUMBERS = (
     "w_in",
     "refractory",
     "initial",
+    "v_min",
 )
 """Arrays of a population, one value a neuron."""
 ARITHMETIC = {"float64": 0, "float32": 1, "integer": 2}
@@ -84,6 +88,8 @@ class DynamicsHandle:
     neurons: int
     sizes: list[int] = field(default_factory=list)
     """Of the populations, in order."""
+    several: list[bool] = field(default_factory=list)
+    """Whether they may send several spikes a step."""
     pointer: ctypes.c_void_p = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -126,6 +132,7 @@ class DynamicsHandle:
             setattr(given, name, address(values).value)
         check(library().sp_dynamics_population(self._open(), ctypes.byref(given)))
         self.sizes.append(size)
+        self.several.append(bool(flags["multi"]))
 
     def projection(
         self,
@@ -206,12 +213,16 @@ class DynamicsHandle:
             )
         )
 
-    def take(self, population: int, sample: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-        """Steps and neurons of the recorded spikes, which the session then forgets."""
+    def take(
+        self, population: int, sample: int
+    ) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64] | None]:
+        """Steps and neurons of the recorded spikes, which the session then forgets; and how many each is, where it may be several."""
         count = library().sp_dynamics_spikes(self._open(), _Int(population), _Int(sample))
         steps, neurons = np.empty(count, np.uint32), np.empty(count, np.uint32)
-        library().sp_dynamics_take(self._open(), _Int(population), _Int(sample), address(steps), address(neurons))
-        return steps, neurons
+        values = np.empty(count, np.int64) if self.several[population] else None
+        room = _Pointer() if values is None else address(values)
+        library().sp_dynamics_take(self._open(), _Int(population), _Int(sample), address(steps), address(neurons), room)
+        return steps, neurons, values
 
     def counts(self, population: int) -> NDArray[np.int64]:
         """Spikes of each neuron since the last reset, shape (batch, neuron)."""

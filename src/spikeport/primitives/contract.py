@@ -59,7 +59,7 @@ class DynamicsContract:
         forward_euler   s = s + k (w_in x - s), or (s - k s) + w_in x under "delta", k = dt / tau_syn
         exponential     s = d s + k (w_in x), or d s + w_in x under "delta"
 
-    Under `spikes="single"` a unit sends 1 where it fires. Under "multi" it sends n = floor(v / threshold) there, and the reset that
+    Under `spikes="single"` a unit sends 1 where it fires. Under "multi" it sends n = floor(v / threshold) there, 2^53 at most, and the reset that
     subtracts takes n thresholds off, in one multiplication and one subtraction. A step ends with `v = max(v, v_min)`.
 
     A sum x begins at 0 and adds, in this order, `weight * value` by step of sending, source (inputs, then populations, in the order

@@ -104,9 +104,17 @@ def _integer(target: Target) -> Iterator[DynamicsContract]:
         )
 
 
+def _several(target: Target) -> Iterator[DynamicsContract]:
+    """Contracts of targets whose neurons send several spikes a step."""
+    if target.known("arithmetic") is None and target.known("multiplicity") in ("several", "payload"):
+        plain = DynamicsContract(dt=DT, integrator="accumulate", spikes="multi", reset="subtract")
+        yield plain
+        yield replace(plain, arithmetic="integer", compare=">=", reset_when="next_step")
+
+
 def neuron_simulations(kind: str, target: Target) -> Iterator[Simulation]:
     """Neurons of one kind at their boundaries, under each contract of a target that has a meaning for them."""
-    for contract in contracts(target):
+    for contract in (*contracts(target), *_several(target)):
         for parameters in PARAMETERS[kind](contract, target):
             try:
                 cells = DynamicPopulation("cells", (CELLS,), NEURONS[kind](**parameters))
@@ -137,7 +145,7 @@ def _probe(cells: DynamicPopulation, contract: DynamicsContract, target: Target)
     if isinstance(cells.neuron, ResonateAndFire):
         projections.append(Projection("other", "cells", (into,), port="imag"))
     populations: tuple[DynamicPopulation, ...] = (cells,)
-    if not isinstance(cells.neuron, Analog):
+    if not isinstance(cells.neuron, Analog) or target.known("multiplicity") == "payload":
         populations = (cells, replace(cells, name="after"))
         projections.append(Projection("cells", "after", (into,), exponent=exponent))
     inputs = tuple(SpikeInput(name, (CELLS,)) for name in ("in", "other") if any(p.source == name for p in projections))
@@ -183,6 +191,8 @@ def _if(contract: DynamicsContract, target: Target) -> Iterator[dict[str, Any]]:
     yield plain
     if contract.reset == "to_value" and target.known("reset", frozenset(["to value"])) & {"to value"}:
         yield plain | {"v_reset": np.array([0, 1, -1, 0, -2, 0, 2, 1])}
+    if target.known("multiplicity") == "payload" and not contract.chip:
+        yield plain | {"v_min": np.array([0, -1, -2, -4, 0, max(low, -1000), -1, 0])}
     if target.known("refractory_max", 2) >= 2:
         yield plain | {"refractory": np.array([0, 1, 2, 0, 1, 0, 2, 2]) * contract.dt}
 

@@ -19,12 +19,8 @@ from spikeport.native import DynamicsHandle, default_threads
 from spikeport.native.dynamics import NUMBERS
 from spikeport.plugin.driving import Drive, drive
 from spikeport.primitives import (
-    Analog,
     DynamicNetwork,
-    DynamicPopulation,
     DynamicRecording,
-    I,
-    Relay,
     SpikeEvents,
 )
 
@@ -114,26 +110,7 @@ def _planned(network: DynamicNetwork) -> Plan:
         neurons = ", ".join(sorted({type(p.neuron).__name__ for p in network.populations}))
         why = f"its contract is {network.contract.integrator}'s ({neurons}), which these kernels do not step"
         raise NativeError(Problem(network.name, why, 'on="reference", or on=None'))
-    problems = [
-        Problem(p.name, f"has {what}, which these kernels do not step", 'on="reference", or on=None')
-        for p in network.populations
-        for what, there in (
-            (
-                "analog neurons that send their potential",
-                isinstance(p.neuron, I | Relay) or _sends_potential(network, p),
-            ),
-            ("several spikes a step", network.contract_of(p.name).spikes == "multi"),
-            ("a lowest potential", getattr(p.neuron, "v_min", None) is not None),
-        )
-        if there
-    ]
-    if problems:
-        raise NativeError(problems)
     return make_plan(network)
-
-
-def _sends_potential(network: DynamicNetwork, population: DynamicPopulation) -> bool:
-    return isinstance(population.neuron, Analog) and any(p.source == population.name for p in network.projections)
 
 
 def _open(plan: Plan, batch: int, threads: int | None) -> DynamicsHandle:
@@ -143,6 +120,8 @@ def _open(plan: Plan, batch: int, threads: int | None) -> DynamicsHandle:
     try:
         for population in plan.populations:
             numbers = {name: getattr(population, name) for name in NUMBERS}
+            if population.v_min is None:
+                numbers["v_min"] = np.zeros_like(population.threshold)
             flags = _flags(population)
             handle.population(numbers, flags, slots=population.slots, constants=population.constants)
         for p in plan.projections:
@@ -248,11 +227,15 @@ class _Pace:
 
 def _events(handle: DynamicsHandle, plan: Plan, population: int, begin: int, n_steps: int) -> SpikeEvents:
     parts = [handle.take(population, sample) for sample in range(handle.batch)]
-    samples = np.repeat(np.arange(handle.batch), [len(steps) for steps, _ in parts])
-    steps = np.concatenate([steps for steps, _ in parts]).astype(np.int64) - begin
-    neurons = np.concatenate([neurons for _, neurons in parts]).astype(np.int64)
+    samples = np.repeat(np.arange(handle.batch), [len(steps) for steps, _, _ in parts])
+    steps = np.concatenate([steps for steps, _, _ in parts]).astype(np.int64) - begin
+    neurons = np.concatenate([neurons for _, neurons, _ in parts]).astype(np.int64)
+    counts = [values for _, _, values in parts if values is not None]
+    values = np.concatenate(counts) if counts else None
+    if values is not None and (values == 1).all():
+        values = None
     shape = plan.network.populations[population].shape
-    return SpikeEvents(samples, steps, neurons, shape, n_steps, handle.batch, plan.contract.dt)
+    return SpikeEvents(samples, steps, neurons, shape, n_steps, handle.batch, plan.contract.dt, values)
 
 
 def _flags(population: PopulationPlan) -> dict[str, int]:
@@ -270,6 +253,9 @@ def _flags(population: PopulationPlan) -> dict[str, int]:
         "old_current": contract.current_order == "old",
         "state_bits": contract.state_bits if integer else 0,
         "wrap": contract.overflow == "wrap",
+        "multi": population.fires and contract.spikes == "multi",
+        "clipped": population.v_min is not None,
+        "sends": not population.fires,
     }
 
 

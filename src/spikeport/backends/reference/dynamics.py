@@ -38,6 +38,10 @@ class _State:
     """What arrives in each of the next steps, shape (slot, batch, neuron)."""
 
 
+LARGEST_COUNT = 2.0**53
+"""Spikes that a unit sends in one step at most."""
+
+
 class DynamicStepper:
     """A network and the state of a batch of samples."""
 
@@ -148,7 +152,7 @@ def update(p: PopulationPlan, state: _State, x: NDArray[Any], c: NDArray[Any]) -
         return v
     beyond = v > p.threshold if contract.compare == ">" else v >= p.threshold
     fires = beyond & active
-    times = v // p.threshold if contract.spikes == "multi" else np.ones_like(v)
+    times = _thresholds(v, p.threshold) if contract.spikes == "multi" else np.ones_like(v)
     spikes = np.where(fires, times, 0).astype(np.int64)
     if contract.reset_when == "same_step":
         v = _reset(p, contract, v, spikes)
@@ -158,6 +162,14 @@ def update(p: PopulationPlan, state: _State, x: NDArray[Any], c: NDArray[Any]) -
     state.refractory = np.where(fires, p.refractory, state.refractory)
     state.fired = spikes
     return spikes
+
+
+def _thresholds(v: NDArray[Any], threshold: NDArray[Any]) -> NDArray[Any]:
+    """How many thresholds there are in a potential."""
+    if v.dtype.kind == "i":
+        return v // threshold
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.minimum(np.floor(v / threshold), LARGEST_COUNT)
 
 
 def _reset(p: PopulationPlan, contract: DynamicsContract, v: NDArray[Any], spikes: NDArray[np.int64]) -> NDArray[Any]:

@@ -38,7 +38,7 @@ struct SpPopulation {
     int64_t size, slots;
     NeuronFlags flags;
     const void *bias, *gain, *rate, *decay, *v_leak, *threshold, *v_reset, *current_rate, *current_decay, *w_in, *refractory,
-        *initial;
+        *initial, *v_min;
     int64_t n_constants;
     const int64_t* constant_steps;
     const void* constants;  // (n_constants, size)
@@ -72,20 +72,21 @@ public:
 
     struct Log {
         std::vector<uint32_t> steps, neurons;
+        std::vector<int64_t> values;  // of populations that may send several spikes
     };
     std::vector<std::vector<Log>> logs;               // [population][sample]
     std::vector<std::vector<std::vector<int64_t>>> counts;  // [population][sample][neuron]
 };
 
-template <typename T> int64_t update(const sp::Neurons<T>& n, T* a, const T* c, const T* f, T* p, uint32_t* s, int64_t b, int64_t e);
-template <> int64_t update(const sp::Neurons<double>& n, double* a, const double* c, const double* f, double* p, uint32_t* s, int64_t b, int64_t e) {
-    return SP_DISPATCH(update_f64, n, a, c, f, p, s, b, e);
+template <typename T> int64_t update(const sp::Neurons<T>& n, T* a, const T* c, const T* f, T* p, uint32_t* s, T* w, int64_t b, int64_t e);
+template <> int64_t update(const sp::Neurons<double>& n, double* a, const double* c, const double* f, double* p, uint32_t* s, double* w, int64_t b, int64_t e) {
+    return SP_DISPATCH(update_f64, n, a, c, f, p, s, w, b, e);
 }
-template <> int64_t update(const sp::Neurons<float>& n, float* a, const float* c, const float* f, float* p, uint32_t* s, int64_t b, int64_t e) {
-    return SP_DISPATCH(update_f32, n, a, c, f, p, s, b, e);
+template <> int64_t update(const sp::Neurons<float>& n, float* a, const float* c, const float* f, float* p, uint32_t* s, float* w, int64_t b, int64_t e) {
+    return SP_DISPATCH(update_f32, n, a, c, f, p, s, w, b, e);
 }
-template <> int64_t update(const sp::Neurons<int64_t>& n, int64_t* a, const int64_t* c, const int64_t* f, int64_t* p, uint32_t* s, int64_t b, int64_t e) {
-    return SP_DISPATCH(update_i64, n, a, c, f, p, s, b, e);
+template <> int64_t update(const sp::Neurons<int64_t>& n, int64_t* a, const int64_t* c, const int64_t* f, int64_t* p, uint32_t* s, int64_t* w, int64_t b, int64_t e) {
+    return SP_DISPATCH(update_i64, n, a, c, f, p, s, w, b, e);
 }
 void scatter(const sp::Synapses& s, const uint32_t* sources, const double* values, int64_t n, double* slot) {
     SP_DISPATCH(scatter_f64, s, sources, values, n, slot);
@@ -159,8 +160,8 @@ public:
         p.size = given.size, p.slots = given.slots;
         const void* const sources[] = {given.bias, given.gain, given.rate, given.decay, given.v_leak, given.threshold,
                                        given.v_reset, given.current_rate, given.current_decay, given.w_in,
-                                       given.refractory, given.initial};
-        for (int k = 0; k < 12; ++k) {
+                                       given.refractory, given.initial, given.v_min};
+        for (int k = 0; k < 13; ++k) {
             const T* values = static_cast<const T*>(sources[k]);
             p.numbers[k].assign(values, values + p.size);
         }
@@ -173,6 +174,7 @@ public:
         const T** const fields[] = {&n.bias, &n.gain, &n.rate, &n.decay, &n.v_leak, &n.threshold,
                                     &n.v_reset, &n.current_rate, &n.current_decay, &n.w_in, &n.refractory};
         for (int k = 0; k < 11; ++k) *fields[k] = p.numbers[k].data();
+        n.v_min = p.numbers[12].data();
         // parts begin at whole cache lines
         for (int32_t k = 0; k <= parts_; ++k) p.bounds.push_back(k == parts_ ? p.size : p.size * k / parts_ / 64 * 64);
         populations_.push_back(std::move(made));
@@ -232,6 +234,8 @@ public:
                 s.v.resize(size), s.current.resize(size), s.deaf.resize(size), s.fired.resize(size);
                 s.ring.resize(size * population->slots);
                 for (auto& spikes : s.spikes) spikes.resize(size);
+                if (valued(*population)) for (auto& values : s.values) values.resize(size);
+                if (population->neurons.flags.multi) s.times.resize(size);
                 for (auto& found : s.found) found.resize(static_cast<size_t>(parts_));
                 sample.push_back(std::move(s));
             }
@@ -249,11 +253,12 @@ public:
                 s.v = populations_[k]->numbers[11];
                 s.current.assign(s.current.size(), T(0)), s.deaf.assign(s.deaf.size(), T(0));
                 s.ring.assign(s.ring.size(), T(0)), s.fired.assign(s.fired.size(), 0);
+                s.times.assign(s.times.size(), T(0));
                 for (auto& found : s.found) found.assign(found.size(), 0);
             }
         }
         for (auto& population : counts) for (auto& sample : population) sample.assign(sample.size(), 0);
-        for (auto& population : logs) for (auto& sample : population) sample.steps.clear(), sample.neurons.clear();
+        for (auto& population : logs) for (auto& sample : population) sample.steps.clear(), sample.neurons.clear(), sample.values.clear();
     }
 
     void run(int32_t threads, int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed, void* const* potentials,
@@ -298,7 +303,7 @@ private:
         int64_t size = 0, slots = 1;
         int32_t stage = 0;
         sp::Neurons<T> neurons{};
-        std::vector<T> numbers[12];
+        std::vector<T> numbers[13];
         std::vector<std::pair<int64_t, std::vector<T>>> constants;
         std::vector<int64_t> bounds;
         std::vector<Incoming> incoming;
@@ -308,8 +313,12 @@ private:
         std::vector<T> v, current, deaf, ring;
         Bytes fired;
         std::vector<uint32_t> spikes[2];  // of even and of odd steps: one is read while the other is written
+        std::vector<T> values[2], times;  // what they send, where it may be other than 1
         std::vector<int64_t> found[2];    // in each part; those of a part stand from its first neuron on
     };
+
+    // Whether what a population sends may be other than 1.
+    static bool valued(const Population& p) { return p.neurons.flags.multi || p.neurons.flags.sends; }
 
     static int32_t narrowest(const T* weights, int64_t count) {
         if constexpr (sizeof(T) == 4) {
@@ -385,7 +394,7 @@ private:
             }
             sp::Neurons<T> neurons = p.neurons;
             neurons.v = s.v.data(), neurons.current = s.current.data(), neurons.deaf = s.deaf.data();
-            neurons.fired = s.fired.data();
+            neurons.fired = s.fired.data(), neurons.times = s.times.data();
             const T* constant = nullptr;
             for (const auto& entry : p.constants) if (entry.first <= now) constant = entry.second.data();
             const T* current = static_cast<const T*>(fed[k].values);
@@ -393,8 +402,9 @@ private:
             T* kept = static_cast<T*>(potentials[k]);
             if (kept != nullptr) kept += (t * batch_ + sample) * p.size;
             const int64_t begin = p.bounds[part], end = p.bounds[part + 1];
+            T* values = valued(p) ? s.values[now & 1].data() + begin : nullptr;
             s.found[now & 1][part] = update<T>(neurons, s.ring.data() + now % p.slots * p.size, constant, current, kept,
-                                               s.spikes[now & 1].data() + begin, begin, end);
+                                               s.spikes[now & 1].data() + begin, values, begin, end);
         }
     }
 
@@ -408,9 +418,10 @@ private:
         const size_t source = static_cast<size_t>(p.source - inputs_);
         const State& from = states[source];
         const std::vector<int64_t>& bounds = populations_[source]->bounds;
-        const T* ones = nullptr;
+        const T* sends = valued(*populations_[source]) ? from.values[sent & 1].data() : nullptr;
         for (int32_t q = 0; q < parts_; ++q) {
-            scatter(synapses(p, part), from.spikes[sent & 1].data() + bounds[q], ones, from.found[sent & 1][q], slot);
+            const T* values = sends == nullptr ? nullptr : sends + bounds[q];
+            scatter(synapses(p, part), from.spikes[sent & 1].data() + bounds[q], values, from.found[sent & 1][q], slot);
         }
     }
 
@@ -424,7 +435,15 @@ private:
             for (int32_t part = 0; part < parts_; ++part) {
                 const uint32_t* spikes = s.spikes[now & 1].data() + p.bounds[part];
                 const int64_t n = s.found[now & 1][part];
-                for (int64_t j = 0; j < n; ++j) ++count[spikes[j]];
+                if (p.neurons.flags.multi) {
+                    const T* values = s.values[now & 1].data() + p.bounds[part];
+                    for (int64_t j = 0; j < n; ++j) count[spikes[j]] += static_cast<int64_t>(values[j]);
+                    if (record[k]) {
+                        for (int64_t j = 0; j < n; ++j) kept.values.push_back(static_cast<int64_t>(values[j]));
+                    }
+                } else {
+                    for (int64_t j = 0; j < n; ++j) ++count[spikes[j]];
+                }
                 if (!record[k]) continue;
                 kept.neurons.insert(kept.neurons.end(), spikes, spikes + n);
                 kept.steps.insert(kept.steps.end(), static_cast<size_t>(n), static_cast<uint32_t>(now));
@@ -490,11 +509,13 @@ SP_API int64_t sp_dynamics_spikes(void* session, int32_t population, int32_t sam
     return static_cast<int64_t>(cast(session)->logs[population][sample].steps.size());
 }
 
-// Copies the recorded spikes of one population and sample, and forgets them.
-SP_API void sp_dynamics_take(void* session, int32_t population, int32_t sample, uint32_t* steps, uint32_t* neurons) {
+// Copies the recorded spikes of one population and sample, and forgets them; `values` gets how many each is, where it may be several.
+SP_API void sp_dynamics_take(void* session, int32_t population, int32_t sample, uint32_t* steps, uint32_t* neurons,
+                             int64_t* values) {
     Session::Log& log = cast(session)->logs[population][sample];
     for (size_t k = 0; k < log.steps.size(); ++k) steps[k] = log.steps[k], neurons[k] = log.neurons[k];
-    log.steps.clear(), log.neurons.clear();
+    for (size_t k = 0; k < log.values.size(); ++k) values[k] = log.values[k];
+    log.steps.clear(), log.neurons.clear(), log.values.clear();
 }
 
 SP_API void sp_dynamics_counts(void* session, int32_t population, int32_t sample, int64_t* counts) {

@@ -92,7 +92,10 @@ void reset(const Neurons<T>& n, const Fit<T>& fit, const uint8_t* __restrict who
     if (n.flags.kind == 3) return;
     const T* __restrict threshold = n.threshold + begin;
     const T* __restrict value = n.v_reset + begin;
-    if (n.flags.subtract) {
+    if (n.flags.subtract && n.flags.multi) {
+        const T* __restrict times = n.times + begin;
+        for (int64_t j = 0; j < count; ++j) v[j] = who[j] ? fit(v[j] - times[j] * threshold[j]) : v[j];
+    } else if (n.flags.subtract) {
         for (int64_t j = 0; j < count; ++j) v[j] = who[j] ? fit(v[j] - threshold[j]) : v[j];
     } else {
         for (int64_t j = 0; j < count; ++j) v[j] = who[j] ? value[j] : v[j];
@@ -120,9 +123,37 @@ int64_t listed(const uint8_t* fired, int64_t begin, int64_t count, uint32_t* spi
     return found;
 }
 
+// How many thresholds there are in the potential of units that fire.
+template <typename T>
+void count_thresholds(const T* __restrict v, const T* __restrict threshold, const uint8_t* __restrict fired,
+                      T* __restrict times, int64_t count) {
+    if constexpr (IsInteger<T>::value) {
+        for (int64_t j = 0; j < count; ++j) times[j] = fired[j] ? v[j] / threshold[j] : 0;
+    } else {
+        constexpr T MOST = T(9007199254740992.0);  // 2^53
+        for (int64_t j = 0; j < count; ++j) {
+            T found;
+            if constexpr (sizeof(T) == 4) found = __builtin_floorf(v[j] / threshold[j]);
+            else found = __builtin_floor(v[j] / threshold[j]);
+            times[j] = fired[j] ? (found < MOST ? found : MOST) : T(0);
+        }
+    }
+}
+
+// Indices of units whose potential is not zero, and the potentials.
+template <typename T>
+int64_t potentials_listed(const T* v, int64_t begin, int64_t count, uint32_t* spikes, T* values) {
+    int64_t found = 0;
+    for (int64_t j = 0; j < count; ++j) {  // found <= j: what is written and not counted is written over, or unread
+        spikes[found] = static_cast<uint32_t>(begin + j), values[found] = v[j];
+        found += v[j] != T(0);
+    }
+    return found;
+}
+
 template <typename T>
 int64_t update(const Neurons<T>& n, T* arrived, const T* constant, const T* fed, T* potentials, uint32_t* spikes,
-               int64_t first, int64_t end) {
+               T* values, int64_t first, int64_t end) {
     const NeuronFlags& flags = n.flags;
     const Fit<T> fit(flags);
     int64_t found = 0;
@@ -171,9 +202,19 @@ int64_t update(const Neurons<T>& n, T* arrived, const T* constant, const T* fed,
                 for (int64_t j = 0; j < count; ++j) fired[j] = fired[j] & static_cast<uint8_t>(deaf[j] == 0);
                 for (int64_t j = 0; j < count; ++j) deaf[j] = fired[j] ? period[j] : deaf[j] == 0 ? T(0) : deaf[j] - 1;
             }
+            if (flags.multi) count_thresholds(v, n.threshold + begin, fired, n.times + begin, count);
             const int64_t now = listed(fired, begin, count, spikes + found);
+            if (flags.multi) {
+                for (int64_t j = found; j < found + now; ++j) values[j] = n.times[spikes[j]];
+            }
             if (now > 0 && flags.reset_when == 0) reset(n, fit, fired, v, begin, count);
             found += now;
+            if (flags.clipped) {
+                const T* __restrict least = n.v_min + begin;
+                for (int64_t j = 0; j < count; ++j) v[j] = v[j] < least[j] ? least[j] : v[j];
+            }
+        } else if (flags.sends) {
+            found += potentials_listed(v, begin, count, spikes + found, values + found);
         }
         if (potentials != nullptr) {
             for (int64_t j = 0; j < count; ++j) potentials[begin + j] = v[j];
@@ -240,18 +281,18 @@ void scatter_typed(const Synapses& s, const uint32_t* sources, const T* values, 
 }  // namespace
 
 int64_t update_f64(const Neurons<double>& neurons, double* arrived, const double* constant, const double* fed,
-                   double* potentials, uint32_t* spikes, int64_t begin, int64_t end) {
-    return update(neurons, arrived, constant, fed, potentials, spikes, begin, end);
+                   double* potentials, uint32_t* spikes, double* values, int64_t begin, int64_t end) {
+    return update(neurons, arrived, constant, fed, potentials, spikes, values, begin, end);
 }
 
 int64_t update_f32(const Neurons<float>& neurons, float* arrived, const float* constant, const float* fed,
-                   float* potentials, uint32_t* spikes, int64_t begin, int64_t end) {
-    return update(neurons, arrived, constant, fed, potentials, spikes, begin, end);
+                   float* potentials, uint32_t* spikes, float* values, int64_t begin, int64_t end) {
+    return update(neurons, arrived, constant, fed, potentials, spikes, values, begin, end);
 }
 
 int64_t update_i64(const Neurons<int64_t>& neurons, int64_t* arrived, const int64_t* constant, const int64_t* fed,
-                   int64_t* potentials, uint32_t* spikes, int64_t begin, int64_t end) {
-    return update(neurons, arrived, constant, fed, potentials, spikes, begin, end);
+                   int64_t* potentials, uint32_t* spikes, int64_t* values, int64_t begin, int64_t end) {
+    return update(neurons, arrived, constant, fed, potentials, spikes, values, begin, end);
 }
 
 void scatter_f64(const Synapses& s, const uint32_t* sources, const double* values, int64_t count, double* slot) {

@@ -18,6 +18,9 @@ struct NeuronFlags {
     int32_t old_current;  // the membrane takes the current before its update
     int32_t state_bits;   // of integers, 0 for floats
     int32_t wrap;
+    int32_t multi;    // as many spikes as there are thresholds in the potential
+    int32_t clipped;  // a step ends at v_min or above
+    int32_t sends;    // does not fire, and sends its potential
 };
 
 template <typename T>
@@ -25,7 +28,9 @@ struct Neurons {
     NeuronFlags flags;
     const T *bias, *gain, *rate, *decay, *v_leak, *threshold, *v_reset, *current_rate, *current_decay, *w_in;
     const T* refractory;  // steps, as T: exact, and as wide as its neighbours
+    const T* v_min;
     T *v, *current, *deaf;
+    T* times;  // spikes of each unit in its last step, where there may be several; else null
     uint8_t* fired;
 };
 
@@ -42,13 +47,15 @@ struct Synapses {
 }  // namespace sp
 
 // Steps units [begin, end). `arrived` is read and cleared; `constant` and `fed` may be null. Writes the flat indices of the units
-// that fire to `spikes`, rising, and returns their number. `potentials`, if not null, gets the membrane after the step.
+// that send something to `spikes`, rising, and what they send to `values` where it may be other than 1; returns their number.
+// `potentials`, if not null, gets the membrane after the step.
 SP_DECLARE(int64_t, update_f64, (const Neurons<double>& neurons, double* arrived, const double* constant, const double* fed,
-                                 double* potentials, uint32_t* spikes, int64_t begin, int64_t end))
+                                 double* potentials, uint32_t* spikes, double* values, int64_t begin, int64_t end))
 SP_DECLARE(int64_t, update_f32, (const Neurons<float>& neurons, float* arrived, const float* constant, const float* fed,
-                                 float* potentials, uint32_t* spikes, int64_t begin, int64_t end))
+                                 float* potentials, uint32_t* spikes, float* values, int64_t begin, int64_t end))
 SP_DECLARE(int64_t, update_i64, (const Neurons<int64_t>& neurons, int64_t* arrived, const int64_t* constant,
-                                 const int64_t* fed, int64_t* potentials, uint32_t* spikes, int64_t begin, int64_t end))
+                                 const int64_t* fed, int64_t* potentials, uint32_t* spikes, int64_t* values, int64_t begin,
+                                 int64_t end))
 
 // For each source in the order of the list, and each of its synapses in order: slot[target] += weight * value. `values` may be null:
 // all are 1.
