@@ -30,8 +30,9 @@ def test_thinner_networks_run_and_keep_ten_classes(verdicts: ModuleType, factor:
         assert thinner.out_channels == max(1, round(first.out_channels * factor))
 
 
-def test_maxima_become_averages(verdicts: ModuleType) -> None:
-    model = torch.nn.Sequential(torch.nn.MaxPool2d(2), torch.nn.ReLU())
-    mean = verdicts.averaging(model)
-    assert mean(torch.arange(4.0).reshape(1, 1, 2, 2)).item() == 1.5
-    assert model(torch.arange(4.0).reshape(1, 1, 2, 2)).item() == 3
+def test_maxima_become_averages_and_averages_maxima(verdicts: ModuleType) -> None:
+    model, x = torch.nn.Sequential(torch.nn.MaxPool2d(2), torch.nn.ReLU()), torch.arange(4.0).reshape(1, 1, 2, 2)
+    mean = verdicts.pooled(model, "average")
+    assert mean(x).item() == 1.5
+    assert model(x).item() == verdicts.pooled(mean, "max")(x).item() == 3
+    assert verdicts.pooled(model, "max")(x).item() == 3
