@@ -45,6 +45,7 @@ NAMES = [
     "check",
     "compile",
     "convert",
+    "discover",
     "from_nir",
     "load",
     "load_program",
@@ -73,6 +74,8 @@ SIGNATURES = {
     "load_target": "(path: 'str | Path') -> 'Target'",
     "targets": "() -> 'TargetList'",
     "to_nir": "(model: 'SpikingModel | SpikingNetwork', path: 'str | Path') -> 'Ledger'",
+    "discover": "(graph: 'str | Path | NIRGraph', recording: 'Any', *, dt: 'float | Sequence[float] | None' = None, "
+    "given: 'Mapping[str, Any] | None' = None, limit: 'float' = 300.0) -> 'Discovery'",
     "from_nir": "(path: 'str | Path', *, contract: 'NirContract | DynamicsContract | None' = None, like: 'str | None' = None, "
     "dt: 'float | None' = None) -> 'SpikingNetwork | DynamicNetwork'",
     "read_lava_dl": "(path: 'str | Path', *, input_shape: 'tuple[int, ...] | None' = None, spike_exp: 'int' = 6) -> 'DynamicNetwork'",

@@ -10,7 +10,9 @@ Importing it needs no torch; `convert` does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from spikeport.backends.opening import open_program as open
 from spikeport.backends.stepping import simulate
@@ -57,6 +59,11 @@ from spikeport.targets import Target, load_target
 from spikeport.validate import validate
 from spikeport.version import __version__
 
+if TYPE_CHECKING:
+    from nir import NIRGraph
+
+    from spikeport.nir.discovery import Discovery
+
 __all__ = [
     "Approximation",
     "ArchiveError",
@@ -96,6 +103,7 @@ __all__ = [
     "check",
     "compile",
     "convert",
+    "discover",
     "from_nir",
     "load",
     "load_program",
@@ -151,6 +159,39 @@ def from_nir(
     from spikeport import nir
 
     return nir.from_nir(path, contract=contract, like=like, dt=dt)
+
+
+def discover(
+    graph: str | Path | NIRGraph,
+    recording: Any,
+    *,
+    dt: float | Sequence[float] | None = None,
+    given: Mapping[str, Any] | None = None,
+    limit: float = 300.0,
+) -> Discovery:
+    """Find out what a NIR file means, from one recording of what a simulator was given and what came out.
+
+    Each contract that can make a difference for this graph is run, the usual ones first; those that give every recorded value
+    exactly are returned, in classes that the recording does not tell apart. Spikes are compared exactly, potentials within 1e-6 of
+    the largest, as simulators round them.
+
+    Args:
+        graph: a file, or a `nir.NIRGraph`.
+        recording: an npz with `input` and `expected`, each (time, *shape), or a mapping of such arrays; of several Inputs or Outputs
+            `input.NAME` and `expected.NAME`; or two `nir.NIRGraphData`, of what went in and what came out.
+        dt: duration of a step in seconds, or several to try; default: the recording's.
+        given: answers that are known and need no search, by question: {"compare": ">"}.
+        limit: seconds after which the search ends with what it has; `complete` is False then.
+
+    Raises:
+        NirError: a file that is none, or a graph that has no meaning under any contract.
+        DataError: a recording that does not fit.
+        FileError: a file cannot be read.
+        OptionError: an option out of range.
+    """
+    from spikeport import nir
+
+    return nir.discover(graph, recording, dt=dt, given=given, limit=limit)
 
 
 def read_lava_dl(path: str | Path, *, input_shape: tuple[int, ...] | None = None, spike_exp: int = 6) -> DynamicNetwork:

@@ -1,6 +1,7 @@
 """NIR files: any reader of NIR opens those that we write, and the execution contract inside makes the spikes exact."""
 
+from spikeport.nir.discover import discover
 from spikeport.nir.importing import from_nir
 from spikeport.nir.write import to_nir
 
-__all__ = ["from_nir", "to_nir"]
+__all__ = ["discover", "from_nir", "to_nir"]

@@ -1,0 +1,249 @@
+"""Find out what a NIR file means: run it under every contract that makes a difference, and keep those that give what was recorded.
+
+The space is finite (`spikeport.nir.dimensions`). Each contract first runs few steps, and on only as long as nothing deviates.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport import native
+from spikeport.backends.native.dynamics import simulate_dynamics as on_native
+from spikeport.backends.reference import simulate_dynamics as on_reference
+from spikeport.errors import DataError, GraphError, NirError, OptionError, Problem
+from spikeport.nir.dimensions import Space, biases_are_late, names, space_of, twin
+from spikeport.nir.discovery import Closest, Deviation, Discovery, classes
+from spikeport.nir.graph import NirGraph
+from spikeport.nir.inline import inlined
+from spikeport.nir.network import network_of
+from spikeport.nir.parse import graph_from_object, read_graph
+from spikeport.nir.recorded import NirRecording, recording_of
+from spikeport.nir.shapes import infer
+from spikeport.primitives import DynamicNetwork
+from spikeport.primitives.dynamic_neurons import Analog
+from spikeport.progress import track
+
+LIMIT = 300.0
+"""Seconds that a search may take, by default."""
+FIRST, GROWTH = 32, 8
+"""Steps of the first run, and how many times longer the next is."""
+TOLERANCE = 1e-6
+"""Of recorded potentials, relative to the largest: simulators round to float32. Spikes are compared exactly."""
+MAX_KEPT = 200_000
+"""Contracts that are kept; a recording that leaves more open says nothing."""
+
+
+def discover(
+    graph: str | Path | NirGraph | nir.NIRGraph,
+    recording: Any,
+    *,
+    dt: float | Sequence[float] | None = None,
+    given: Mapping[str, Any] | None = None,
+    limit: float = LIMIT,
+) -> Discovery:
+    """Every contract under which a graph gives what was recorded; see `spikeport.discover`."""
+    made = _graph(graph)
+    recorded = recording_of(recording)
+    flat = inlined(made)
+    space = space_of(flat, infer(flat), _steps(dt, recorded), _given(given))
+    if not limit > 0:
+        raise OptionError(Problem("limit", f"is {limit!r}", "seconds, more than 0"))
+    return _Search(flat, recorded, space, limit).run()
+
+
+class _Search:
+    def __init__(self, flat: NirGraph, recorded: NirRecording, space: Space, limit: float) -> None:
+        self.flat, self.recorded, self.space = flat, recorded, space
+        self.late_biases = biases_are_late(flat)
+        self.end = time.monotonic() + limit
+        self.outcomes: dict[tuple[Any, ...], bool] = {}
+        self.exact: list[dict[str, Any]] = []
+        self.refused: dict[str, int] = {}
+        self.best: tuple[tuple[int, int], dict[str, Any], Deviation] | None = None
+        self.tried = 0
+        self.in_time = True
+
+    def run(self) -> Discovery:
+        for assignment in self._assignments():
+            self.tried += 1
+            key = twin(self.flat, assignment, self.space.settled, self.late_biases)
+            if key not in self.outcomes:
+                self.outcomes[key] = self._reproduces(assignment)
+            if self.outcomes[key]:
+                self.exact.append(assignment)
+        if not self.exact and self.best is None:
+            raise NirError([Problem("graph", f"has no meaning under any contract: {why}") for why in self.refused])
+        return Discovery(
+            found=classes(self.space, self.exact),
+            closest=None if self.exact else self._closest(),
+            tried=self.tried,
+            space=self.space,
+            complete=self.in_time,
+            n_values=sum(array.size for array in self.recorded.expected.values()),
+            refused=self.refused,
+        )
+
+    def _assignments(self) -> Iterator[dict[str, Any]]:
+        everything = self.space.assignments()
+        for assignment in track(everything, "contracts", total=self.space.size):
+            if self.tried and (time.monotonic() > self.end or len(self.exact) >= MAX_KEPT):
+                self.in_time = False
+                return
+            yield assignment
+
+    def _reproduces(self, assignment: dict[str, Any]) -> bool:
+        try:
+            network = network_of(self.flat, self.space.contract(assignment))
+        except (NirError, GraphError) as error:
+            first = error.problems[0]
+            why = f"{first.where} {first.why}"
+            self.refused[why] = self.refused.get(why, 0) + 1
+            return False
+        inputs, expected = fitted(network, self.recorded)
+        steps = min(FIRST, self.recorded.n_steps)
+        while True:
+            ours = outputs(network, inputs, steps)
+            wrong = {name: differing(values, expected[name][:steps]) for name, values in ours.items()}
+            if any(w.any() for w in wrong.values()):
+                self._remember(assignment, first_deviation(ours, expected, wrong), wrong)
+                return False
+            if steps == self.recorded.n_steps:
+                return True
+            steps = min(steps * GROWTH, self.recorded.n_steps)
+
+    def _remember(self, assignment: dict[str, Any], deviation: Deviation, wrong: Mapping[str, NDArray[Any]]) -> None:
+        cells = sum(int(w[deviation.step].sum()) for w in wrong.values())
+        score = (-deviation.step, cells)  # usual contracts come first, and stay where others are no better
+        if self.best is None or score < self.best[0]:
+            self.best = (score, assignment, deviation)
+
+    def _closest(self) -> Closest:
+        assert self.best is not None
+        _, assignment, deviation = self.best
+        contract = self.space.contract(assignment)
+        network = network_of(self.flat, contract)
+        inputs, expected = fitted(network, self.recorded)
+        ours = outputs(network, inputs, self.recorded.n_steps)
+        cells = sum(int(differing(values, expected[name]).sum()) for name, values in ours.items())
+        return Closest(contract, assignment, deviation, cells)
+
+
+def fitted(
+    network: DynamicNetwork, recorded: NirRecording
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
+    """What goes into the inputs, (time, 1, *shape), and what is expected of the outputs, (time, neuron), by their names.
+
+    Raises:
+        DataError: names or sizes that are not those of the network.
+    """
+    problems: list[Problem] = []
+    shapes = {i.name: i.shape for i in network.inputs}
+    sizes = {o.name: network[o.source].size for o in network.outputs}
+    inputs = _named("input", recorded.inputs, list(shapes), problems)
+    expected = _named("expected", recorded.expected, list(sizes), problems, some=True)
+    for side, arrays, wanted in (
+        ("input", inputs, {n: int(np.prod(s)) for n, s in shapes.items()}),
+        ("expected", expected, sizes),
+    ):
+        for name, array in arrays.items():
+            if array.shape[1] != wanted[name]:
+                why = f"has {array.shape[1]} values a step, and {name} has {wanted[name]}"
+                problems.append(Problem(f"recording.{side}", why, "record all of the node"))
+    if problems:
+        raise DataError(problems)
+    return {name: a.reshape(len(a), 1, *shapes[name]) for name, a in inputs.items()}, expected
+
+
+def _named(
+    side: str, arrays: Mapping[str, NDArray[Any]], known: list[str], problems: list[Problem], some: bool = False
+) -> dict[str, NDArray[Any]]:
+    if list(arrays) == [""] and len(known) == 1:
+        return {known[0]: arrays[""]}
+    unknown = [name for name in arrays if name not in known]
+    missing = [] if some else [name for name in known if name not in arrays]
+    if unknown or missing:
+        why = f"is for {', '.join(map(repr, arrays)) or 'nothing'}, and the graph has {', '.join(map(repr, known))}"
+        problems.append(Problem(f"recording.{side}", why, f"name each array: {side}.NAME"))
+    return {name: array for name, array in arrays.items() if name in known}
+
+
+def outputs(
+    network: DynamicNetwork, inputs: Mapping[str, NDArray[Any]], n_steps: int, on: Any = None
+) -> dict[str, NDArray[Any]]:
+    """What each output gives in the first steps, (time, neuron).
+
+    Args:
+        on: a `simulate_dynamics`; default: the compiled one where it is built.
+    """
+    run = on or (on_native if native.available() else on_reference)
+    part = {name: values[:n_steps] for name, values in inputs.items()}
+    analog = {o.source for o in network.outputs if not _fires(network, o.source)}
+    spiking = {o.source for o in network.outputs} - analog
+    with np.errstate(all="ignore"):  # a wrong contract may let potentials grow without end
+        found = run(network, part or None, n_steps=n_steps, record=sorted(spiking), potentials=sorted(analog))
+    values = {}
+    for output in network.outputs:
+        name = output.source
+        raw = found.potentials[name][:, 0] if name in analog else found.spikes[name].train().raster[:, 0]
+        values[output.name] = raw.reshape(n_steps, -1)
+    return values
+
+
+def _fires(network: DynamicNetwork, name: str) -> bool:
+    return not isinstance(network[name].neuron, Analog)
+
+
+def differing(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where values are not the recorded ones: spikes exactly, potentials within `TOLERANCE` of the largest."""
+    if ours.dtype.kind != "f":
+        return ours != theirs
+    within = TOLERANCE * np.abs(theirs).max(initial=0.0)
+    return ~(np.abs(ours - theirs) <= within)
+
+
+def first_deviation(
+    ours: Mapping[str, NDArray[Any]], theirs: Mapping[str, NDArray[Any]], wrong: Mapping[str, NDArray[np.bool_]]
+) -> Deviation:
+    """The earliest place, of the first output and neuron there."""
+    places = {name: np.argwhere(w)[0] for name, w in wrong.items() if w.any()}
+    name = min(places, key=lambda name: int(places[name][0]))
+    step, neuron = (int(i) for i in places[name])
+    return Deviation(name, step, neuron, float(ours[name][step, neuron]), float(theirs[name][step, neuron]))
+
+
+def _graph(graph: Any) -> NirGraph:
+    if isinstance(graph, NirGraph):
+        return graph
+    if isinstance(graph, str | Path):
+        return read_graph(graph)
+    if isinstance(graph, nir.NIRGraph):
+        return graph_from_object(graph)
+    raise OptionError(Problem("graph", f"is a {type(graph).__name__}", "a path, or a nir.NIRGraph"))
+
+
+def _steps(dt: float | Sequence[float] | None, recorded: NirRecording) -> tuple[float, ...]:
+    if dt is None:
+        if recorded.dt is None:
+            hint = "dt=1e-4, or `dt` in the recording; several if you do not know: dt=(1e-4, 1e-3)"
+            raise OptionError(Problem("dt", "is not given: how long a step is, in seconds", hint))
+        return (recorded.dt,)
+    found = tuple(map(float, dt)) if isinstance(dt, Sequence) else (float(dt),)
+    if not found or not all(np.isfinite(d) and d > 0 for d in found):
+        raise OptionError(Problem("dt", f"is {dt!r}", "positive seconds"))
+    return found
+
+
+def _given(given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    known: Collection[str] = set(names()) - {"dt"}
+    unknown = sorted(set(given or ()) - set(known))
+    if unknown:
+        hint = f"questions are {', '.join(sorted(known))}"
+        raise OptionError([Problem(f"given[{name!r}]", "is no question", hint) for name in unknown])
+    return given or {}
