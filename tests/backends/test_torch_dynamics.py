@@ -260,6 +260,28 @@ def test_a_gpu_gives_the_same(arithmetic: str) -> None:
     assert_close(simulate_dynamics(network, x, potentials=["maps", "out"], device="cuda"), expected, arithmetic)
 
 
+@pytest.mark.parametrize("arithmetic", ["float64", "float32"])
+def test_counts_of_thresholds_at_the_ends_of_numbers(arithmetic: str) -> None:
+    """Exact multiples, one below, quotients that round up to a whole number, the largest count, and infinity."""
+    v = np.array([3.0, np.nextafter(np.float32(3.0), np.float32(0)), 1.0, 0.3, 1e30, 3e38, 2.0**53, 0.0])
+    threshold = np.array([1.0, 1.0, 0.1, 0.1, 1e-8, 1e-30, 1.0, 1.0])
+    contract = DynamicsContract(
+        dt=1e-3,
+        integrator="accumulate",
+        compare=">=",
+        spikes="multi",
+        reset="subtract",
+        reset_when="next_step",
+        arithmetic=arithmetic,  # type: ignore[arg-type]
+    )
+    population = DynamicPopulation("n", (8,), IF(threshold=threshold, initial=v))
+    network = DynamicNetwork("ends", (), (population,), (), contract)
+    expected = reference.simulate_dynamics(network, n_steps=3, potentials=["n"])
+    assert expected.spikes["n"].train().raster[0, 0].tolist()[4:] == [2**53, 2**53, 2**53, 0]
+    assert expected.spikes["n"].train().raster[0, 0].tolist()[:3] == [3, 2, 10]
+    assert_close(simulate_dynamics(network, n_steps=3, potentials=["n"]), expected, arithmetic)
+
+
 def test_units_without_memory_pass_on_within_the_step() -> None:
     populations = (
         DynamicPopulation("r", (2,), Relay(bias=0.5)),

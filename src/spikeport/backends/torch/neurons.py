@@ -13,6 +13,7 @@ from torch import Tensor
 
 from spikeport.backends.dynamics import Kind, PopulationPlan
 from spikeport.backends.dynamics.plan import Current, state_range
+from spikeport.backends.reference.dynamics import LARGEST_COUNT
 
 NUMBERS = (
     "bias",
@@ -131,7 +132,10 @@ class Neurons:
                 return driven
 
     def _thresholds(self, v: Tensor) -> Tensor:
-        return torch.div(v, self.numbers["threshold"], rounding_mode="floor")
+        """How many there are in a potential."""
+        if v.dtype is torch.int64:
+            return torch.div(v, self.numbers["threshold"], rounding_mode="floor")
+        return torch.floor(v / self.numbers["threshold"]).clamp(max=LARGEST_COUNT)
 
     def _reset(self, v: Tensor, spikes: Tensor) -> Tensor:
         """The potentials after a reset of those that sent so many spikes."""
