@@ -30,8 +30,8 @@ from spikeport.plugin.inputs import spiking
 from spikeport.primitives import DynamicNetwork, DynamicRecording, SpikeEvents
 
 CLOSE = {"float64": 1e-12, "float32": 1e-5, "integer": 0.0}
-"""By arithmetic, how far potentials may be from those of the reference, relative to the largest one of the population: what sums in
-another order differ by. Where values cancel or a loop amplifies them, more is lost, by both."""
+"""By arithmetic, how far potentials may be from those of the reference, relative to the largest one in the network, before its reset:
+what sums in another order differ by. Where large numbers cancel or a loop amplifies them, more is lost, by both."""
 WINDOW = 128
 """Longest window, in steps."""
 WINDOW_VALUES = 2**23
