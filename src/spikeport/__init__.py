@@ -118,19 +118,27 @@ __all__ = [
 ]
 
 
-def to_nir(model: SpikingModel | SpikingNetwork, path: str | Path) -> Ledger:
+def to_nir(model: SpikingModel | SpikingNetwork, path: str | Path, *, dialect: str | None = None) -> Ledger:
     """Write a NIR file that any reader of NIR opens, with our execution contract as metadata.
+
+    In population code (`code="population"`) the file means the same in other simulators: one step of any of them, from the encoded
+    input to the read-out, gives our integers. Other codes are exact in spikeport alone, and approximate elsewhere.
+
+    Args:
+        dialect: the tool that will run a network in population code: "norse", "sinabs", "snntorch" or "spikingjelly"; None: any whose IF
+            adds its input to the potential in each step.
 
     Returns:
         What plain NIR cannot say: entries for the ledger.
 
     Raises:
-        NirError: operations without a form in NIR, all of them by name.
+        NirError: operations without a form in NIR, or that the tool would read otherwise, all of them by name.
+        OptionError: a dialect that is not known.
         FileError: the file cannot be written.
     """
     from spikeport import nir  # h5py and nir load only when they are used
 
-    return nir.to_nir(model.network if isinstance(model, SpikingModel) else model, path)
+    return nir.to_nir(model.network if isinstance(model, SpikingModel) else model, path, dialect=dialect)
 
 
 def from_nir(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import pairwise
@@ -11,35 +10,52 @@ from pathlib import Path
 
 import nir
 
-from spikeport.errors import NirError, Problem
+from spikeport.errors import NirError, OptionError, Problem
 from spikeport.files import replacing
 from spikeport.nir import content, contract, stages
 from spikeport.nir.checks import network_problems
 from spikeport.nir.contract import Placement
 from spikeport.nir.limits import MAX_EDGES, MAX_LOADED_BYTES, MAX_NODES
 from spikeport.nir.lower import Plan, nodes_of, number_format, plan_network, population_node
+from spikeport.nir.names import free_name
 from spikeport.nir.plain import remarks
+from spikeport.nir.wave import DIALECTS, agreeing, wave_graph
 from spikeport.primitives import Ledger, SpikingNetwork
+from spikeport.storage.check import network_problems as well_formed
 
 
-def to_nir(network: SpikingNetwork, path: str | Path) -> Ledger:
+def to_nir(network: SpikingNetwork, path: str | Path, *, dialect: str | None = None) -> Ledger:
     """Write a network with its execution contract as metadata, whole or not at all.
+
+    Args:
+        dialect: of a network in population code the tool that will run the file; None: any that adds inputs of IF to the potential.
 
     Returns:
         What plain NIR cannot say: entries for the ledger.
 
     Raises:
         NirError: everything in the network that is not well formed or has no form in NIR.
+        OptionError: a dialect that is not known.
         FileError: the file cannot be written.
     """
-    problems = network_problems(network)
+    if dialect is not None and dialect not in DIALECTS:
+        raise OptionError(Problem("dialect", f"is {dialect!r}", f"one of {', '.join(map(repr, DIALECTS))}"))
+    wave = network.contract.code == "population"
+    problems = well_formed(network) if wave else network_problems(network)
     if problems:
         raise NirError(problems)
-    plan, problems = plan_network(network)
-    if problems:
-        raise NirError(problems)
-    lost = remarks(network, plan)
-    graph = nir_graph(network, plan, lost)
+    if wave:
+        graph, lost = wave_graph(network, dialect)
+        agreeing(network, graph)
+    elif dialect is not None:
+        hint = 'convert with code="population", or network.with_code("population")'
+        raise NirError(Problem(network.name, f"is in {network.contract.code} code, which no other tool steps", hint))
+    else:
+        plan, problems = plan_network(network)
+        if problems:
+            raise NirError(problems)
+        lost = remarks(network, plan)
+        graph = nir_graph(network, plan, lost)
     packed = BytesIO()
     nir.write(packed, graph)
     with replacing(path) as temporary:
@@ -83,14 +99,14 @@ def place(network: SpikingNetwork, plan: Plan) -> Placement:
     populations = {network.input.name: "input", network.output: "output"}
     for population in network.populations:
         if population.name != network.output:
-            populations[population.name] = _free(population.name, taken)
+            populations[population.name] = free_name(population.name, taken)
     connections = []
     for connection, chain in zip(network.connections, plan.chains, strict=True):
         names = []
         for stage in chain:
             extra = isinstance(stage, stages.Convolution) and stage.crop
             for suffix in ("pad", "conv") if extra else (stages.kind(stage),):
-                names.append(_free(f"{populations[connection.target]}_{suffix}", taken))
+                names.append(free_name(f"{populations[connection.target]}_{suffix}", taken))
         connections.append(tuple(names))
     return Placement(populations, tuple(connections))
 
@@ -100,13 +116,3 @@ def edges(network: SpikingNetwork, placement: Placement) -> Iterator[tuple[str, 
     for connection, names in zip(network.connections, placement.connections, strict=True):
         path = (placement.populations[connection.source], *names, placement.populations[connection.target])
         yield from pairwise(path)
-
-
-def _free(name: str, taken: set[str]) -> str:
-    safe = re.sub(r"[^A-Za-z0-9_]", "_", name)[:60] or "_"
-    result, count = safe, 1
-    while result in taken:
-        count += 1
-        result = f"{safe}_{count}"
-    taken.add(result)
-    return result
