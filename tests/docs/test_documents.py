@@ -92,6 +92,10 @@ def command_help(*words: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
+GROUPS = ("nir",)
+"""Commands whose first argument is a command of theirs."""
+
+
 def trouble(words: list[str]) -> str | None:
     """Why a reader could not type this command, as far as a glance can tell."""
     options = {word.partition("=")[0] for word in words if word.startswith("--")}
@@ -101,6 +105,8 @@ def trouble(words: list[str]) -> str | None:
             return f"the Makefile has no {', '.join(sorted(missing))}" if missing else None
         case ["spikeport", *arguments]:
             command = arguments[:1] if arguments and not arguments[0].startswith("-") else []
+            if command and command[0] in GROUPS:
+                command = arguments[:2]
             text = command_help(*command)
             if text is None:
                 return "the command line has no such command"

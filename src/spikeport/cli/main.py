@@ -15,6 +15,7 @@ from spikeport.cli.commands import COMMANDS
 from spikeport.cli.compiling import compile_command
 from spikeport.cli.console import Console, OutputClosedError
 from spikeport.cli.new_backend import new_backend_command
+from spikeport.cli.nir import nir_command
 from spikeport.cli.running import run_command
 from spikeport.cli.targets import targets_command
 from spikeport.errors import Problem, SpikeportError
@@ -28,7 +29,15 @@ NEED_TORCH = ("torch", "safetensors")
 
 
 @click.group(
-    commands=(*COMMANDS, check_command, compile_command, new_backend_command, run_command, targets_command),
+    commands=(
+        *COMMANDS,
+        check_command,
+        compile_command,
+        new_backend_command,
+        nir_command,
+        run_command,
+        targets_command,
+    ),
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

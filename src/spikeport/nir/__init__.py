@@ -1,7 +1,8 @@
 """NIR files: any reader of NIR opens those that we write, and the execution contract inside makes the spikes exact."""
 
+from spikeport.nir.declaring import declare
 from spikeport.nir.discover import discover
 from spikeport.nir.importing import from_nir
 from spikeport.nir.write import to_nir
 
-__all__ = ["discover", "from_nir", "to_nir"]
+__all__ = ["declare", "discover", "from_nir", "to_nir"]

@@ -27,7 +27,9 @@ from spikeport.nir.parse import graph_from_object, read_graph
 from spikeport.nir.recorded import NirRecording, recording_of
 from spikeport.nir.shapes import infer
 from spikeport.primitives import DynamicNetwork
+from spikeport.primitives.contract import CHOICES as DYNAMICS_CHOICES
 from spikeport.primitives.dynamic_neurons import Analog
+from spikeport.primitives.nir_contract import CHOICES as MEANING_CHOICES
 from spikeport.progress import track
 
 LIMIT = 300.0
@@ -246,4 +248,12 @@ def _given(given: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if unknown:
         hint = f"questions are {', '.join(sorted(known))}"
         raise OptionError([Problem(f"given[{name!r}]", "is no question", hint) for name in unknown])
+    choices = {**DYNAMICS_CHOICES, **MEANING_CHOICES}
+    wrong = [
+        Problem(f"given[{name!r}]", f"is {value!r}", f"one of {', '.join(map(repr, choices.get(name, (True, False))))}")
+        for name, value in (given or {}).items()
+        if value not in choices.get(name, (True, False))
+    ]
+    if wrong:
+        raise OptionError(wrong)
     return given or {}

@@ -1,0 +1,77 @@
+"""The commands `nir ...`: what a NIR file says, and what it means."""
+
+from __future__ import annotations
+
+import click
+
+from spikeport.cli.command import command
+from spikeport.cli.console import Console
+from spikeport.cli.loading import check_outputs, existing
+from spikeport.errors import OptionError, Problem
+
+
+@command
+@click.argument("graph", metavar="GRAPH.nir")
+@click.argument("recording", metavar="RECORDING.npz")
+@click.option(
+    "--dt", type=float, multiple=True, help="Of a step in seconds; several to try. [default: the recording's]"
+)
+@click.option("--given", multiple=True, metavar="QUESTION=ANSWER", help="What is known: several times. 'compare=>'")
+@click.option("--limit", type=float, default=300.0, show_default=True, help="Seconds after which the search ends.")
+@click.option("--write", metavar="FILE.nir", help="A copy of GRAPH that declares the first contract found.")
+def discover_command(
+    console: Console,
+    graph: str,
+    recording: str,
+    dt: tuple[float, ...],
+    given: tuple[str, ...],
+    limit: float,
+    write: str | None,
+) -> int:
+    """Find out what a NIR file means from a recording.
+
+    RECORDING holds `input` and `expected`, each (time, *shape), of one sample; of several Inputs or Outputs `input.NAME` and
+    `expected.NAME`; and `dt`, the seconds of a step. Prints every execution contract under which the graph gives `expected` exactly, or the
+    closest with its first deviation; then the exit code is 1.
+
+    \b
+    Example:
+      spikeport nir discover net.nir recording.npz --dt 1e-4 --write declared.nir
+    """
+    from spikeport.nir import declare, discover
+
+    existing(graph, (".nir",))
+    existing(recording, (".npz",))
+    check_outputs((write, (".nir",)))
+    found = discover(graph, recording, dt=dt or None, given=dict(map(_answer, given)), limit=limit)
+    console.say(str(found))
+    console.document({"graph": graph, "recording": recording, **found.values()})
+    if found.contract is None:
+        return 1
+    if write is not None:
+        declare(graph, found.contract, write)
+        console.wrote(write)
+    return 0
+
+
+def _answer(text: str) -> tuple[str, object]:
+    """A question and its answer.
+
+    >>> _answer("compare=>=")
+    ('compare', '>=')
+    >>> _answer("layer_latency=1"), _answer("ignores LIF.r=yes")
+    (('layer_latency', 1), ('ignores LIF.r', True))
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise OptionError(Problem("--given", f"is {text!r}", "QUESTION=ANSWER, for example reset=subtract"))
+    named = {"yes": True, "no": False, "0": 0, "1": 1}
+    return name, named.get(value, value)
+
+
+SUBCOMMANDS = (discover_command,)
+
+
+@click.group(name="nir", commands=SUBCOMMANDS)
+def nir_command() -> None:
+    """What a NIR file says, and what it means."""
