@@ -1,6 +1,7 @@
 """Make the environments of the peers: `.peers/<group>`, from the pinned packages of `requirements/<group>.txt`.
 
-A group whose packages need another Python says so in its first line: `# Python 3.10: why`.
+A group whose packages need another Python says so in its first line: `# Python 3.10: why`. A package that would not go with the others
+by what it says itself is installed after them: `# Without dependencies: sinabs==3.1.3 (why)`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ def needed(requirements: Path) -> str | None:
     first = requirements.read_text(encoding="utf-8").split("\n", 1)[0]
     found = re.match(r"# Python (\d+\.\d+)\b", first)
     return found[1] if found else None
+
+
+def alone(requirements: Path) -> list[str]:
+    """Packages that are installed last, without what they ask for."""
+    return re.findall(r"^# Without dependencies: (\S+)", requirements.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def interpreter(version: str | None, given: Path | None = None) -> Path:
@@ -78,6 +84,8 @@ def make(group: str, folder: Path, python: Path | None = None) -> None:
     subprocess.run([found, "-m", "venv", "--clear", place], check=True)
     pip = [place / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "--requirement", wanted], check=True)
+    if last := alone(wanted):
+        subprocess.run([*pip, "--no-deps", *last], check=True)
     shutil.copyfile(wanted, place / DONE)
 
 

@@ -320,6 +320,8 @@ def test_a_group_says_which_python_it_needs(peers: Any, tmp_path: Path) -> None:
     requirements = ROOT / "bench" / "peers" / "requirements"
     assert environments.needed(requirements / "lava.txt") == "3.10"
     assert environments.needed(requirements / "nest.txt") is None
+    assert environments.alone(requirements / "nir_torch.txt") == ["sinabs==3.1.3"]
+    assert environments.alone(requirements / "torch.txt") == []
     here = "{}.{}".format(*sys.version_info)
     assert environments.interpreter(None) == Path(sys.executable)
     assert environments.interpreter(here) == Path(sys.executable)

@@ -9,9 +9,10 @@ from typing import Any
 from spikeport.errors import NirError, OptionError, Problem
 from spikeport.nir import contract as converted
 from spikeport.nir import declared
+from spikeport.nir.inline import inlined
 from spikeport.nir.network import network_of
 from spikeport.nir.parse import graph_of
-from spikeport.nir.presets import PRESETS, preset
+from spikeport.nir.presets import PRESETS, meant, preset
 from spikeport.nir.read import converted_of
 from spikeport.nir.storage import read_tree
 from spikeport.primitives import DynamicNetwork, DynamicsContract, SpikingNetwork
@@ -33,6 +34,8 @@ def from_nir(
     if given is None and isinstance(metadata.get(converted.KEY), str):
         return converted_of(path, tree)
     graph = graph_of(tree, str(path))
+    if like is not None:
+        return network_of(graph, meant(like, inlined(graph), dt), path.stem)
     if given is None:
         text = metadata.get(declared.KEY)
         if not isinstance(text, str):
