@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import nir
@@ -13,6 +14,7 @@ from spikeport.backends.reference import simulate_dynamics
 from spikeport.errors import DataError, NirError, OptionError
 from spikeport.nir.dimensions import biases_are_late, space_of, twin
 from spikeport.nir.discover import fitted, outputs
+from spikeport.nir.discovery import classes
 from spikeport.nir.inline import inlined
 from spikeport.nir.network import network_of
 from spikeport.nir.parse import graph_from_object
@@ -276,3 +278,30 @@ def test_recordings_of_nir(tmp_path: Any) -> None:
     (tmp_path / "bad.npz").write_bytes(b"PK\3\4 nothing")
     with pytest.raises(DataError, match="is no npz of arrays"):
         sp.discover(made, tmp_path / "bad.npz", dt=DT)
+
+
+def test_answers_that_depend_on_each_other_are_several_classes() -> None:
+    _, space = asked(layers(np.random.default_rng(0)))
+    usual = {d.name: d.choices[0] for d in space.dimensions}
+    exact = [usual, usual | {"compare": ">="}, usual | {"reset": "subtract"}]  # but not both
+    found = classes(space, exact)
+    held = set()
+    for one in found:
+        for values in product(*(one.open.get(name, (one.answers[name],)) for name in usual)):
+            held.add(values)
+    assert held == {tuple(a.values()) for a in exact}
+    assert len(found) == 2
+
+
+def test_what_deviates_late_is_not_found() -> None:
+    made = graph({**ports((1,), (1,)), "n": lif(1)}, "i n", "n o")
+    x = np.zeros((400, 1))
+    x[-3:] = 3
+    recording = recorded(made, NirContract(dynamics=EULER), x)
+    assert recording["expected"][-3:].any()
+    given = {"spikes": "single", "time_unit": "s", "v_min": "none", "synapse": "current"}
+    assert sp.discover(made, recording, given=given).allows(NirContract(dynamics=EULER))
+    recording["expected"] = np.zeros((400, 1))
+    found = sp.discover(made, recording, given=given)
+    assert not found.allows(NirContract(dynamics=EULER))
+    assert all(f.answers["layer_latency"] == 1 for f in found.found)
