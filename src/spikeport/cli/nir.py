@@ -7,6 +7,7 @@ import click
 from spikeport.cli.command import command
 from spikeport.cli.console import Console
 from spikeport.cli.loading import check_outputs, existing
+from spikeport.cli.nir_files import diff_command, lint_command, show_command
 from spikeport.errors import OptionError, Problem
 
 
@@ -69,7 +70,7 @@ def _answer(text: str) -> tuple[str, object]:
     return name, named.get(value, value)
 
 
-SUBCOMMANDS = (discover_command,)
+SUBCOMMANDS = (discover_command, show_command, diff_command, lint_command)
 
 
 @click.group(name="nir", commands=SUBCOMMANDS)
