@@ -73,7 +73,8 @@ SIGNATURES = {
     "load": "(path: 'str | Path') -> 'SpikingModel'",
     "load_target": "(path: 'str | Path') -> 'Target'",
     "targets": "() -> 'TargetList'",
-    "to_nir": "(model: 'SpikingModel | SpikingNetwork', path: 'str | Path', *, dialect: 'str | None' = None) -> 'Ledger'",
+    "to_nir": "(model: 'SpikingModel | SpikingNetwork | DynamicNetwork', path: 'str | Path', *, dialect: 'str | None' = None, "
+    "strict: 'bool' = False) -> 'Ledger'",
     "discover": "(graph: 'str | Path | NIRGraph', recording: 'Any', *, dt: 'float | Sequence[float] | None' = None, "
     "given: 'Mapping[str, Any] | None' = None, limit: 'float' = 300.0) -> 'Discovery'",
     "from_nir": "(path: 'str | Path', *, contract: 'NirContract | DynamicsContract | None' = None, like: 'str | None' = None, "

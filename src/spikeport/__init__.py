@@ -118,15 +118,24 @@ __all__ = [
 ]
 
 
-def to_nir(model: SpikingModel | SpikingNetwork, path: str | Path, *, dialect: str | None = None) -> Ledger:
+def to_nir(
+    model: SpikingModel | SpikingNetwork | DynamicNetwork,
+    path: str | Path,
+    *,
+    dialect: str | None = None,
+    strict: bool = False,
+) -> Ledger:
     """Write a NIR file that any reader of NIR opens, with our execution contract as metadata.
 
     In population code (`code="population"`) the file means the same in other simulators: one step of any of them, from the encoded
     input to the read-out, gives our integers. Other codes are exact in spikeport alone, and approximate elsewhere.
 
+    A `DynamicNetwork` is written as the graph that is closest to it, and read back as it was, potentials bit for bit.
+
     Args:
         dialect: the tool that will run a network in population code: "norse", "sinabs", "snntorch" or "spikingjelly"; None: any whose IF
             adds its input to the potential in each step.
+        strict: refuse what plain NIR cannot say.
 
     Returns:
         What plain NIR cannot say: entries for the ledger.
@@ -138,7 +147,7 @@ def to_nir(model: SpikingModel | SpikingNetwork, path: str | Path, *, dialect: s
     """
     from spikeport import nir  # h5py and nir load only when they are used
 
-    return nir.to_nir(model.network if isinstance(model, SpikingModel) else model, path, dialect=dialect)
+    return nir.to_nir(model.network if isinstance(model, SpikingModel) else model, path, dialect=dialect, strict=strict)
 
 
 def from_nir(

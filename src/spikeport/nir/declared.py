@@ -12,13 +12,16 @@ import numpy as np
 from spikeport.errors import NirError, OptionError, Problem
 from spikeport.nir import limits
 from spikeport.nir.fields import Value, load
-from spikeport.primitives import DynamicsContract
+from spikeport.primitives import Approximation, DynamicsContract, Ledger
 from spikeport.primitives.contract import CHOICES as DYNAMICS
 from spikeport.primitives.nir_contract import CHOICES, IGNORABLE, OWN, STATED, NirContract
 from spikeport.version import __version__
 
 FORMAT = "spikeport.execution/1"
 KEY = "spikeport_execution"
+NETWORK_FORMAT = "spikeport.network/1"
+NETWORK_KEY = "spikeport_network"
+"""Beside the contract, in files that we wrote: name and ledger of the network."""
 WHERE = "contract"
 MAX_VALUES = 2**20
 """Numbers that a node may state for itself."""
@@ -76,6 +79,32 @@ def parse(text: str) -> NirContract:
         return NirContract(dynamics=DynamicsContract(**dynamics), **values)
     except OptionError as error:
         raise NirError(error.problems) from error
+
+
+def parse_network(text: str) -> tuple[str, Ledger]:
+    """Name and ledger of a network that we wrote.
+
+    Raises:
+        NirError: everything in it that is missing or of the wrong type.
+    """
+    problems: list[Problem] = []
+    if len(text) > limits.MAX_TEXT:
+        raise NirError(Problem("network", f"has more than {limits.MAX_TEXT:,} characters"))
+    try:
+        root = Value(load(text), "network", problems)
+    except ValueError as error:
+        raise NirError(Problem("network", f"is not well-formed JSON: {str(error)[:200]}")) from error
+    root.only("format", "name", "ledger")
+    root["format"].choice(NETWORK_FORMAT)
+    name = root["name"].text(at_most=limits.MAX_NAME, at_least=0)
+    entries = [v.items(at_most=3) for v in root["ledger"].items(at_most=limits.MAX_NODES)]
+    rows = [tuple(cell.value for cell in entry) for entry in entries]
+    for row in rows:
+        if [type(cell) for cell in row] not in ([str, str, float], [str, str, int]):
+            problems.append(Problem("network.ledger", "is not entries of node, text and number"))
+    if problems:
+        raise NirError(problems)
+    return name, tuple(Approximation(node, what, float(error)) for node, what, error in rows)
 
 
 def _dynamics(value: Value) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from spikeport.errors import NirError, OptionError, Problem
+from spikeport.nir import content, declared
 from spikeport.nir import contract as converted
-from spikeport.nir import declared
 from spikeport.nir.inline import inlined
 from spikeport.nir.network import network_of
 from spikeport.nir.parse import graph_of
@@ -46,7 +46,20 @@ def from_nir(
             )
             raise NirError(Problem(str(path), why, hint))
         given = declared.parse(text)
+        kept = metadata.get(declared.NETWORK_KEY)
+        if isinstance(kept, str):
+            return _ours(path, tree, network_of(graph, given, path.stem), kept)
     return network_of(graph, given, path.stem)
+
+
+def _ours(path: Path, tree: Any, network: DynamicNetwork, kept: str) -> DynamicNetwork:
+    """A network that we wrote, under its own name and with its own ledger; nothing in the file may have changed since."""
+    if not content.is_sealed(tree):
+        why = "does not hold what was written: its content has another hash"
+        hint = "write the network again, or give contract= to read what is there now"
+        raise NirError(Problem(str(path), why, hint))
+    name, ledger = declared.parse_network(kept)
+    return replace(network, name=name, ledger=ledger)
 
 
 def _given(contract: NirContract | DynamicsContract | None, like: str | None, dt: float | None) -> NirContract | None:

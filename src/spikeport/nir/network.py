@@ -64,7 +64,7 @@ NEURONS: Mapping[str, type] = {
     "LIF": LIF,
     "Threshold": Threshold,
 }
-RENAMED = {"v_threshold": "threshold", "v_initial": "initial"}
+RENAMED = {"v_threshold": "threshold", "v_initial": "initial", "v_least": "v_min"}
 MAX_DELAYS = 1024
 """Different delays of one node."""
 
@@ -110,13 +110,15 @@ class _Builder:
         self.arriving: dict[str, list[str]] = {node: [] for node in graph.nodes}
         for a, b in graph.edges:
             self.arriving[b].append(a)
-        self.inputs = tuple(n for n in graph.of_kind("Input") if not self.arriving[n])
+        place = {node: i for i, node in enumerate(contract.order)}
+        inputs = (n for n in graph.of_kind("Input") if not self.arriving[n])
+        self.inputs = tuple(sorted(inputs, key=lambda n: place.get(n, -1)))
         self.kept = self._kept()
 
     def build(self, name: str) -> DynamicNetwork | None:
         unknown = sorted(set(self.contract.nodes) - set(self.graph.nodes))
         self.problems += [Problem(f"contract.nodes[{n!r}]", "is no node of this graph") for n in unknown]
-        if not self.inputs and not any(TYPES[n.kind].group == "neuron" for n in self.graph.nodes.values()):
+        if not self.inputs and not self.contract.order and "neuron" not in self.kept.values():
             self.problems.append(Problem("graph", "has neither an Input nor a neuron: there is nothing to run"))
         for node in self.graph.nodes:
             if not self.arriving[node] and node not in self.inputs and self.graph[node].kind != "Affine":
@@ -149,11 +151,13 @@ class _Builder:
             group = TYPES[node.kind].group
             if group == "neuron":
                 found[name] = "neuron"
+            elif name in self.contract.order and name not in self.inputs:
+                found[name] = "relay"
             elif name not in self.inputs and len(self.arriving[name]) != 1:
                 found[name] = "relay"  # adds up what arrives, or adds its bias to nothing
             elif node.kind == "Output" and not self.graph.targets(name):
                 source = self.graph[self.arriving[name][0]]
-                if TYPES[source.kind].group != "neuron":
+                if TYPES[source.kind].group != "neuron" and self.arriving[name][0] not in self.contract.order:
                     found[name] = "relay"
             elif group == "delay" and self._biased(name):
                 found[name] = "relay"
@@ -192,7 +196,7 @@ class _Builder:
     def _order(self) -> list[str]:
         """Populations in the order of update: the contract's, or depth first from the inputs, so that only loops lead backwards."""
         if self.contract.order:
-            given = list(self.contract.order)
+            given = [name for name in self.contract.order if name not in self.inputs]
             odd = sorted(set(self.kept) ^ set(given))
             if odd or len(given) != len(self.kept):
                 why = f"does not name each node that keeps something once: {', '.join(odd[:5])}"
@@ -225,10 +229,17 @@ class _Builder:
         node, shape = self.graph[name], self.shapes[name].target
         own = self.contract.nodes.get(name, {})
         if self.kept[name] == "relay":
-            if own:
+            if set(own) - OWN - {"bias"}:
                 hint = "leave it out of the contract's nodes"
-                self.problems.append(Problem(f"contract.nodes[{name!r}]", f"{node.kind} has nothing of its own", hint))
-            return DynamicPopulation(name, self.shapes[name].source, Relay())
+                why = f"{node.kind} has nothing of its own but a bias"
+                self.problems.append(Problem(f"contract.nodes[{name!r}]", why, hint))
+            bias = np.asarray(own.get("bias", 0.0), dtype=np.float64)
+            try:
+                contract = self._contract(name, node, own)
+                return DynamicPopulation(name, self.shapes[name].source, Relay(bias=bias), contract)
+            except GraphError as error:
+                self.problems += error.problems
+                return None
         neuron = self._neuron(name, node, own)
         contract = self._contract(name, node, own)
         try:
@@ -295,7 +306,7 @@ class _Builder:
             if gain == "step":
                 changes.setdefault("integrator", "accumulate")
         if node.kind == "Threshold":
-            changes["spikes"] = "single"
+            changes.setdefault("spikes", "single")
         made = replace(dynamics, **changes)
         return None if made == dynamics else made
 
@@ -307,15 +318,18 @@ class _Builder:
             path = self._path(source)
             if path is None:
                 continue
+            late = self.contract.dynamics.layer_latency and self.kept.get(path.source) == "neuron"
+            backwards = path.source in place and place[path.source] >= place[name] and not late
+            bias = None if path.bias is None else _shaped(path.bias, self.shapes[name].source)
             for synapses, delay in self._delayed(path):
-                backwards = path.source in place and place[path.source] >= place[name]
                 yield Projection(
                     path.source,
                     name,
                     synapses,
                     delay + int(backwards),
-                    None if path.bias is None else _shaped(path.bias, self.shapes[name].source),
+                    bias,
                 )
+                bias = None  # several delays of one chain share it
 
     def _path(self, last: str) -> _Path | None:
         """The chain that ends at a node, from the place where its values are kept."""
@@ -342,6 +356,18 @@ class _Builder:
             if bias is not None:
                 for synapse in made:
                     bias = apply_synapse(synapse, bias[None])[0]
+            stated = {} if name in self.kept else self.contract.nodes.get(name, {})
+            if set(stated) - {"bias"}:
+                why = f"{node.kind} has nothing of its own but a bias"
+                self.problems.append(Problem(f"contract.nodes[{name!r}]", why, "leave it out of the contract's nodes"))
+            if "bias" in stated:
+                try:
+                    more = np.broadcast_to(np.asarray(stated["bias"], dtype=np.float64), self.shapes[name].target)
+                except ValueError:
+                    why = f"is of another shape than {self.shapes[name].target}"
+                    self.problems.append(Problem(f"contract.nodes[{name!r}].bias", why))
+                    return None
+                bias = more if bias is None else bias + more
             if "bias" in node.parameters:
                 own = np.asarray(node["bias"], dtype=np.float64)
                 own = own.reshape(-1, *(1,) * (len(self.shapes[name].target) - 1))
@@ -396,7 +422,7 @@ class _Builder:
     def _unfed(self, name: str) -> None:
         """A node that nothing leads to."""
         group = TYPES[self.graph[name].kind].group
-        if group == "neuron":
+        if group == "neuron" or name in self.contract.order:
             self.entries.append(Approximation(name, "nothing leads to it: it runs on what it has", 0.0))
         else:
             hint = "lead an Input to it, or read with repair=True"

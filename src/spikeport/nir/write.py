@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import pairwise
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import nir
+import numpy as np
 
 from spikeport.errors import NirError, OptionError, Problem
 from spikeport.files import replacing
-from spikeport.nir import content, contract, stages
+from spikeport.nir import content, contract, declared, stages
 from spikeport.nir.checks import network_problems
 from spikeport.nir.contract import Placement
 from spikeport.nir.limits import MAX_EDGES, MAX_LOADED_BYTES, MAX_NODES
 from spikeport.nir.lower import Plan, nodes_of, number_format, plan_network, population_node
 from spikeport.nir.names import free_name
+from spikeport.nir.network import network_of
+from spikeport.nir.outward import graph_of_network
+from spikeport.nir.parse import graph_from_object
 from spikeport.nir.plain import remarks
 from spikeport.nir.wave import DIALECTS, agreeing, wave_graph
-from spikeport.primitives import Ledger, SpikingNetwork
+from spikeport.primitives import DynamicNetwork, Ledger, SpikingNetwork
 from spikeport.storage.check import network_problems as well_formed
 
 
-def to_nir(network: SpikingNetwork, path: str | Path, *, dialect: str | None = None) -> Ledger:
+def to_nir(
+    network: SpikingNetwork | DynamicNetwork, path: str | Path, *, dialect: str | None = None, strict: bool = False
+) -> Ledger:
     """Write a network with its execution contract as metadata, whole or not at all.
 
     Args:
         dialect: of a network in population code the tool that will run the file; None: any that adds inputs of IF to the potential.
 
     Returns:
-        What plain NIR cannot say: entries for the ledger.
+        What plain NIR cannot say: entries for the ledger; under `strict` they are refused.
 
     Raises:
         NirError: everything in the network that is not well formed or has no form in NIR.
@@ -40,6 +48,9 @@ def to_nir(network: SpikingNetwork, path: str | Path, *, dialect: str | None = N
     """
     if dialect is not None and dialect not in DIALECTS:
         raise OptionError(Problem("dialect", f"is {dialect!r}", f"one of {', '.join(map(repr, DIALECTS))}"))
+    if isinstance(network, DynamicNetwork):
+        graph, lost = _dynamic(network, dialect)
+        return _written(network.name, graph, lost, path, strict)
     wave = network.contract.code == "population"
     problems = well_formed(network) if wave else network_problems(network)
     if problems:
@@ -56,11 +67,48 @@ def to_nir(network: SpikingNetwork, path: str | Path, *, dialect: str | None = N
             raise NirError(problems)
         lost = remarks(network, plan)
         graph = nir_graph(network, plan, lost)
+    return _written(network.name, graph, lost, path, strict)
+
+
+def _written(name: str, graph: nir.NIRGraph, lost: Ledger, path: str | Path, strict: bool) -> Ledger:
+    if strict and lost:
+        hint = "leave strict out, and other tools see something else than we do"
+        raise NirError([Problem(entry.node, entry.what, hint) for entry in lost])
     packed = BytesIO()
     nir.write(packed, graph)
     with replacing(path) as temporary:
         content.write_sealed(temporary, packed)
     return lost
+
+
+def _dynamic(network: DynamicNetwork, dialect: str | None) -> tuple[nir.NIRGraph, Ledger]:
+    """The graph of a network with dynamics, read back to see that nothing of it went astray."""
+    if dialect is not None:
+        hint = "leave the dialect out: the file carries its own contract"
+        raise NirError(Problem(network.name, f"has no form for {dialect} yet", hint))
+    graph, meaning, lost = graph_of_network(network)
+    text = declared.text_of(meaning)
+    again = network_of(graph_from_object(graph), declared.parse(text), network.name)
+    if _outline(again) != _outline(network):
+        raise NirError(Problem(network.name, "would be read back as another network", "please report this network"))
+    kept = {
+        "format": declared.NETWORK_FORMAT,
+        "name": network.name,
+        "ledger": [[e.node, e.what, e.error] for e in network.ledger],
+    }
+    graph.metadata |= {declared.KEY: text, declared.NETWORK_KEY: json.dumps(kept)}
+    return graph, tuple(lost)
+
+
+def _outline(network: DynamicNetwork) -> tuple[Any, ...]:
+    """What lies where, in the order that sums depend on."""
+    projections = sorted(
+        ((p.target, p.source, p.delay, p.bias is not None and bool(np.any(p.bias))) for p in network.projections),
+        key=lambda p: p[0],
+    )
+    populations = [(p.name, p.shape, type(p.neuron), p.contract or network.contract) for p in network.populations]
+    outputs = sorted((o.name, o.source) for o in network.outputs)
+    return network.inputs, populations, projections, outputs
 
 
 def nir_graph(network: SpikingNetwork, plan: Plan, lost: Ledger) -> nir.NIRGraph:

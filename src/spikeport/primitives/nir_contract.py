@@ -29,7 +29,7 @@ IGNORABLE = tuple(f"{kind}.{name}" for kind, names in _HELD.items() for name in 
 
 OWN = frozenset(f.name for f in fields(DynamicsContract)) - set(NETWORK_WIDE)
 """What of a contract a node may have for itself."""
-STATED = ("refractory", "v_initial", "bias")
+STATED = ("refractory", "v_initial", "v_least", "bias")
 """Numbers of neurons that NIR has no place for."""
 
 
@@ -51,10 +51,12 @@ class NirContract:
     flatten: Literal["channels first", "channels last"] = "channels first"
     """In which order a Flatten reads feature maps."""
     order: tuple[str, ...] = ()
-    """Update order of the nodes that keep something; an edge backwards in it takes a step. Empty: from the inputs on, depth first."""
+    """Update order of the nodes that keep something, and of inputs where it matters; an edge backwards in it takes a step. A linear
+    node named here keeps what it adds up. Empty: from the inputs on, depth first."""
     nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By name, what is otherwise there: fields of `DynamicsContract` that a population may have for itself, `if_gain`, `v_min`,
-    `refractory`, and `v_initial` and `bias` as arrays of the node's shape."""
+    `refractory`, and `v_initial`, `v_least` (a lower bound of the potential) and `bias` as arrays of the node's shape. A linear node may
+    have a `bias`."""
 
     def __post_init__(self) -> None:
         problems = [

@@ -1,0 +1,162 @@
+"""Networks with dynamics through NIR: what is read back gives the same spikes and potentials, bit for bit, or was refused by name."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import spikeport as sp
+from spikeport.backends import reference
+from spikeport.errors import NirError
+from spikeport.primitives import (
+    IF,
+    LIF,
+    Approximation,
+    Conv,
+    Dense,
+    DynamicNetwork,
+    DynamicPopulation,
+    DynamicsContract,
+    NetworkOutput,
+    OneToOne,
+    Projection,
+    Relay,
+    Reshape,
+    Sparse,
+    SpikeInput,
+)
+from tests.dynamic_networks import simulations
+
+CONTRACT = DynamicsContract(dt=1e-3, integrator="forward_euler")
+REFUSALS = ("has no form in NIR", "has no convolution in NIR", "two synapses from one source")
+
+
+def through(network: DynamicNetwork, *, strict: bool = False) -> DynamicNetwork:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "n.nir"
+        sp.to_nir(network, path, strict=strict)
+        again = sp.from_nir(path)
+    assert isinstance(again, DynamicNetwork)
+    return again
+
+
+def assert_same(before: DynamicNetwork, after: DynamicNetwork, run: dict[str, Any]) -> None:
+    names = [p.name for p in before.populations]
+    first = reference.simulate_dynamics(before, **run, potentials=names)
+    second = reference.simulate_dynamics(after, **run, potentials=names)
+    assert second.n_steps == first.n_steps
+    assert list(second.counts) == list(first.counts)
+    for name in names:
+        np.testing.assert_array_equal(second.potentials[name], first.potentials[name])
+    for name, expected in first.spikes.items():
+        found = second.spikes[name]
+        for field in fields(expected):
+            np.testing.assert_array_equal(getattr(found, field.name), getattr(expected, field.name))
+
+
+@settings(max_examples=60, deadline=None)
+@given(simulations())
+def test_a_network_comes_back_with_every_spike_and_potential(case: tuple[DynamicNetwork, dict[str, Any]]) -> None:
+    network, run = case
+    try:
+        again = through(network)
+    except NirError as error:
+        odd = [p for p in error.problems if not any(why in p.why for why in REFUSALS)]
+        if odd:
+            raise
+        return
+    assert_same(network, again, run)
+    assert (again.name, again.contract, again.inputs) == (network.name, network.contract, network.inputs)
+
+
+def mixed(neuron: Any, contract: DynamicsContract = CONTRACT) -> DynamicNetwork:
+    """A convolution, a sum that two paths meet in, a loop, and outputs."""
+    rng = np.random.default_rng(0)
+    conv = Conv(rng.normal(size=(4, 1, 2, 3)), (1, 2), ((1, 0), (0, 1)), (1, 1), groups=2)
+    return DynamicNetwork(
+        "mixed",
+        (SpikeInput("b", (2, 3, 6)), SpikeInput("a", (4, 3, 3))),
+        (DynamicPopulation("sum", (4, 3, 3), Relay(bias=0.25)), DynamicPopulation("out", (4, 3, 3), neuron)),
+        (
+            Projection("b", "sum", (conv,), 2, rng.normal(size=(4, 3, 3))),
+            Projection("a", "sum", ()),
+            Projection("a", "sum", (), 0, np.asarray(0.5)),
+            Projection("sum", "out", ()),
+            Projection("out", "out", (OneToOne(np.asarray(-0.5)),), 1),
+        ),
+        contract,
+        (Approximation("out", "rounded", 0.5),),
+        (NetworkOutput("spikes", "out"), NetworkOutput("total", "sum")),
+    )
+
+
+def drive(network: DynamicNetwork) -> dict[str, Any]:
+    rng = np.random.default_rng(1)
+    return {"x": {i.name: (rng.random((20, 2, *i.shape)) < 0.4).astype(float) for i in network.inputs}}
+
+
+@pytest.mark.parametrize("latency", [0, 1])
+@pytest.mark.parametrize("register", ["spikes", "weighted"])
+def test_groups_uneven_padding_sums_and_loops_come_back(latency: Any, register: Any) -> None:
+    contract = replace(CONTRACT, layer_latency=latency, bias_register=register)
+    neuron = LIF(tau=0.002, r=3.0, threshold=1.5, bias=0.1, refractory=0.002, v_min=-0.75, initial=0.5)
+    network = mixed(neuron, contract)
+    again = through(network)
+    assert_same(network, again, drive(network))
+    assert again.ledger == network.ledger
+    assert {(o.name, o.source) for o in again.outputs} == {("spikes", "out"), ("total", "sum")}
+
+
+def test_an_output_that_sums_is_read_under_its_own_name() -> None:
+    summed = DynamicNetwork(
+        "summed",
+        (SpikeInput("x", (3,)),),
+        (DynamicPopulation("end", (3,), Relay()),),
+        (Projection("x", "end", (Dense(np.eye(3)),)), Projection("x", "end", ())),
+        CONTRACT,
+        (),
+        (NetworkOutput("end", "end"),),
+    )
+    again = through(through(summed))
+    assert_same(summed, again, drive(summed))
+    assert again.outputs == summed.outputs
+
+
+def test_what_plain_nir_cannot_say_is_entered_or_refused_when_strict(tmp_path: Path) -> None:
+    network = mixed(IF(bias=0.5, refractory=0.003))
+    lost = sp.to_nir(network, tmp_path / "n.nir")
+    assert {(e.node, e.error) for e in lost if e.node == "out"} == {("out", 0.5), ("out", 0.003)}
+    with pytest.raises(NirError, match="no refractory"):
+        sp.to_nir(network, tmp_path / "s.nir", strict=True)
+    assert not (tmp_path / "s.nir").exists()
+
+
+def test_every_reason_for_a_refusal_is_given_at_once(tmp_path: Path) -> None:
+    twice = Sparse([0, 2], [0, 0], [1.0, 2.0], post=1)
+    network = DynamicNetwork(
+        "refused",
+        (SpikeInput("x", (1,)),),
+        (DynamicPopulation("a", (1,), IF()), DynamicPopulation("b", (2, 2), IF())),
+        (Projection("x", "a", (twice,)), Projection("x", "b", (Dense(np.ones((4, 1))), Reshape((2, 2))))),
+        CONTRACT,
+    )
+    with pytest.raises(NirError) as caught:
+        sp.to_nir(network, tmp_path / "n.nir")
+    assert [p.where for p in caught.value.problems] == ["x -> a", "x -> b"]
+
+
+def test_a_number_that_another_tool_changed_is_detected(tmp_path: Path) -> None:
+    path = tmp_path / "n.nir"
+    sp.to_nir(mixed(IF()), path)
+    with h5py.File(path, "r+") as file:
+        file["node/nodes/out/v_threshold"][0, 0, 0] += 1e-12
+    with pytest.raises(NirError, match="another hash"):
+        sp.from_nir(path)
+    assert isinstance(sp.from_nir(path, contract=CONTRACT), DynamicNetwork)
