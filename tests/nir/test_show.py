@@ -1,6 +1,7 @@
 """`nir show`, `nir diff` and `nir lint`."""
 
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import nir
@@ -12,6 +13,7 @@ from spikeport.nir.diff import differences
 from spikeport.nir.lint import lint_graph, lint_tree
 from spikeport.nir.loops import loops
 from spikeport.nir.parse import graph_from_object
+from spikeport.nir.picture import layers, svg
 from spikeport.nir.show import shown
 
 
@@ -134,3 +136,18 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == "parameter lif.r: 3 of 3 values differ, by at most 1\n"
     assert main(["nir", "lint", second, "--json"]) == 0
     assert "lif.r" in {f["node"] for f in json.loads(capsys.readouterr().out)["findings"]}
+
+
+def test_the_picture_is_xml_with_every_node_and_edge() -> None:
+    made = shown(graph(name="<a&b>", loop=True))
+    root = ET.fromstring(svg(made))
+    tag = "{http://www.w3.org/2000/svg}"
+    assert [title.text for title in root.iter(f"{tag}title")] == list(made.graph.nodes)
+    paths = [p for p in root.iter(f"{tag}path") if "marker-end" in p.attrib]
+    assert len(paths) == len(made.graph.edges) == 5
+    assert sum("stroke-dasharray" in p.attrib for p in paths) == 1
+
+
+def test_layers_follow_the_longest_way_and_loops_go_back() -> None:
+    edges = [("a", "b"), ("b", "c"), ("a", "c"), ("c", "b"), ("c", "c")]
+    assert layers("cba", edges) == {"a": 0, "b": 1, "c": 2}

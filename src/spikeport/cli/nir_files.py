@@ -8,23 +8,29 @@ import click
 
 from spikeport.cli.command import command
 from spikeport.cli.console import Console
-from spikeport.cli.loading import existing
+from spikeport.cli.loading import check_outputs, existing
 
 
 @command
 @click.argument("path", metavar="FILE.nir")
-def show_command(console: Console, path: str) -> None:
+@click.option("--svg", metavar="FILE.svg", help="A picture of the graph.")
+def show_command(console: Console, path: str, svg: str | None) -> None:
     """Print what a NIR file says: nodes with shapes and parameters, edges, loops, metadata, contract.
 
     \b
     Example:
-      spikeport nir show net.nir
+      spikeport nir show net.nir --svg net.svg
     """
+    from spikeport.nir import picture
     from spikeport.nir.parse import read_graph
     from spikeport.nir.show import shown
 
     existing(path, (".nir",))
+    check_outputs((svg, (".svg",)))
     found = shown(read_graph(path))
+    if svg is not None:
+        Path(svg).write_text(picture.svg(found), encoding="utf-8")
+        console.wrote(svg)
     console.say(str(found))
     console.document({"file": path, **found.values()})
 
