@@ -26,7 +26,6 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.backends.reference import simulate_dynamics
 from spikeport.backends.reference.stepper import Stepper
 from spikeport.errors import NirError, Problem, ProofError
 from spikeport.graph import apply_synapse
@@ -37,12 +36,16 @@ from spikeport.nir.network import network_of
 from spikeport.nir.parse import graph_from_object
 from spikeport.nir.stages import Same, Scaling, Stage
 from spikeport.primitives import (
+    IF,
+    LIF,
     Accumulator,
     Approximation,
+    DynamicNetwork,
     DynamicsContract,
     Ledger,
     NirContract,
     Population,
+    Relay,
     Shape,
     SpikingNetwork,
     StaircaseBank,
@@ -155,15 +158,40 @@ def agreeing(network: SpikingNetwork, graph: nir.NIRGraph, samples: int = 2) -> 
     ends = [np.full(encoder.shape, n) for n in (encoder.low, encoder.high)]
     drawn = [rng.integers(encoder.low, encoder.high + 1, encoder.shape) for _ in range(samples)]
     x = np.array([*ends, *drawn])
-    shown = running.outputs[0].source
-    found = simulate_dynamics(running, x[None], potentials=[shown])
+    found = _one_step(running, x.astype(np.float64))[running.outputs[0].source]
     stepper = Stepper(network, x[None] if encoder.kind == "events" else x)
     stepper.step()
     expected = stepper.state[network.output].v
-    if not np.array_equal(found.potentials[shown][0], expected):
+    if not np.array_equal(found, expected):
         raise ProofError(
             Problem(network.name, "the NIR graph gives another read-out than the network", "please report it")
         )
+
+
+def _one_step(network: DynamicNetwork, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """What each place gives in the first step, operators whole: stepping synapse by synapse takes minutes where this takes milliseconds."""
+    given = {network.inputs[0].name: x}
+    dt = network.contract.dt
+    for population in network.populations:
+        arrived: NDArray[Any] = np.zeros((len(x), *population.shape))
+        for p in network.projections:
+            if p.target != population.name:
+                continue
+            values = given[p.source]
+            for synapse in p.synapses:
+                values = apply_synapse(synapse, values)  # type: ignore[arg-type]  # graphs hold no Sparse
+            arrived = arrived + values + (0.0 if p.bias is None else p.bias)
+        match population.neuron:
+            case Relay():
+                given[population.name] = arrived
+            case IF(r=r):
+                gain = r if network.contract_of(population.name).integrator == "accumulate" else r * dt
+                given[population.name] = (gain * arrived > population.neuron.threshold).astype(np.float64)
+            case LIF(r=r, tau=tau):
+                given[population.name] = (dt / tau * (r * arrived) > population.neuron.threshold).astype(np.float64)
+            case _:
+                raise AssertionError("no neuron of a dialect")
+    return given
 
 
 def _encoder(network: SpikingNetwork) -> dict[str, Any]:
