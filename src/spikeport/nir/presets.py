@@ -171,7 +171,7 @@ _TOOLS: Mapping[str, Preset] = {
     ),
     "norse": Preset(
         NirContract(
-            dynamics=replace(_EULER, dt=1e-3, initial="v_leak", bias_register="weighted"),
+            dynamics=replace(_EULER, dt=1e-3, arithmetic="float32", initial="v_leak", bias_register="weighted"),
             if_gain="step",
             ignores=("LIF.r", "LIF.v_reset", "IF.r", "IF.v_reset", "CubaLIF.v_reset"),
         ),
