@@ -9,6 +9,7 @@ import click
 from spikeport.cli.command import command
 from spikeport.cli.console import Console
 from spikeport.cli.loading import check_outputs, existing
+from spikeport.files import write_whole
 
 
 @command
@@ -29,7 +30,7 @@ def show_command(console: Console, path: str, svg: str | None) -> None:
     check_outputs((svg, (".svg",)))
     found = shown(read_graph(path))
     if svg is not None:
-        Path(svg).write_text(picture.svg(found), encoding="utf-8")
+        write_whole(svg, picture.svg(found).encode())
         console.wrote(svg)
     console.say(str(found))
     console.document({"file": path, **found.values()})
