@@ -120,7 +120,7 @@ def _through(
 
 
 def main() -> int:
-    parser = common.parser(__doc__ or "", names=(), levels=7)
+    parser = common.parser(__doc__ or "", names=(), levels=15)
     parser.add_argument("--images", type=common.positive, default=1000, help="test images that each simulator runs")
     parser.add_argument("--epochs", type=common.positive, default=5, help="epochs that the MLP is trained")
     parser.add_argument("--limit", type=float, default=900.0, help="seconds that a simulator may take")

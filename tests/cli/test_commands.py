@@ -12,6 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import spikeport as sp  # noqa: E402
 from spikeport.backends.reference import simulate  # noqa: E402
 from spikeport.cli import main  # noqa: E402
 from spikeport.cli.running import line, parts  # noqa: E402
@@ -262,9 +263,17 @@ class TestExport:
             (["mlp.spk", "-o", "no/mlp.nir"], "cannot be written"),
             (["mlp.nir", "-o", "again.nir"], "does not end in .spk"),
             (["missing.spk", "-o", "again.nir"], "does not exist"),
+            (["mlp.spk", "-o", "again.nir", "--dialect", "torch"], "dialect: is 'torch'"),
         ):
             assert main(["export", *words]) == 2
             assert why in capsys.readouterr().err
+
+    def test_a_dialect_is_written_in_population_code(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["export", "mlp.spk", "-o", "again.nir", "--dialect", "norse"]) == 0
+        assert "takes integers" in capsys.readouterr().out
+        found = sp.from_nir("again.nir")
+        assert isinstance(found, sp.DynamicNetwork)
+        assert found.outputs[0].name == "output"
 
 
 class TestRun:

@@ -134,20 +134,27 @@ def validate_command(
 @command
 @click.argument("file", metavar="MODEL.spk")
 @click.option("-o", "--output", required=True, metavar="MODEL.nir", help="Where to write the NIR file.")
-def export_command(console: Console, file: str, output: str) -> None:
+@click.option(
+    "--dialect", metavar="TOOL", help="Write for norse, sinabs, snntorch or spikingjelly; in population code."
+)
+def export_command(console: Console, file: str, output: str, dialect: str | None) -> None:
     """Write a spiking model as NIR.
 
-    Prints what plain NIR cannot say: the entries for the ledger.
+    Prints what plain NIR cannot say: the entries for the ledger. With --dialect the same integers are written in population code,
+    as the tool reads it: one step of it, from the encoded input to the read-out, gives them.
 
     \b
     Example:
       spikeport export mlp.spk -o mlp.nir
+      spikeport export mlp.spk -o mlp.nir --dialect snntorch
     """
     check_outputs((output, (".nir",)))
     snn = load(existing(file, (".spk",)))
     from spikeport.nir import to_nir
 
-    ledger: Ledger = to_nir(snn.network, output)
+    if dialect is not None and snn.network.contract.code != "population":
+        snn = snn.with_code("population")
+    ledger: Ledger = to_nir(snn.network, output, dialect=dialect)
     console.say("\n".join(map(str, ledger)) or "nothing is lost")
     entries = [{"node": e.node, "what": e.what, "error": e.error, "unit": e.unit} for e in ledger]
     console.document({"path": output, "ledger": entries})
