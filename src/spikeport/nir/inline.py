@@ -63,9 +63,7 @@ def _end(nodes: Mapping[str, NirNode], name: str, kind: str, where: str, problem
     ports = node.graph.of_kind(kind)
     if len(ports) != 1:
         why = f"{name} has {len(ports)} nodes of type {kind}, and the edge does not say which one"
-        hint = (
-            f"write {', '.join(f'{name}.{port}' for port in ports)} as names of the edge, and repair" if ports else ""
-        )
+        hint = f"write its nodes into this graph, where {', '.join(ports)} have edges of their own" if ports else ""
         problems.append(Problem(where, why, hint))
         return None
     inner = _end(node.graph.nodes, ports[0], kind, where, problems)
@@ -76,5 +74,5 @@ def _alike(nodes: Mapping[str, NirNode], name: str) -> str:
     """A way out where an edge names a node inside of a nested graph."""
     first, _, rest = name.partition(".")
     if rest and first in nodes and nodes[first].graph is not None:
-        return "it is inside of a nested graph: read with repair=True"
+        return "it is inside of a nested graph: lead the edge to that graph, or write its nodes into this one"
     return ""

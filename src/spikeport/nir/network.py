@@ -425,7 +425,7 @@ class _Builder:
         if group == "neuron" or name in self.contract.order:
             self.entries.append(Approximation(name, "nothing leads to it: it runs on what it has", 0.0))
         else:
-            hint = "lead an Input to it, or read with repair=True"
+            hint = "lead an Input to it"
             self.problems.append(Problem(name, "nothing leads to it", hint))
 
 

@@ -107,11 +107,11 @@ def _misfit(graph: NirGraph, a: str, b: str, found: Mapping[str, Shapes]) -> Pro
     if TYPES[kind].group in ("neuron", "delay") or kind == "Scale":
         try:
             if np.broadcast_shapes(sent, wanted) == sent:
-                hint = "its parameters would broadcast: read with repair=True"
+                hint = "its parameters would broadcast: write them out in full"
         except ValueError:
             pass
     elif kind == "Output":
-        hint = "read with repair=True to take the shape of what arrives"
+        hint = f"write {sent} as its shape, which is that of what arrives"
     return Problem(f"{a} -> {b}", f"{a} gives shape {sent}, and {b} takes {wanted}", hint)
 
 
@@ -146,12 +146,10 @@ def node_shapes(node: NirNode, entering: Shape | None) -> Shapes | None:
             shapes = {name: node[name].shape for name in names}
             if len(set(shapes.values())) > 1:
                 said = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-                raise ValueError(
-                    f"its parameters have different shapes: {said}; read with repair=True to broadcast them"
-                )
+                raise ValueError(f"its parameters have different shapes: {said}; write them out in full")
             shape = shapes[names[0]]
             if not shape or 0 in shape:
-                raise ValueError(f"its parameters have shape {shape}, which says no neurons; read with repair=True")
+                raise ValueError(f"its parameters have shape {shape}, which says no neurons; write them out in full")
             return Shapes(shape, shape)
 
 

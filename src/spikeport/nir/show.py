@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from spikeport.errors import NirError
 from spikeport.nir.declared import KEY
+from spikeport.nir.fields import load
 from spikeport.nir.graph import NirGraph, NirNode
 from spikeport.nir.inline import inlined
 from spikeport.nir.loops import loops
@@ -81,8 +81,8 @@ def contract_values(graph: NirGraph) -> dict[str, Any] | None:
     """The execution contract in the file as it stands there, None where there is none that is JSON."""
     text = graph.metadata.get(KEY)
     try:
-        found = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
+        found = load(text) if isinstance(text, str) else None
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None
 
