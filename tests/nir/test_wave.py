@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nir
 import numpy as np
 import pytest
@@ -169,3 +170,14 @@ def test_names_are_safe(tmp_path: Path) -> None:
     )
     sp.to_nir(renamed, tmp_path / "net.nir")
     assert all("/" not in name and "." not in name for name in read_graph(tmp_path / "net.nir").nodes)
+
+
+def test_a_file_that_was_changed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.nir"
+    for key in ("spikeport_content", "spikeport_wave"):
+        sp.to_nir(small(), path)
+        with h5py.File(path, "r+") as file:
+            file["node/nodes/b_units/bias"][0] += 1
+            del file[f"node/metadata/{key}"]
+        with pytest.raises(NirError, match="does not hold what was written"):
+            sp.from_nir(path)

@@ -9,7 +9,7 @@ from spikeport.lower.findings import Findings
 from spikeport.lower.rounding import losses
 from spikeport.lower.weights import bits_of, common_zeros, fits_memory, span, weight_bits
 from spikeport.lower.wiring import Link, Wiring
-from spikeport.primitives import DynamicNetwork, FixedCubaLIF, FixedNeuron
+from spikeport.primitives import IF, LIF, Analog, CubaLIF, DynamicNetwork, FixedCubaLIF, FixedNeuron
 from spikeport.targets import Target
 
 CLOSE = {"IF": "FixedCubaLIF", "LIF": "FixedCubaLIF", "CubaLIF": "FixedCubaLIF"}
@@ -42,11 +42,36 @@ def neurons(network: DynamicNetwork, wiring: Wiring, found: Findings) -> None:
         if steps > 1 or (steps and not isinstance(site.neuron, FixedNeuron)):
             why = "is refractory for {used} steps, and the target for {limit} at most"
             found.compare("refractory_max", site.name, steps, why, ())
+    if target.known("arithmetic") is not None:
+        _beyond_chips(network, found)
     if contract.reset == "subtract" and any(hasattr(site.neuron, "v_reset") for site in wiring.sites):
         why = "subtracts the threshold from a neuron that fired, and the target resets {limit}"
         found.compare("reset", network.name, "subtract", why, (), 'a contract with reset="to_value"', _unoffered)
     why = f"has steps of {contract.dt:g} s, and the target of {{limit}} s at least"
     found.compare("dt_min", network.name, contract.dt, why, (), beyond=lambda used, least: used < least)
+
+
+def _beyond_chips(network: DynamicNetwork, found: Findings) -> None:
+    """What simulators step and a chip may not: analog values that are sent, counts, lowest potentials, contracts of single populations."""
+    sends, offered = found.target.known("multiplicity"), found.target.known("neurons", frozenset())
+    sources = {p.source for p in network.projections}
+    for population in network.populations:
+        name, neuron = population.name, population.neuron
+        if isinstance(neuron, Analog) and name in sources and sends != "payload":
+            hint = "read it from outside, or let a spiking population stand for it"
+            found.refuse("multiplicity", name, "sends its potential, and the target sends no numbers", (), hint)
+        kind = type(neuron).__name__
+        several = network.contract_of(name).spikes == "multi" and not isinstance(neuron, Analog)
+        if several and (sends == "one" or kind not in offered):
+            why = "sends several spikes a step, and the target one"
+            found.refuse("multiplicity", name, why, (), 'a contract with spikes="single"')
+        if isinstance(neuron, IF | LIF | CubaLIF) and neuron.v_min is not None:
+            found.refuse(
+                "neurons", name, "has a lowest potential, and no chip is known to hold one", (), "leave v_min out"
+            )
+        if population.contract is not None:
+            why = "steps by a contract of its own, and the target by one for all"
+            found.refuse("neurons", name, why, (), "one contract for all populations")
 
 
 def _unoffered(used: str, offered: frozenset[str]) -> bool:

@@ -46,20 +46,25 @@ def from_nir(
             )
             raise NirError(Problem(str(path), why, hint))
         given = declared.parse(text)
+        _require_whole(path, tree, metadata)
         kept = metadata.get(declared.NETWORK_KEY)
         if isinstance(kept, str):
-            return _ours(path, tree, network_of(graph, given, path.stem), kept)
+            name, ledger = declared.parse_network(kept)
+            return replace(network_of(graph, given, path.stem), name=name, ledger=ledger)
     return network_of(graph, given, path.stem)
 
 
-def _ours(path: Path, tree: Any, network: DynamicNetwork, kept: str) -> DynamicNetwork:
-    """A network that we wrote, under its own name and with its own ledger; nothing in the file may have changed since."""
-    if not content.is_sealed(tree):
+def _require_whole(path: Path, tree: Any, metadata: Any) -> None:
+    """Nothing may have changed in a file that we wrote. A contract alone may have been put into a file by hand.
+
+    Raises:
+        NirError: the content is not what was written.
+    """
+    by_hand = not any(name.startswith("spikeport_") and name != declared.KEY for name in metadata)
+    if not by_hand and not content.is_sealed(tree):
         why = "does not hold what was written: its content has another hash"
         hint = "write the network again, or give contract= to read what is there now"
         raise NirError(Problem(str(path), why, hint))
-    name, ledger = declared.parse_network(kept)
-    return replace(network, name=name, ledger=ledger)
 
 
 def _given(contract: NirContract | DynamicsContract | None, like: str | None, dt: float | None) -> NirContract | None:

@@ -187,8 +187,16 @@ class _Fitting:
             )
         if contract.current_order == "old":
             yield Problem(self.network.name, "takes currents a step late, and the chip at once", 'current_order="new"')
+        if contract.spikes == "multi":
+            yield Problem(self.network.name, "sends several spikes a step, and the chip's LIF one", 'spikes="single"')
         for population in self.network.populations:
             neuron = population.neuron
+            if population.contract is not None:
+                hint = "one contract for all populations"
+                yield Problem(population.name, "steps by a contract of its own, and the chip has one", hint)
+            if getattr(neuron, "v_min", None) is not None:
+                why = "has a lowest potential, and is fitted to neurons without"
+                yield Problem(f"{population.name}.v_min", why, "leave it out")
             if not isinstance(neuron, IF | LIF | CubaLIF):
                 kind = type(neuron).__name__
                 yield Problem(population.name, f"{kind} has no threshold and reset of a LIF", "IF, LIF or CubaLIF")
