@@ -15,6 +15,7 @@ from hypothesis import given, settings
 import spikeport as sp
 from spikeport.backends import reference
 from spikeport.errors import NirError
+from spikeport.nir import outward
 from spikeport.primitives import (
     IF,
     LIF,
@@ -160,3 +161,23 @@ def test_a_number_that_another_tool_changed_is_detected(tmp_path: Path) -> None:
     with pytest.raises(NirError, match="another hash"):
         sp.from_nir(path)
     assert isinstance(sp.from_nir(path, contract=CONTRACT), DynamicNetwork)
+
+
+def test_a_bias_on_another_stage_of_a_chain_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two dense layers in a row: the bias belongs behind the second, and the file is read back to see that it is."""
+    chain = (Dense(np.array([[1.0, 2.0], [3.0, 4.0]])), Dense(np.array([[0.5, -1.0], [2.0, 1.0]])))
+    cells = (DynamicPopulation("n", (2,), IF(threshold=5.0)),)
+    projection = Projection("in", "n", chain, bias=np.array([1.0, -2.0]))
+    network = DynamicNetwork("net", (SpikeInput("in", (2,)),), cells, (projection,), CONTRACT)
+    sp.to_nir(network, tmp_path / "net.nir")
+    back = sp.from_nir(tmp_path / "net.nir")
+    assert isinstance(back, DynamicNetwork)
+    assert np.array_equal(np.asarray(back.projections[0].bias), [1.0, -2.0])
+    real = outward.stages.nodes
+
+    def misplaced(stage: Any, bias: Any, dtype: Any) -> Any:
+        return real(stage, None if bias is None else 2 * bias, dtype)
+
+    monkeypatch.setattr(outward.stages, "nodes", misplaced)
+    with pytest.raises(NirError, match="would be read back as another network"):
+        sp.to_nir(network, tmp_path / "net.nir")

@@ -12,9 +12,11 @@ from typing import Any
 
 import nir
 import numpy as np
+from numpy.typing import NDArray
 
 from spikeport.errors import NirError, OptionError, Problem
 from spikeport.files import replacing
+from spikeport.graph import apply_synapse
 from spikeport.nir import content, contract, declared, stages
 from spikeport.nir.checks import network_problems
 from spikeport.nir.contract import Placement
@@ -26,8 +28,11 @@ from spikeport.nir.outward import graph_of_network
 from spikeport.nir.parse import graph_from_object
 from spikeport.nir.plain import remarks
 from spikeport.nir.wave import DIALECTS, agreeing, wave_graph
-from spikeport.primitives import DynamicNetwork, Ledger, SpikingNetwork
+from spikeport.primitives import DynamicNetwork, Ledger, Sparse, SpikingNetwork
 from spikeport.storage.check import network_problems as well_formed
+
+ROUNDING = 1e-9
+"""What sums in another order may differ by, relative to the largest: chains of operators are folded when they are written."""
 
 
 def to_nir(
@@ -89,7 +94,7 @@ def _dynamic(network: DynamicNetwork, dialect: str | None) -> tuple[nir.NIRGraph
     graph, meaning, lost = graph_of_network(network)
     text = declared.text_of(meaning)
     again = network_of(graph_from_object(graph), declared.parse(text), network.name)
-    if _outline(again) != _outline(network):
+    if _outline(again) != _outline(network) or not _weigh_alike(again, network):
         raise NirError(Problem(network.name, "would be read back as another network", "please report this network"))
     kept = {
         "format": declared.NETWORK_FORMAT,
@@ -109,6 +114,38 @@ def _outline(network: DynamicNetwork) -> tuple[Any, ...]:
     populations = [(p.name, p.shape, type(p.neuron), p.contract or network.contract) for p in network.populations]
     outputs = sorted((o.name, o.source) for o in network.outputs)
     return network.inputs, populations, projections, outputs
+
+
+def _weigh_alike(one: DynamicNetwork, other: DynamicNetwork) -> bool:
+    """Whether projections carry the same from place to place: a drawn value of each source, and the biases."""
+    found, expected = _carried(one), _carried(other)
+    if found.keys() != expected.keys():
+        return False
+    for key, values in expected.items():
+        close = ROUNDING * max(1.0, float(np.abs(values).max(initial=0.0)))
+        if not np.allclose(found[key], values, rtol=0.0, atol=close):
+            return False
+    return True
+
+
+def _carried(network: DynamicNetwork) -> dict[tuple[str, ...], NDArray[Any]]:
+    """What arrives of each source at each target after each delay, and of each target's biases."""
+    shapes = {i.name: i.shape for i in network.inputs} | {p.name: p.shape for p in network.populations}
+    drawn = {name: np.random.default_rng(0).normal(size=shape) for name, shape in shapes.items()}
+    found: dict[tuple[str, ...], NDArray[Any]] = {}
+    for p in network.projections:
+        values: NDArray[Any] = drawn[p.source]
+        for synapse in p.synapses:
+            if isinstance(synapse, Sparse):
+                each = np.repeat(values.ravel(), np.diff(synapse.offsets)) * synapse.each_weight()
+                values = np.bincount(synapse.targets, weights=each, minlength=synapse.post)
+            else:
+                values = apply_synapse(synapse, values[None].astype(np.float64))[0]
+        key = (p.target, p.source, str(p.delay))
+        found[key] = found.get(key, 0.0) + values.reshape(shapes[p.target])
+        if p.bias is not None:
+            found[p.target,] = found.get((p.target,), np.zeros(shapes[p.target])) + p.bias
+    return {key: np.asarray(values) for key, values in found.items() if key[1:] or np.any(values)}
 
 
 def nir_graph(network: SpikingNetwork, plan: Plan, lost: Ledger) -> nir.NIRGraph:
