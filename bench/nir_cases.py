@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -111,8 +111,8 @@ def cases(folder: Path) -> Iterator[Case]:
         if trace.is_file():
             columns = np.loadtxt(trace, delimiter=",")
             recording = NirRecording({"": columns[:, :1]}, {"": columns[:, 2:]}, PAPER_DT)
-            late = int(platform in LATE)
-            dynamics = DynamicsContract(dt=PAPER_DT, integrator="forward_euler", layer_latency=late)  # type: ignore[arg-type]
+            late: Literal[0, 1] = 1 if platform in LATE else 0
+            dynamics = DynamicsContract(dt=PAPER_DT, integrator="forward_euler", layer_latency=late)
             yield Case(
                 f"paper_lif/{platform}", read_graph(paper / "lif_norse.nir"), recording, NirContract(dynamics=dynamics)
             )

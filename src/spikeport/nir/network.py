@@ -173,7 +173,7 @@ class _Builder:
         while name not in seen and len(self.arriving[name]) == 1:
             seen.add(name)
             node = self.graph[name]
-            if TYPES[node.kind].group in ("neuron",):
+            if TYPES[node.kind].group == "neuron":
                 return False
             if "bias" in node.parameters:
                 return True

@@ -132,7 +132,11 @@ def wave_graph(network: SpikingNetwork, dialect: str | None = None) -> tuple[nir
     said = {"steps": 1, "input": _encoder(network), "output_scale": float(output.scale)}
     metadata = {declared.KEY: declared.text_of(contract), KEY: json.dumps(said)}
     ledger = tuple(_remarks(network, dtype))
-    return nir.NIRGraph(parts.nodes, parts.edges, metadata), ledger
+    try:
+        return nir.NIRGraph(parts.nodes, parts.edges, metadata), ledger
+    except (ValueError, AssertionError) as error:
+        why = f"is refused by nir {nir.version}: {error}"
+        raise NirError(Problem(network.name, why, "please report this network")) from error
 
 
 def _branches(network: SpikingNetwork, dialect: str) -> Iterator[Problem]:
@@ -234,7 +238,7 @@ def _population(
     name, neuron = names[population.name], population.neuron
     bank = isinstance(neuron, UnitBank | StaircaseBank)
     end = f"{name}_units" if bank else name
-    bias = None if bank else _by_channel(neuron.bias, population, "bias", parts.problems)  # type: ignore[union-attr]
+    bias = _by_channel(neuron.bias, population, "bias", parts.problems) if isinstance(neuron, Accumulator) else None
     incoming = network.incoming(population.name)
     for connection in incoming:
         source = names[connection.source]

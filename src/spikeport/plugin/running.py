@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from spikeport.errors import BackendError, OptionError, Problem
 from spikeport.plugin.driving import Drive, drive, dtype_of
 from spikeport.plugin.exact import static_currents
-from spikeport.plugin.inputs import populations
+from spikeport.plugin.inputs import populations, spiking
 from spikeport.plugin.presenting import (
     as_array,
     checked_request,
@@ -56,6 +56,32 @@ Simulate = Callable[..., Recording]
 """`simulate(network, x, *, record, max_steps)` of a backend that takes whole runs."""
 
 
+def step_by_advance(session: BackendSession, spikes: Arrays, currents: Arrays) -> Step:
+    """One step of a session that takes several at once."""
+    made = session.advance(
+        1, {n: np.asarray(v)[None] for n, v in spikes.items()}, {n: np.asarray(v)[None] for n, v in currents.items()}
+    )
+    kinds = (made.spikes, made.potentials, made.currents)
+    return type(made)(*({name: values[0] for name, values in kind.items()} for kind in kinds))
+
+
+def run_hand_made(
+    session: BackendSession,
+    simulate: Callable[..., DynamicRecording],
+    x: Any,
+    record: Collection[str] | None,
+    max_steps: int | None,
+    currents: Mapping[str, Any] | None,
+) -> DynamicRecording:
+    """`BackendSession.run` of a network with dynamics, for a session whose backend takes whole runs faster than steps."""
+    session.require_open()
+    network = session.program.network
+    assert isinstance(network, DynamicNetwork)
+    names = session.record if record is None else [n for n in record if n in spiking(network)]
+    kept = [n for n in network.by_name if n in session.potentials] if record is None else list(record)
+    return simulate(network, x, n_steps=max_steps, currents=currents, record=names, potentials=kept)
+
+
 def run_whole(
     session: BackendSession,
     simulate: Simulate,
@@ -82,19 +108,19 @@ def run_converted(session: BackendSession, x: Any, record: Collection[str] | Non
     network, offsets = session.program.network, session.program.offsets
     assert isinstance(network, SpikingNetwork)
     known, wanted, limit = checked_request(network, record, max_steps)
-    spiking = [name for name in known if name != network.output]
+    sending = [name for name in known if name != network.output]
     if record is None:
         wanted = [name for name in known if name in session.record or name in session.potentials]
     kept = [name for name in wanted if not isinstance(network[name].neuron, MaxUnit)]
     if record is None:
         kept = [name for name in kept if name in session.potentials]
-    _require(session, spiking, [network.output, *kept])
+    _require(session, sending, [network.output, *kept])
     source = _Input(network, offsets, encode_steps(network, as_array(x)))
     waits_until, latest = last_scheduled_step(network), max(offsets.values(), default=0)
     session.reset(source.batch)
-    stream = _Stream(network, source.batch, offsets, spiking, {*kept, network.output})
-    counts = {name: np.zeros((source.batch, *network[name].shape), dtype=np.int64) for name in spiking}
-    n_spikes = {name: np.zeros(source.batch, dtype=np.int64) for name in spiking}
+    stream = _Stream(network, source.batch, offsets, sending, {*kept, network.output})
+    counts = {name: np.zeros((source.batch, *network[name].shape), dtype=np.int64) for name in sending}
+    n_spikes = {name: np.zeros(source.batch, dtype=np.int64) for name in sending}
     trains: dict[str, list[NDArray[Any]]] = {name: [] for name in wanted}
     potentials: dict[str, list[NDArray[Any]]] = {name: [] for name in {*kept, network.output}}
     quiet_after = np.zeros(source.batch, dtype=np.int64)
@@ -110,7 +136,7 @@ def run_converted(session: BackendSession, x: Any, record: Collection[str] | Non
         if ready <= 0:
             continue
         piece = stream.take(ready)
-        events = {name: _events_of(network, piece.spikes[name]) for name in spiking}
+        events = {name: _events_of(network, piece.spikes[name]) for name in sending}
         busy = np.zeros((ready, source.batch), dtype=np.bool_)
         for found in events.values():
             busy |= found > 0
@@ -119,7 +145,7 @@ def run_converted(session: BackendSession, x: Any, record: Collection[str] | Non
             fired = busy[steps]
             steps, done = steps + 1, done + 1
             quiet_after[fired] = done
-        for name in spiking:
+        for name in sending:
             counts[name] += piece.spikes[name][:steps].sum(axis=0, dtype=np.int64)
             n_spikes[name] += events[name][:steps].sum(axis=0)
         for name in wanted:
@@ -156,22 +182,22 @@ def run_dynamic(
     """See `BackendSession.run`."""
     network, offsets = session.program.network, session.program.offsets
     assert isinstance(network, DynamicNetwork)
-    spiking = [p.name for p in network.populations if hasattr(p.neuron, "threshold")]
+    fire = spiking(network)
     require_names(record, "record")
     unknown = sorted(set(record or ()) - set(network.by_name))
     if unknown:
         raise OptionError([Problem(name, "is not a population of this network") for name in unknown])
-    trains = [n for n in (spiking if record is None else dict.fromkeys(record)) if n in spiking]
+    trains = [n for n in (fire if record is None else dict.fromkeys(record)) if n in fire]
     kept = [n for n in network.by_name if n in session.potentials] if record is None else list(dict.fromkeys(record))
     if record is None:
         trains = [name for name in trains if name in session.record]
-    _require(session, spiking, kept)
+    _require(session, fire, kept)
     entering = drive(network, x, n_steps=n_steps, currents=currents)
     batch, total, latest = entering.batch, entering.n_steps, max(offsets.values(), default=0)
     seconds = [n for n in kept if network.contract.chip and not isinstance(network[n].neuron, GradedThreshold)]
     session.reset(batch)
-    stream = _Stream(network, batch, offsets, spiking, kept, seconds)
-    found: dict[str, list[NDArray[Any]]] = {name: [] for name in spiking}
+    stream = _Stream(network, batch, offsets, fire, kept, seconds)
+    found: dict[str, list[NDArray[Any]]] = {name: [] for name in fire}
     potentials: dict[str, list[NDArray[Any]]] = {name: [] for name in kept}
     second: dict[str, list[NDArray[Any]]] = {name: [] for name in seconds}
     longest = max(1, PIECE_VALUES // max(1, network.neurons * batch))
@@ -184,7 +210,7 @@ def run_dynamic(
         if ready <= 0:
             continue
         piece = stream.take(ready)
-        for name in spiking:
+        for name in fire:
             found[name].append(piece.spikes[name].reshape(ready, batch, -1))
         for name in kept:
             potentials[name].append(piece.potentials[name])

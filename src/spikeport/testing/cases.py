@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import get_args
-
-import numpy as np
 
 from spikeport.codes import NEEDS, encode
 from spikeport.errors import SpikeportError
@@ -138,12 +136,3 @@ def one_hand_made(under_test: UnderTest) -> Run | None:
 def some(under_test: UnderTest) -> list[Run]:
     """A converted network and one written by hand, as far as the target carries such."""
     return [run for run in (one_converted(under_test), one_hand_made(under_test)) if run is not None]
-
-
-def with_random_input(run: Run, seed: int = 1) -> Run:
-    """The same network with other input."""
-    if run.x is None or not isinstance(run.x, Mapping):
-        return run
-    rng = np.random.default_rng(seed)
-    x = {name: (rng.random(values.shape) < 0.5).astype(np.int64) for name, values in run.x.items()}
-    return Run(run.network, x, run.arguments, run.about)

@@ -76,15 +76,6 @@ def _weight(fact: str, unit: structures.Plain, under_test: UnderTest) -> Edge:
     return Edge(at, beyond, under_test, under_test, False)
 
 
-def _negative_weight(fact: str, unit: structures.Plain, under_test: UnderTest) -> Edge:
-    target = under_test.target
-    bits = target.limit(fact)
-    low = -(2**bits) + 1 if target.known("mixed_signs") == "even" else -(2 ** (bits - 1))
-    at = run_of(structures.wide(unit, target, low), f"a weight of {low}")
-    beyond = run_of(structures.wide(unit, target, low - 1), f"a weight of {low - 1}")
-    return Edge(at, beyond, under_test, under_test, False)
-
-
 def _threshold(fact: str, unit: structures.Plain, under_test: UnderTest) -> Edge:
     bits = under_test.target.limit(fact)
     shift = under_test.target.known("fraction_bits", 0) if unit.contract.chip else 0

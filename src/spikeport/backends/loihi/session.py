@@ -15,6 +15,7 @@ from spikeport.backends.loihi.view import View
 from spikeport.errors import DataError, Problem
 from spikeport.plugin import BackendSession, Intake, Program, Step
 from spikeport.plugin.inputs import checked_names
+from spikeport.plugin.running import step_by_advance
 from spikeport.primitives import DynamicNetwork
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -44,13 +45,7 @@ class LoihiSession(BackendSession):
             self._engine = self._engine.with_samples(batch)
 
     def step(self, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
-        made = self.advance(
-            1,
-            {n: np.asarray(v)[None] for n, v in spikes.items()},
-            {n: np.asarray(v)[None] for n, v in currents.items()},
-        )
-        kinds = (made.spikes, made.potentials, made.currents)
-        return Step(*({name: values[0] for name, values in kind.items()} for kind in kinds))
+        return step_by_advance(self, spikes, currents)
 
     def advance(self, n_steps: int, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
         self.require_open()

@@ -15,8 +15,8 @@ from spikeport.backends.native.simulate import simulate
 from spikeport.errors import DataError, Problem
 from spikeport.native.stepping import MAX_CHUNK, Run
 from spikeport.plugin import BackendSession, Intake, Program, Step
-from spikeport.plugin.inputs import arrival_shape, checked_batch, checked_names, checked_step, spiking
-from spikeport.plugin.running import run_whole
+from spikeport.plugin.inputs import arrival_shape, checked_batch, checked_names, checked_step
+from spikeport.plugin.running import run_hand_made, run_whole, step_by_advance
 from spikeport.primitives import DynamicNetwork, DynamicRecording, MaxUnit, Recording, SpikingNetwork
 from spikeport.quantize import input_problems
 
@@ -58,12 +58,7 @@ class ConvertedSession(BackendSession):
         self._run.begin(batch, silent)
 
     def step(self, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
-        step = self.advance(
-            1,
-            {n: np.asarray(v)[None] for n, v in spikes.items()},
-            {n: np.asarray(v)[None] for n, v in currents.items()},
-        )
-        return Step(*({n: v[0] for n, v in part.items()} for part in (step.spikes, step.potentials)))
+        return step_by_advance(self, spikes, currents)
 
     def advance(self, n_steps: int, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
         self.require_open()
@@ -165,12 +160,7 @@ class HandMadeSession(BackendSession):
         self._session = DynamicSession(self._network, batch=batch)
 
     def step(self, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
-        step = self.advance(
-            1,
-            {n: np.asarray(v)[None] for n, v in spikes.items()},
-            {n: np.asarray(v)[None] for n, v in currents.items()},
-        )
-        return Step(*({n: v[0] for n, v in part.items()} for part in (step.spikes, step.potentials)))
+        return step_by_advance(self, spikes, currents)
 
     def advance(self, n_steps: int, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
         self.require_open()
@@ -191,10 +181,7 @@ class HandMadeSession(BackendSession):
         max_steps: int | None = None,
         currents: Mapping[str, Any] | None = None,
     ) -> DynamicRecording:
-        self.require_open()
-        names = self.record if record is None else [n for n in record if n in spiking(self._network)]
-        kept = [n for n in self._network.by_name if n in self.potentials] if record is None else list(record)
-        return simulate_dynamics(self._network, x, n_steps=max_steps, currents=currents, record=names, potentials=kept)
+        return run_hand_made(self, simulate_dynamics, x, record, max_steps, currents)
 
     def close(self) -> None:
         self.closed = True

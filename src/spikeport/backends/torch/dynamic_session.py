@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -14,7 +13,8 @@ from spikeport.backends.torch.dynamics import TorchStepper, make_torch_plan, sim
 from spikeport.backends.torch.precision import exact_arithmetic
 from spikeport.plugin import BackendSession, Program, Step
 from spikeport.plugin.driving import dtype_of
-from spikeport.plugin.inputs import checked_batch, checked_names, checked_step, spiking
+from spikeport.plugin.inputs import checked_batch, checked_names, checked_step
+from spikeport.plugin.running import run_hand_made, step_by_advance
 from spikeport.primitives import DynamicNetwork, DynamicRecording
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -38,12 +38,7 @@ class DynamicSession(BackendSession):
         self._stepper = TorchStepper(plan, batch)
 
     def step(self, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
-        step = self.advance(
-            1,
-            {n: np.asarray(v)[None] for n, v in spikes.items()},
-            {n: np.asarray(v)[None] for n, v in currents.items()},
-        )
-        return Step(*({n: v[0] for n, v in part.items()} for part in (step.spikes, step.potentials)))
+        return step_by_advance(self, spikes, currents)
 
     def advance(self, n_steps: int, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
         self.require_open()
@@ -78,10 +73,7 @@ class DynamicSession(BackendSession):
         max_steps: int | None = None,
         currents: Mapping[str, Any] | None = None,
     ) -> DynamicRecording:
-        self.require_open()
-        names = self.record if record is None else [n for n in record if n in spiking(self._network)]
-        kept = [n for n in self._network.by_name if n in self.potentials] if record is None else list(record)
-        return simulate_dynamics(self._network, x, n_steps=max_steps, currents=currents, record=names, potentials=kept)
+        return run_hand_made(self, simulate_dynamics, x, record, max_steps, currents)
 
     def close(self) -> None:
         self.closed = True

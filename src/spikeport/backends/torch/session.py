@@ -16,7 +16,7 @@ from spikeport.backends.torch.precision import exact_arithmetic
 from spikeport.backends.torch.stepwise import of_input, on_host, simulate
 from spikeport.plugin import BackendSession, Intake, Program, Step
 from spikeport.plugin.inputs import checked_batch, checked_names, populations
-from spikeport.plugin.running import run_whole
+from spikeport.plugin.running import run_whole, step_by_advance
 from spikeport.primitives import DynamicNetwork, Recording, SpikingNetwork
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -50,12 +50,7 @@ class Session(BackendSession):
         ]
 
     def step(self, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
-        step = self.advance(
-            1,
-            {n: np.asarray(v)[None] for n, v in spikes.items()},
-            {n: np.asarray(v)[None] for n, v in currents.items()},
-        )
-        return Step(*({n: v[0] for n, v in part.items()} for part in (step.spikes, step.potentials)))
+        return step_by_advance(self, spikes, currents)
 
     def advance(self, n_steps: int, spikes: Arrays = _EMPTY, currents: Arrays = _EMPTY) -> Step:
         self.require_open()
