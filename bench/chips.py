@@ -26,10 +26,10 @@ from spikeport.primitives import (
     DynamicsContract,
     FixedCubaLIF,
     FixedNeuron,
+    FixedResonateAndFire,
+    FixedSigmaDelta,
     GradedThreshold,
     Projection,
-    ResonateAndFire,
-    SigmaDelta,
     Sparse,
     SpikeInput,
 )
@@ -163,12 +163,12 @@ def _neuron(case: Case, shape: tuple[int, ...]) -> FixedNeuron:
         case "sigma_delta":
             up = n["state_exp"]
             activation: Any = "relu" if n["relu"] else "unit"
-            return SigmaDelta(threshold=n["vth"] << up, bias=n["bias"] << up, state_exp=up, activation=activation)
+            return FixedSigmaDelta(threshold=n["vth"] << up, bias=n["bias"] << up, state_exp=up, activation=activation)
         case "rf" | "rf_iz":
             up = n["state_exp"]
             kind: Any = "rf" if case.kind == "rf" else "izhikevich"
             settled: dict[str, Any] = {"state_exp": up, "decay_bits": n["decay_bits"], "kind": kind}
-            return ResonateAndFire(cos=n["cos"], sin=n["sin"], threshold=n["vth"] << up, **settled)
+            return FixedResonateAndFire(cos=n["cos"], sin=n["sin"], threshold=n["vth"] << up, **settled)
         case _:
             return GradedThreshold(threshold=n["vth"], relu=case.kind == "graded_relu")
 

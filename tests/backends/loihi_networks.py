@@ -16,11 +16,11 @@ from spikeport.primitives import (
     DynamicPopulation,
     DynamicsContract,
     FixedCubaLIF,
+    FixedResonateAndFire,
+    FixedSigmaDelta,
     GradedThreshold,
     OneToOne,
     Projection,
-    ResonateAndFire,
-    SigmaDelta,
     Sparse,
     SpikeInput,
 )
@@ -55,7 +55,7 @@ def neuron(rng: np.random.Generator, shape: tuple[int, ...], chip: str) -> Any:
         case 1:
             exponent = int(rng.integers(0, 8)) if rng.random() < 0.5 else 0
             activation: Any = "relu" if rng.random() < 0.5 else "unit"
-            return SigmaDelta(
+            return FixedSigmaDelta(
                 threshold=rng.integers(0, 40, size) << exponent,
                 bias=rng.integers(-20, 20, size),
                 state_exp=exponent,
@@ -65,7 +65,9 @@ def neuron(rng: np.random.Generator, shape: tuple[int, ...], chip: str) -> Any:
             what: Any = "rf" if kind == 2 else "izhikevich"
             turn = {"cos": rng.integers(-4096, 4097, size), "sin": rng.integers(-4096, 4097, size)}
             more = {"state_exp": int(rng.integers(0, 8)), "decay_bits": int(rng.integers(0, 13))}
-            return ResonateAndFire(**turn, **more, threshold=rng.integers(0, 200, size) << more["state_exp"], kind=what)
+            return FixedResonateAndFire(
+                **turn, **more, threshold=rng.integers(0, 200, size) << more["state_exp"], kind=what
+            )
         case 4:
             return GradedThreshold(threshold=rng.integers(0, 9, size), relu=bool(rng.random() < 0.5))
         case _:
@@ -114,12 +116,12 @@ def fixed_networks(draw: Any) -> tuple[DynamicNetwork, dict[str, np.ndarray]]:
             source: Any = inputs[rng.integers(len(inputs))]
         else:
             source = populations[rng.integers(len(populations))]
-            graded = isinstance(source.neuron, SigmaDelta | GradedThreshold)
+            graded = isinstance(source.neuron, FixedSigmaDelta | GradedThreshold)
             if graded and populations.index(source) >= to:
                 continue
         exponent = int(rng.integers(-7, 8)) if rng.random() < 0.4 else 0
         delay = int(rng.choice([0, 0, 1, 2, 5]))
-        port: Any = "imag" if isinstance(target.neuron, ResonateAndFire) and rng.random() < 0.5 else ""
+        port: Any = "imag" if isinstance(target.neuron, FixedResonateAndFire) and rng.random() < 0.5 else ""
         chain = synapses(rng, source.shape, target.shape)
         projections.append(Projection(source.name, target.name, chain, delay=delay, exponent=exponent, port=port))
     network = DynamicNetwork("random", inputs, populations, tuple(projections), contract)

@@ -17,11 +17,11 @@ from spikeport.primitives import (
     DynamicPopulation,
     DynamicsContract,
     FixedCubaLIF,
+    FixedResonateAndFire,
+    FixedSigmaDelta,
     GradedThreshold,
     OneToOne,
     Projection,
-    ResonateAndFire,
-    SigmaDelta,
     Sparse,
     SpikeEvents,
     SpikeInput,
@@ -144,26 +144,30 @@ def test_delays_come_on_top_of_the_latency_and_projections_add_up() -> None:
 
 def test_sigma_delta_sends_changes_and_keeps_what_it_did_not_send() -> None:
     # d: 2 (kept), 3, -8 (to the activation of -3: relu 0 from 5), 0
-    assert simulate(SigmaDelta(threshold=3), [2, 3, -8, 0, 0]) == ([0, 2, 0, 0, 0], [0, 2, 5, -3, -3], [0, 0, 5, -5, 0])
-    unit = SigmaDelta(threshold=3, activation="unit", bias=-1)
+    assert simulate(FixedSigmaDelta(threshold=3), [2, 3, -8, 0, 0]) == (
+        [0, 2, 0, 0, 0],
+        [0, 2, 5, -3, -3],
+        [0, 0, 5, -5, 0],
+    )
+    unit = FixedSigmaDelta(threshold=3, activation="unit", bias=-1)
     assert simulate(unit, [2, 3, -8, 0, 0])[2] == [0, 0, 4, -8, 0]
     # payloads are rounded down; one that is 0 then is no spike, and is gone
-    fine = SigmaDelta(threshold=3, state_exp=2, activation="unit")
+    fine = FixedSigmaDelta(threshold=3, state_exp=2, activation="unit")
     assert simulate(fine, [3, -3, 7, 0])[2] == [0, 0, -1, 1]
-    assert simulate(SigmaDelta(threshold=0), [1, 0, -1, 0])[2] == [0, 1, 0, -1]
+    assert simulate(FixedSigmaDelta(threshold=0), [1, 0, -1, 0])[2] == [0, 1, 0, -1]
 
 
 def test_resonators_spike_where_they_rise_through_zero_or_reach_the_threshold() -> None:
     turn = {"cos": 0, "sin": 4096, "threshold": 8}  # a quarter of a turn a step
-    im, re, spikes = simulate(ResonateAndFire(**turn), [8, 0, 0, 0, 0, 0])
+    im, re, spikes = simulate(FixedResonateAndFire(**turn), [8, 0, 0, 0, 0, 0])
     assert (re, im, spikes) == ([0, 8, 0, -8, 0, 8], [0, 0, 8, 0, -8, 0], [0, 0, 0, 0, 0, 1])
-    assert simulate(ResonateAndFire(**turn | {"threshold": 9}), [8, 0, 0, 0, 0, 0])[2] == [0] * 6
-    im, re, spikes = simulate(ResonateAndFire(**turn, kind="izhikevich"), [8, 0, 0])
+    assert simulate(FixedResonateAndFire(**turn | {"threshold": 9}), [8, 0, 0, 0, 0, 0])[2] == [0] * 6
+    im, re, spikes = simulate(FixedResonateAndFire(**turn, kind="izhikevich"), [8, 0, 0])
     assert (re, im, spikes) == ([0, 8, 0], [0, 0, 7], [0, 0, 1])
-    half = ResonateAndFire(cos=2, sin=0, threshold=99, decay_bits=2, state_exp=1)
+    half = FixedResonateAndFire(cos=2, sin=0, threshold=99, decay_bits=2, state_exp=1)
     assert simulate(half, [-3, 0, 0, 0])[1] == [0, -6, -3, -1]
     assert simulate(half, [-3, 0, 0, 0], port="imag")[0] == [0, -6, -3, -1]
-    ends = ResonateAndFire(cos=4096, sin=0, threshold=LIMIT)
+    ends = FixedResonateAndFire(cos=4096, sin=0, threshold=LIMIT)
     assert simulate(ends, [LIMIT, 0, -4 * 2**22, 0])[1] == [0, LIMIT - 1, LIMIT - 1, 1 - LIMIT]
 
 
@@ -217,7 +221,7 @@ def test_sums_wrap_at_32_bits_before_they_are_shifted_right_and_after_they_are_s
     lif = FixedCubaLIF(du=4095, dv=4096, threshold=LIMIT)
     assert simulate(lif, [2**24, 0], exponent=1)[0] == [0, -(2**31) + 2**24]
     assert simulate(lif, [2**24, 0], exponent=2)[0] == [0, 0]
-    resonator = ResonateAndFire(cos=0, sin=0, threshold=LIMIT, state_exp=7)
+    resonator = FixedResonateAndFire(cos=0, sin=0, threshold=LIMIT, state_exp=7)
     assert simulate(resonator, [2**24, 2**24 - 2**17, 0])[1] == [0, 1 - LIMIT, LIMIT - 1]
 
 

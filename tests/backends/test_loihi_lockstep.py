@@ -24,9 +24,9 @@ from spikeport.primitives import (
     DynamicPopulation,
     DynamicsContract,
     FixedCubaLIF,
+    FixedSigmaDelta,
     GradedThreshold,
     Projection,
-    SigmaDelta,
     SpikeInput,
 )
 from tests.backends.loihi_networks import fixed_networks, parts_of
@@ -112,8 +112,11 @@ def test_ends_of_registers(on: str) -> None:
         (one(FixedCubaLIF(**KEEPS, threshold=0), "loihi1"), series(2**15 - 1, 2**15, -(2**15), -(2**15) - 1, 2**24, 0)),
         (one(FixedCubaLIF(du=0, dv=0, threshold=LIMIT, bias=LIMIT), "loihi1"), series(*[2**15 - 1] * 8)),
         (one(FixedCubaLIF(**KEEPS, threshold=0, refractory=3), "loihi1"), series(*[1] * 8)),
-        (one(SigmaDelta(threshold=3)), series(2, 3, -8, 0, 2**24, -(2**24), 0)),
-        (one(SigmaDelta(threshold=1, activation="unit"), weight=254, exponent=7), series(*[2**24] * 3, -(2**24), 0)),
+        (one(FixedSigmaDelta(threshold=3)), series(2, 3, -8, 0, 2**24, -(2**24), 0)),
+        (
+            one(FixedSigmaDelta(threshold=1, activation="unit"), weight=254, exponent=7),
+            series(*[2**24] * 3, -(2**24), 0),
+        ),
         (one(GradedThreshold(threshold=0), weight=-256, exponent=7), series(2**16, 2**16 - 1, -(2**16), 1, 0)),
     ]
     for network, x in cases:
@@ -185,7 +188,7 @@ def test_sums_of_rows_are_exact_up_to_their_ends(ends: tuple[int, int], post: in
     rng, pre = np.random.default_rng(post), 300
     weights = rng.choice(np.array([*ends, 0]), (post, pre))
     weights[0], weights[-1] = ends
-    population = DynamicPopulation("n", (post,), SigmaDelta(threshold=1, activation="unit"))
+    population = DynamicPopulation("n", (post,), FixedSigmaDelta(threshold=1, activation="unit"))
     joined = Projection("in", "n", (Dense(weights),))
     network = DynamicNetwork(
         "n", (SpikeInput("in", (pre,)),), (population,), (joined,), DynamicsContract.loihi("loihi2")

@@ -26,14 +26,14 @@ from spikeport.primitives import (
     DynamicPopulation,
     DynamicsContract,
     FixedCubaLIF,
+    FixedResonateAndFire,
+    FixedSigmaDelta,
     GradedThreshold,
     InputEncoder,
     MaxPool,
     OneToOne,
     Projection,
     Reshape,
-    ResonateAndFire,
-    SigmaDelta,
     SpikeInput,
     SumPool,
 )
@@ -295,8 +295,8 @@ def test_thresholds_of_cuba_are_mantissas_of_17_bits() -> None:
 @pytest.mark.parametrize(
     "made",
     [
-        lambda threshold: SigmaDelta(threshold=threshold, state_exp=6),
-        lambda threshold: ResonateAndFire(cos=1, sin=1, threshold=min(threshold, 2**23), state_exp=6),
+        lambda threshold: FixedSigmaDelta(threshold=threshold, state_exp=6),
+        lambda threshold: FixedResonateAndFire(cos=1, sin=1, threshold=min(threshold, 2**23), state_exp=6),
         lambda threshold: GradedThreshold(threshold=threshold),
     ],
 )
@@ -377,7 +377,7 @@ def test_floats_on_a_grid_are_approximate_and_say_how_much() -> None:
         1 / 16 / leak - 1
     )
     assert verdict_outcome(network, target) == "approximate"
-    assert legalize(network, chip(neurons=("SigmaDelta",), arithmetic="integer")).reasons[0].where == "a"
+    assert legalize(network, chip(neurons=("FixedSigmaDelta",), arithmetic="integer")).reasons[0].where == "a"
 
 
 def test_integers_are_exact_on_integers() -> None:

@@ -26,9 +26,9 @@ from spikeport.primitives import (
     DynamicRecording,
     DynamicsContract,
     FixedCubaLIF,
+    FixedSigmaDelta,
     GradedThreshold,
     Projection,
-    SigmaDelta,
     SpikeInput,
     SpikingNetwork,
 )
@@ -213,7 +213,7 @@ def chip_network() -> DynamicNetwork:
         (SpikeInput("in", (3,)),),
         (
             DynamicPopulation("lif", (4,), FixedCubaLIF(du=1000, dv=100, threshold=8 << 6)),
-            DynamicPopulation("delta", (2,), SigmaDelta(threshold=3)),
+            DynamicPopulation("delta", (2,), FixedSigmaDelta(threshold=3)),
             DynamicPopulation("vector", (2,), GradedThreshold(threshold=1, relu=False)),
         ),
         (

@@ -15,10 +15,10 @@ from spikeport.primitives import (
     DynamicPopulation,
     DynamicsContract,
     FixedCubaLIF,
+    FixedResonateAndFire,
+    FixedSigmaDelta,
     GradedThreshold,
     Projection,
-    ResonateAndFire,
-    SigmaDelta,
     SpikeInput,
 )
 from spikeport.primitives.fixed_neurons import RANGES
@@ -26,8 +26,8 @@ from spikeport.primitives.fixed_neurons import RANGES
 LOIHI2, LOIHI1 = DynamicsContract.loihi("loihi2"), DynamicsContract.loihi("loihi1")
 LEAST: dict[type, dict[str, Any]] = {
     FixedCubaLIF: {"du": 0, "dv": 0, "threshold": 64},
-    SigmaDelta: {"threshold": 1},
-    ResonateAndFire: {"cos": 4000, "sin": 100, "threshold": 10},
+    FixedSigmaDelta: {"threshold": 1},
+    FixedResonateAndFire: {"cos": 4000, "sin": 100, "threshold": 10},
     GradedThreshold: {"threshold": 1},
 }
 
@@ -54,9 +54,9 @@ def test_wrong_parameters_are_refused_by_name_all_at_once() -> None:
     for part in ("n.du: runs from -1", "n.dv: is of type float64", "n.threshold: has shape (3,)", "n.refractory: runs"):
         assert part in str(error.value)
     with pytest.raises(GraphError, match=r"n\.activation: is 'tanh'.*\n.*'relu' or 'unit'"):
-        DynamicPopulation("n", (2,), SigmaDelta(threshold=1, activation="tanh"))  # type: ignore[arg-type]
+        DynamicPopulation("n", (2,), FixedSigmaDelta(threshold=1, activation="tanh"))  # type: ignore[arg-type]
     with pytest.raises(GraphError, match=r"n\.kind: is 'IZ'"):
-        DynamicPopulation("n", (2,), ResonateAndFire(cos=1, sin=1, threshold=1, kind="IZ"))  # type: ignore[arg-type]
+        DynamicPopulation("n", (2,), FixedResonateAndFire(cos=1, sin=1, threshold=1, kind="IZ"))  # type: ignore[arg-type]
     with pytest.raises(GraphError, match=r"n\.relu: is 1"):
         DynamicPopulation("n", (2,), GradedThreshold(threshold=1, relu=1))  # type: ignore[arg-type]
 
@@ -76,31 +76,31 @@ def test_a_contract_of_a_chip_settles_everything_else() -> None:
 
 
 def test_neurons_that_a_contract_does_not_have_are_refused_all_at_once() -> None:
-    sigma, cuba = SigmaDelta(threshold=1), FixedCubaLIF(du=0, dv=0, threshold=64, refractory=2, v_min=0)
+    sigma, cuba = FixedSigmaDelta(threshold=1), FixedCubaLIF(du=0, dv=0, threshold=64, refractory=2, v_min=0)
     with pytest.raises(GraphError) as error:
         network(IF(), sigma, cuba, contract=LOIHI1)
     assert "p0: IF is no neuron of loihi1" in str(error.value)
-    assert "p1: SigmaDelta is no neuron of loihi1" in str(error.value)
+    assert "p1: FixedSigmaDelta is no neuron of loihi1" in str(error.value)
     assert "p2" not in str(error.value)
     with pytest.raises(GraphError) as error:
         network(IF(), sigma, cuba)
     assert "p1" not in str(error.value)
     for part in ("p0: IF is no neuron of loihi2", "p2.refractory: has no meaning", "p2.v_min: has no meaning"):
         assert part in str(error.value)
-    with pytest.raises(GraphError, match="p0: SigmaDelta has no meaning under this contract"):
+    with pytest.raises(GraphError, match="p0: FixedSigmaDelta has no meaning under this contract"):
         network(sigma, contract=DynamicsContract(dt=1e-3, integrator="accumulate", arithmetic="integer"))
 
 
 def test_exponents_and_ports_are_refused_where_nothing_has_them() -> None:
-    sigma = SigmaDelta(threshold=1)
+    sigma = FixedSigmaDelta(threshold=1)
     for wrong in (17, -17, 1.5, True):
         with pytest.raises(GraphError, match=f"its exponent is {wrong!r}"):
             network(sigma, exponent=wrong)
     with pytest.raises(GraphError, match="its port is 'real'"):
         network(sigma, port="real")
-    with pytest.raises(GraphError, match="which ResonateAndFire alone has"):
+    with pytest.raises(GraphError, match="which FixedResonateAndFire alone has"):
         network(sigma, port="imag")
-    network(ResonateAndFire(cos=1, sin=1, threshold=1), port="imag", exponent=-16)
+    network(FixedResonateAndFire(cos=1, sin=1, threshold=1), port="imag", exponent=-16)
     with pytest.raises(GraphError, match="loihi2 has no bias in synapses"):
         network(sigma, bias=np.ones(2))
     with pytest.raises(GraphError, match="its exponent has no meaning under this contract"):

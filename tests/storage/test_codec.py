@@ -28,6 +28,8 @@ from spikeport.primitives import (
     DynamicsContract,
     ExecutionContract,
     FixedCubaLIF,
+    FixedResonateAndFire,
+    FixedSigmaDelta,
     GradedIF,
     GradedThreshold,
     I,
@@ -44,8 +46,6 @@ from spikeport.primitives import (
     RadixIF,
     Relay,
     Reshape,
-    ResonateAndFire,
-    SigmaDelta,
     SignedIF,
     Slice,
     Sparse,
@@ -162,8 +162,8 @@ EACH_DYNAMIC = (
     RadixIF(ints(9), ints(4), ints(0), 3, 2),
     I(r=2.0),
     Relay(bias=np.array([1.0])),
-    ResonateAndFire(cos=1000, sin=-70, threshold=5, kind="izhikevich"),
-    SigmaDelta(threshold=7, activation="unit"),
+    FixedResonateAndFire(cos=1000, sin=-70, threshold=5, kind="izhikevich"),
+    FixedSigmaDelta(threshold=7, activation="unit"),
     Sparse(ints(0, 1, 2), np.array([0, 1], dtype=np.uint32), ints(3, 4), 2),
     LIF_NETWORK.inputs[0],
     StaircaseBank(ints([-4], [3]), ints(4), ints(0), 100, 2),
@@ -213,6 +213,20 @@ ONE_OF_EACH = (
 
 
 # -- round trips ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("former", "neuron"),
+    [
+        ("ResonateAndFire", FixedResonateAndFire(cos=1000, sin=-70, threshold=5, kind="izhikevich")),
+        ("SigmaDelta", FixedSigmaDelta(threshold=7, activation="unit")),
+    ],
+)
+def test_fixed_neurons_of_older_files_are_read_by_their_former_names(former, neuron):
+    structure, arrays = encode(neuron)
+    ((name, content),) = structure.items()
+    assert name == f"Fixed{former}"
+    assert same(decode({former: content}, arrays), neuron)
 
 
 def test_the_examples_are_of_every_listed_type():

@@ -16,9 +16,9 @@ from spikeport.primitives import (
     Approximation,
     DynamicPopulation,
     FixedCubaLIF,
+    FixedSigmaDelta,
     Projection,
     Shape,
-    SigmaDelta,
     SpikeInput,
 )
 
@@ -76,7 +76,7 @@ class Layers:
         self.projections.extend(arriving)
         for remark in cells.remarks:
             self.remark(name, remark.what, remark.error, remark.unit)
-        if isinstance(cells.neuron, SigmaDelta) and not any("cum_error" in entry.what for entry in self.ledger):
+        if isinstance(cells.neuron, FixedSigmaDelta) and not any("cum_error" in entry.what for entry in self.ledger):
             self.remark(name, "whether errors add up (cum_error) is not in the file: they do not, as in Lava's reader")
             what = f"how many bits of what is sent follow its binary point is not in the file: {self.spike_exp} (spike_exp)"
             self.remark(name, what)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.lava_dl.section import Section
-from spikeport.primitives import FixedCubaLIF, FixedNeuron, SigmaDelta
+from spikeport.primitives import FixedCubaLIF, FixedNeuron, FixedSigmaDelta
 
 CUBA = ("CUBA", "LOIHI")
 """Names of one neuron; the second is that of lava-dl's predecessor."""
@@ -134,12 +134,12 @@ def _sigma_delta(section: Section, bias: NDArray[Any] | None, spike_exp: int) ->
         if bias is not None and bias.any():
             section.wrong("sigma_output", "has a bias, which the sum of what arrives does not have", "remove the bias")
         what = "Lava sends the sum of what has arrived in every step; here it is the potential, and what is sent is its change"
-        return Cells(SigmaDelta(threshold=1, activation="unit"), remarks=(Remark(what),))
+        return Cells(FixedSigmaDelta(threshold=1, activation="unit"), remarks=(Remark(what),))
     if bias is not None and not -(2 ** (24 - scale)) <= bias.min() <= bias.max() <= 2 ** (24 - scale):
         why = f"belongs to a bias of {int(np.abs(bias).max()):,}, which leaves the 24 bits of the state"
         section.wrong("type", why, "choose a smaller spike_exp")
-        return Cells(SigmaDelta(threshold=1))
-    neuron = SigmaDelta(
+        return Cells(FixedSigmaDelta(threshold=1))
+    neuron = FixedSigmaDelta(
         threshold=mantissa << scale, bias=0 if bias is None else bias << scale, state_exp=STATE_EXP, activation="relu"
     )
     return Cells(neuron)
@@ -169,4 +169,4 @@ def delta_input(section: Section, spike_exp: int) -> Cells | None:
     section.rest()
     if len(section.problems) > before:
         return None
-    return Cells(SigmaDelta(threshold=mantissa << scale, state_exp=STATE_EXP, activation="unit"))
+    return Cells(FixedSigmaDelta(threshold=mantissa << scale, state_exp=STATE_EXP, activation="unit"))

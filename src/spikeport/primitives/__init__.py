@@ -22,7 +22,13 @@ from spikeport.primitives.dynamic_neurons import (
     Threshold,
     Values,
 )
-from spikeport.primitives.fixed_neurons import FixedCubaLIF, FixedNeuron, GradedThreshold, ResonateAndFire, SigmaDelta
+from spikeport.primitives.fixed_neurons import (
+    FixedCubaLIF,
+    FixedNeuron,
+    FixedResonateAndFire,
+    FixedSigmaDelta,
+    GradedThreshold,
+)
 from spikeport.primitives.frozen import freeze_fields, frozen
 from spikeport.primitives.network import SpikingNetwork
 from spikeport.primitives.neurons import (
@@ -83,6 +89,8 @@ __all__ = [
     "ExecutionContract",
     "FixedCubaLIF",
     "FixedNeuron",
+    "FixedResonateAndFire",
+    "FixedSigmaDelta",
     "GradedIF",
     "GradedThreshold",
     "I",
@@ -105,10 +113,8 @@ __all__ = [
     "Recording",
     "Relay",
     "Reshape",
-    "ResonateAndFire",
     "Routing",
     "Shape",
-    "SigmaDelta",
     "SignedIF",
     "Slice",
     "Sparse",

@@ -72,23 +72,23 @@ class DynamicsContract:
     what was sent 1 + delay steps before, wrap(..., 31); where synapses of loihi2 hold a `Conv`, the shifted S_p is wrap(..., 23). The
     arriving sum of loihi2 is a = wrap(sum of (S_p << exponent, or S_p >> -exponent if that is negative), 31).
 
-        loihi2  FixedCubaLIF     u = wrap(T(u, 4095 - du) + (a << 6), 31)
-                                 u = u - 2^24 where u > 2^23, u + 2^24 where u <= -2^23, once
-                                 v = clip(T(v, 4096 - dv) + u + bias, -(2^23 - 1), 2^23 - 1)
-                                 sends 1 where v > threshold, and v = 0 there; u stays
-                SigmaDelta       sigma = sigma + a;  act' = sigma + bias, in "relu" at least 0;  d = act' - act + residue
-                                 s = d where |d| >= threshold, else 0;  residue = d - s;  act = act';  sends s >> state_exp
-                                 every sum wrap(..., 31)
-                ResonateAndFire  re' = clip(D(re, cos) - D(im, sin) + wrap(a << state_exp, 31), -(2^23 - 1), 2^23 - 1)
-                                 im' = clip(D(re, sin) + D(im, cos) + wrap(a_imag << state_exp, 31), likewise)
-                                 D(x, k) is T with decay_bits for 12, a_imag is what arrives at port "imag"
-                                 "rf": sends 1 where re' >= threshold, im' >= 0 and im < 0, no reset
-                                 "izhikevich": sends 1 where im' >= threshold; re = 0 and im = threshold - 1 there
-                GradedThreshold  sends a where |a| > threshold, or where a > threshold with `relu`
-        loihi1  FixedCubaLIF     q = wrap(sum of (S_p << exponent + 6, or >> if that is negative), 21)
-                                 u = wrap(T(u, 4095 - du) + q, 23);  w = wrap(u + bias, 23)
-                                 v = clip(T(v, 4096 - dv) + w, v_min, v_max);  v = 0 where r > 0
-                                 sends 1 where v > threshold, and v = 0, r = refractory there;  r = max(r - 1, 0)
+        loihi2  FixedCubaLIF          u = wrap(T(u, 4095 - du) + (a << 6), 31)
+                                      u = u - 2^24 where u > 2^23, u + 2^24 where u <= -2^23, once
+                                      v = clip(T(v, 4096 - dv) + u + bias, -(2^23 - 1), 2^23 - 1)
+                                      sends 1 where v > threshold, and v = 0 there; u stays
+                FixedSigmaDelta       sigma = sigma + a;  act' = sigma + bias, in "relu" at least 0;  d = act' - act + residue
+                                      s = d where |d| >= threshold, else 0;  residue = d - s;  act = act';  sends s >> state_exp
+                                      every sum wrap(..., 31)
+                FixedResonateAndFire  re' = clip(D(re, cos) - D(im, sin) + wrap(a << state_exp, 31), -(2^23 - 1), 2^23 - 1)
+                                      im' = clip(D(re, sin) + D(im, cos) + wrap(a_imag << state_exp, 31), likewise)
+                                      D(x, k) is T with decay_bits for 12, a_imag is what arrives at port "imag"
+                                      "rf": sends 1 where re' >= threshold, im' >= 0 and im < 0, no reset
+                                      "izhikevich": sends 1 where im' >= threshold; re = 0 and im = threshold - 1 there
+                GradedThreshold       sends a where |a| > threshold, or where a > threshold with `relu`
+        loihi1  FixedCubaLIF          q = wrap(sum of (S_p << exponent + 6, or >> if that is negative), 21)
+                                      u = wrap(T(u, 4095 - du) + q, 23);  w = wrap(u + bias, 23)
+                                      v = clip(T(v, 4096 - dv) + w, v_min, v_max);  v = 0 where r > 0
+                                      sends 1 where v > threshold, and v = 0, r = refractory there;  r = max(r - 1, 0)
     """
 
     dt: float

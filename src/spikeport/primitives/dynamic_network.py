@@ -25,7 +25,7 @@ from spikeport.primitives.dynamic_neurons import (
     Relay,
     Threshold,
 )
-from spikeport.primitives.fixed_neurons import FixedNeuron, ResonateAndFire, chip_problems, parameter_problems
+from spikeport.primitives.fixed_neurons import FixedNeuron, FixedResonateAndFire, chip_problems, parameter_problems
 from spikeport.primitives.frozen import freeze_fields
 from spikeport.primitives.sparse import Sparse
 from spikeport.primitives.synapses import Shape, Synapse
@@ -86,7 +86,7 @@ class Projection:
     exponent: int = 0
     """Under a chip's contract: what a step's spikes are worth, all together, is shifted left by it, or right (floor) if negative."""
     port: Literal["", "imag"] = ""
-    """Where it arrives: "imag" is the imaginary part of `ResonateAndFire`."""
+    """Where it arrives: "imag" is the imaginary part of `FixedResonateAndFire`."""
 
     def __post_init__(self) -> None:
         problems = []
@@ -106,7 +106,7 @@ class Projection:
             hint = f"{-MAX_EXPONENT} to {MAX_EXPONENT} bits"
             problems.append(Problem(self.name, f"its exponent is {self.exponent!r}", hint))
         if self.port not in ("", "imag"):
-            problems.append(Problem(self.name, f"its port is {self.port!r}", '"", or "imag" of ResonateAndFire'))
+            problems.append(Problem(self.name, f"its port is {self.port!r}", '"", or "imag" of FixedResonateAndFire'))
         if problems:
             raise GraphError(problems)
         object.__setattr__(self, "delay", int(self.delay))
@@ -258,8 +258,8 @@ def _network_problems(network: DynamicNetwork) -> Iterator[Problem]:
 def _chip_projection_problems(p: Projection, network: DynamicNetwork) -> Iterator[Problem]:
     """What chips alone have, where there is none; and what they do not have."""
     target = network.by_name.get(p.target)
-    if p.port == "imag" and not (target is not None and isinstance(target.neuron, ResonateAndFire)):
-        yield Problem(p.name, "its port is 'imag', which ResonateAndFire alone has", "leave the port out")
+    if p.port == "imag" and not (target is not None and isinstance(target.neuron, FixedResonateAndFire)):
+        yield Problem(p.name, "its port is 'imag', which FixedResonateAndFire alone has", "leave the port out")
     if not network.contract.chip and p.exponent != 0:
         yield Problem(p.name, "its exponent has no meaning under this contract", "scale the weights")
     if network.contract.chip and p.bias is not None:

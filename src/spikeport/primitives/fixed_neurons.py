@@ -57,7 +57,7 @@ class FixedCubaLIF:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class SigmaDelta:
+class FixedSigmaDelta:
     """Sums what arrives, and sends the change of its activation where that reached the threshold; `loihi2` alone."""
 
     threshold: Values
@@ -71,7 +71,7 @@ class SigmaDelta:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class ResonateAndFire:
+class FixedResonateAndFire:
     """A damped oscillator, whose imaginary part is fed by projections to port "imag"; it sends 1. `loihi2` alone."""
 
     cos: Values
@@ -101,7 +101,7 @@ class GradedThreshold:
         _freeze(self)
 
 
-FixedNeuron = FixedCubaLIF | SigmaDelta | ResonateAndFire | GradedThreshold
+FixedNeuron = FixedCubaLIF | FixedSigmaDelta | FixedResonateAndFire | GradedThreshold
 
 RANGES: Mapping[type, Mapping[str, tuple[int, int]]] = {
     FixedCubaLIF: {
@@ -114,8 +114,8 @@ RANGES: Mapping[type, Mapping[str, tuple[int, int]]] = {
         "v_max": (0, STATE_LIMIT),
         "initial": (-STATE_LIMIT, STATE_LIMIT),
     },
-    SigmaDelta: {"threshold": (0, 2**24), "bias": (-(2**24), 2**24), "state_exp": (0, 7)},
-    ResonateAndFire: {
+    FixedSigmaDelta: {"threshold": (0, 2**24), "bias": (-(2**24), 2**24), "state_exp": (0, 7)},
+    FixedResonateAndFire: {
         "cos": (-4096, 4096),
         "sin": (-4096, 4096),
         "threshold": (0, 2**23),

@@ -122,8 +122,8 @@ class DynamicRecording:
     spikes: Mapping[str, SpikeEvents]
     """Recorded spikes."""
     potentials: Mapping[str, NDArray[Any]]
-    """Recorded membrane potentials at the end of each step, shape (time, batch, *population); sigma of `SigmaDelta`, the real part
-    of `ResonateAndFire`, 0 of `GradedThreshold`, which keeps nothing."""
+    """Recorded membrane potentials at the end of each step, shape (time, batch, *population); sigma of `FixedSigmaDelta`, the real part
+    of `FixedResonateAndFire`, 0 of `GradedThreshold`, which keeps nothing."""
     currents: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    """Second state of fixed-point neurons, as `potentials`: u of `FixedCubaLIF`, the residue of `SigmaDelta`, the imaginary part of
-    `ResonateAndFire`; none of `GradedThreshold`."""
+    """Second state of fixed-point neurons, as `potentials`: u of `FixedCubaLIF`, the residue of `FixedSigmaDelta`, the imaginary part of
+    `FixedResonateAndFire`; none of `GradedThreshold`."""

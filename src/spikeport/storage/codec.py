@@ -46,6 +46,8 @@ TYPES: Mapping[str, type[Any]] = {
         primitives.DynamicsContract,
         primitives.ExecutionContract,
         primitives.FixedCubaLIF,
+        primitives.FixedResonateAndFire,
+        primitives.FixedSigmaDelta,
         primitives.GradedIF,
         primitives.GradedThreshold,
         primitives.InputEncoder,
@@ -61,8 +63,6 @@ TYPES: Mapping[str, type[Any]] = {
         primitives.RadixIF,
         primitives.Relay,
         primitives.Reshape,
-        primitives.ResonateAndFire,
-        primitives.SigmaDelta,
         primitives.SignedIF,
         primitives.Slice,
         primitives.Sparse,
@@ -95,6 +95,8 @@ TYPES: Mapping[str, type[Any]] = {
 }
 """Everything a file may hold; a type that is not here cannot come out of one."""
 
+FORMER: Mapping[str, str] = {"ResonateAndFire": "FixedResonateAndFire", "SigmaDelta": "FixedSigmaDelta"}
+"""What types were called in older files; their fields tell them from those that have the name now."""
 ARRAY = "array"
 """Key of an array; no type is called so."""
 MAX_DEPTH = 64  # our values nest about ten deep
@@ -188,6 +190,9 @@ class _Decoder:
         return self.arrays[name]
 
     def _instance(self, name: object, content: object, place: str, depth: int) -> Any:
+        former = FORMER.get(name) if isinstance(name, str) else None
+        if former is not None and isinstance(content, dict) and content.keys() == _hints(former).keys():
+            name = former
         if not isinstance(name, str) or name not in TYPES:
             raise ArchiveError(
                 Problem(place, f"{_shown(name)} is not a type that a file can hold", "use the spikeport that wrote it")

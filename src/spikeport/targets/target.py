@@ -38,8 +38,8 @@ NeuronModel = Literal[
     "I",
     "Relay",
     "FixedCubaLIF",
-    "SigmaDelta",
-    "ResonateAndFire",
+    "FixedSigmaDelta",
+    "FixedResonateAndFire",
     "GradedThreshold",
 ]
 """Neurons of `spikeport.primitives` in networks written by hand, by the name of their class."""

@@ -21,14 +21,14 @@ from spikeport.primitives import (
     DynamicPopulation,
     DynamicsContract,
     FixedCubaLIF,
+    FixedResonateAndFire,
+    FixedSigmaDelta,
     GradedThreshold,
     I,
     OneToOne,
     Projection,
     Relay,
-    ResonateAndFire,
     Shape,
-    SigmaDelta,
     SpikeInput,
     Threshold,
 )
@@ -142,7 +142,7 @@ def _probe(cells: DynamicPopulation, contract: DynamicsContract, target: Target)
     if contract.chip and isinstance(cells.neuron, FixedCubaLIF):
         # a second line of the other sign, shifted to the right: sums are rounded down
         projections.append(Projection("other", "cells", (OneToOne(-(weights // 4 * 2)),), exponent=-3))
-    if isinstance(cells.neuron, ResonateAndFire):
+    if isinstance(cells.neuron, FixedResonateAndFire):
         projections.append(Projection("other", "cells", (into,), port="imag"))
     populations: tuple[DynamicPopulation, ...] = (cells,)
     if not isinstance(cells.neuron, Analog) or target.known("multiplicity") == "payload":
@@ -280,7 +280,7 @@ def _graded_threshold(contract: DynamicsContract, target: Target) -> Iterator[di
 NEURONS: Mapping[str, Any] = {
     kind.__name__: kind
     for kind in (
-        IF, LIF, CubaLIF, LI, CubaLI, Threshold, I, Relay, FixedCubaLIF, SigmaDelta, ResonateAndFire, GradedThreshold,
+        IF, LIF, CubaLIF, LI, CubaLI, Threshold, I, Relay, FixedCubaLIF, FixedSigmaDelta, FixedResonateAndFire, GradedThreshold,
     )
 }  # fmt: skip
 PARAMETERS: Mapping[str, Any] = {
@@ -293,8 +293,8 @@ PARAMETERS: Mapping[str, Any] = {
     "I": _i,
     "Relay": _relay,
     "FixedCubaLIF": _fixed_cuba_lif,
-    "SigmaDelta": _sigma_delta,
-    "ResonateAndFire": _resonate_and_fire,
+    "FixedSigmaDelta": _sigma_delta,
+    "FixedResonateAndFire": _resonate_and_fire,
     "GradedThreshold": _graded_threshold,
 }
 """Kind of neuron -> the parameters that it is tried with, equal to thresholds and at the ends of its state."""

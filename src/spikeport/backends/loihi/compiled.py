@@ -21,6 +21,8 @@ from spikeport.primitives import (
     Accumulator,
     FixedCubaLIF,
     FixedNeuron,
+    FixedResonateAndFire,
+    FixedSigmaDelta,
     GradedIF,
     GradedThreshold,
     MaxUnit,
@@ -28,9 +30,7 @@ from spikeport.primitives import (
     PlainIF,
     Projection,
     RadixIF,
-    ResonateAndFire,
     Shape,
-    SigmaDelta,
     SignedIF,
     Sparse,
     StaircaseBank,
@@ -193,9 +193,9 @@ class _Layouts:
         match neuron:
             case FixedCubaLIF():
                 return Layout(Kind.CUBA1 if self.placed.chip == "loihi1" else Kind.CUBA2, **base)
-            case SigmaDelta():
+            case FixedSigmaDelta():
                 return Layout(Kind.SIGMA_DELTA, **base, flag=neuron.activation == "relu")
-            case ResonateAndFire():
+            case FixedResonateAndFire():
                 return Layout(Kind.IZHIKEVICH if neuron.kind == "izhikevich" else Kind.RESONATE, **base)
             case GradedThreshold():
                 return Layout(Kind.GRADED_THRESHOLD, **base, flag=neuron.relu)

@@ -17,6 +17,8 @@ from spikeport.primitives import (
     Conv,
     FixedCubaLIF,
     FixedNeuron,
+    FixedResonateAndFire,
+    FixedSigmaDelta,
     GradedIF,
     GradedThreshold,
     MaxUnit,
@@ -25,9 +27,7 @@ from spikeport.primitives import (
     PlainIF,
     Projection,
     RadixIF,
-    ResonateAndFire,
     Shape,
-    SigmaDelta,
     SignedIF,
     Sparse,
     SpikeInput,
@@ -162,9 +162,9 @@ def largest_sum(synapses: tuple[Synapse | Sparse, ...], source: Shape) -> NDArra
 def largest_payload(neuron: FixedNeuron | Neuron) -> int:
     """Largest absolute value of one spike; of a maximum what arrives says it."""
     match neuron:
-        case FixedCubaLIF() | ResonateAndFire() | PhasedIF() | PlainIF() | SignedIF() | StaircaseIF():
+        case FixedCubaLIF() | FixedResonateAndFire() | PhasedIF() | PlainIF() | SignedIF() | StaircaseIF():
             return 1
-        case SigmaDelta() | GradedThreshold():
+        case FixedSigmaDelta() | GradedThreshold():
             return 2**31
         case GradedIF(low=low, high=high):
             return max(-low, high)
@@ -217,7 +217,7 @@ def _free(group: Group, placed: Placed) -> float:
             return 2.0**62  # everything is taken modulo 2^22
         case FixedCubaLIF():
             return 2.0**18  # (a << 6) on top of 2^23 is brought back by one wrap
-        case ResonateAndFire() | GradedThreshold() | SigmaDelta():
+        case FixedResonateAndFire() | GradedThreshold() | FixedSigmaDelta():
             return 2.0**31 - 1
         case _:
             fits = placed.state_bits <= 30 and _largest_parameter(group.neuron) < 2**31

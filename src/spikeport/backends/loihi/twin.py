@@ -28,6 +28,8 @@ from spikeport.primitives import (
     Accumulator,
     FixedCubaLIF,
     FixedNeuron,
+    FixedResonateAndFire,
+    FixedSigmaDelta,
     GradedIF,
     GradedThreshold,
     MaxUnit,
@@ -35,8 +37,6 @@ from spikeport.primitives import (
     PlainIF,
     Projection,
     RadixIF,
-    ResonateAndFire,
-    SigmaDelta,
     SignedIF,
     StaircaseBank,
     StaircaseIF,
@@ -292,7 +292,7 @@ def _fixed(neuron: Any, chip: str, p: Mapping[str, Integers], state: _State, a: 
             state.second, state.v = u, np.where(fires, 0, v)
             state.third = np.where(fires, p["refractory"] - 1, np.maximum(state.third - 1, 0))
             return fires.astype(np.int64)
-        case SigmaDelta():
+        case FixedSigmaDelta():
             sigma = _wrap(state.v + a, 31)
             activation = _wrap(sigma + p["bias"], 31)
             if neuron.activation == "relu":
@@ -301,7 +301,7 @@ def _fixed(neuron: Any, chip: str, p: Mapping[str, Integers], state: _State, a: 
             sent = delta * (np.abs(delta) >= p["threshold"])
             state.v, state.third, state.second = sigma, activation, delta - sent
             return sent >> p["state_exp"]
-        case ResonateAndFire():
+        case FixedResonateAndFire():
             re, im, bits = state.v, state.second, p["decay_bits"]
             x = (
                 _towards_zero(re, p["cos"], bits)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.backends.dynamics import FixedPlan, FixedPopulation, FixedProjection, apply_chain
-from spikeport.primitives import FixedCubaLIF, GradedThreshold, ResonateAndFire, SigmaDelta
+from spikeport.primitives import FixedCubaLIF, FixedResonateAndFire, FixedSigmaDelta, GradedThreshold
 from spikeport.primitives.fixed_neurons import STATE_LIMIT
 
 Integers = NDArray[np.int64]
@@ -79,9 +79,9 @@ class FixedStepper:
             case FixedCubaLIF():
                 step = _loihi1 if self.plan.contract.integrator == "loihi1" else _loihi2
                 return step(n, state, a)
-            case SigmaDelta():
+            case FixedSigmaDelta():
                 return _sigma_delta(n, state, a)
-            case ResonateAndFire():
+            case FixedResonateAndFire():
                 return _resonate_and_fire(n, state, a, a_imag)
             case GradedThreshold():
                 a = wrap(a, 31)
