@@ -78,7 +78,7 @@ SIGNATURES = {
     "discover": "(graph: 'str | Path | NIRGraph', recording: 'Any', *, dt: 'float | Sequence[float] | None' = None, "
     "given: 'Mapping[str, Any] | None' = None, limit: 'float' = 300.0) -> 'Discovery'",
     "from_nir": "(path: 'str | Path', *, contract: 'NirContract | DynamicsContract | None' = None, like: 'str | None' = None, "
-    "dt: 'float | None' = None) -> 'SpikingNetwork | DynamicNetwork'",
+    "dt: 'float | None' = None, repair: 'bool' = False) -> 'SpikingNetwork | DynamicNetwork'",
     "read_lava_dl": "(path: 'str | Path', *, input_shape: 'tuple[int, ...] | None' = None, spike_exp: 'int' = 6) -> 'DynamicNetwork'",
 }
 

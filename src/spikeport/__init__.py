@@ -156,6 +156,7 @@ def from_nir(
     contract: NirContract | DynamicsContract | None = None,
     like: str | None = None,
     dt: float | None = None,
+    repair: bool = False,
 ) -> SpikingNetwork | DynamicNetwork:
     """Read a NIR file. One that `to_nir` wrote from a converted network is that network again, spike for spike.
 
@@ -167,6 +168,9 @@ def from_nir(
         contract: what the file means; a `DynamicsContract` where its numbers are as NIR has them, times in seconds.
         like: the tool whose reading of files is meant, "snntorch" for example.
         dt: duration of a step in seconds, in place of that of `contract` or `like`.
+        repair: mend defects of files in the wild that have one plain remedy: a missing Input or Output, parameters that are one value for
+            a layer or a channel, axes of batch and time in the shape of an Output, edges that name nodes inside of nested graphs. Each repair
+            is an entry of the `ledger`, and is named as the way out of the error where a file is refused without.
 
     Raises:
         NirError: no contract, one that does not fit the graph, or what cannot be carried; all of it by node.
@@ -175,7 +179,7 @@ def from_nir(
     """
     from spikeport import nir
 
-    return nir.from_nir(path, contract=contract, like=like, dt=dt)
+    return nir.from_nir(path, contract=contract, like=like, dt=dt, repair=repair)
 
 
 def discover(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,22 @@ from typing import Any
 from spikeport.errors import NirError, OptionError, Problem
 from spikeport.nir import content, declared
 from spikeport.nir import contract as converted
+from spikeport.nir.graph import NirGraph
 from spikeport.nir.inline import inlined
 from spikeport.nir.network import network_of
 from spikeport.nir.parse import graph_of
 from spikeport.nir.presets import PRESETS, meant, preset
 from spikeport.nir.read import converted_of
+from spikeport.nir.repair import repaired, with_ways_out
 from spikeport.nir.storage import read_tree
-from spikeport.primitives import DynamicNetwork, DynamicsContract, SpikingNetwork
+from spikeport.primitives import DynamicNetwork, DynamicsContract, Ledger, SpikingNetwork
 from spikeport.primitives.nir_contract import NirContract
+
+OPEN = (
+    f"say whose file it is, like= (--like) one of {', '.join(map(repr, PRESETS))}; or give contract= (--contract FILE.json); "
+    "or find it out from a recording: spikeport nir discover"
+)
+"""Ways out where nothing says what a file means."""
 
 
 def from_nir(
@@ -25,6 +34,7 @@ def from_nir(
     contract: NirContract | DynamicsContract | None = None,
     like: str | None = None,
     dt: float | None = None,
+    repair: bool = False,
 ) -> SpikingNetwork | DynamicNetwork:
     """The network of a file; see `spikeport.from_nir`."""
     given = _given(contract, like, dt)
@@ -34,24 +44,33 @@ def from_nir(
     if given is None and isinstance(metadata.get(converted.KEY), str):
         return converted_of(path, tree)
     graph = graph_of(tree, str(path))
+    repairs: Ledger = ()
+    if repair:
+        graph, repairs = repaired(graph)
     if like is not None:
-        return network_of(graph, meant(like, inlined(graph), dt), path.stem)
+        return _made(graph, lambda made: network_of(made, meant(like, inlined(made), dt), path.stem), repairs)
     if given is None:
         text = metadata.get(declared.KEY)
         if not isinstance(text, str):
             why = "carries no execution contract: plain NIR leaves time step, integrator, reset and initial state open"
-            hint = (
-                f"say whose file it is, like= one of {', '.join(map(repr, PRESETS))}; or give contract=; "
-                "or find it out from a recording: spikeport nir discover"
-            )
-            raise NirError(Problem(str(path), why, hint))
+            raise NirError(Problem(str(path), why, OPEN))
         given = declared.parse(text)
         _require_whole(path, tree, metadata)
         kept = metadata.get(declared.NETWORK_KEY)
         if isinstance(kept, str):
             name, ledger = declared.parse_network(kept)
-            return replace(network_of(graph, given, path.stem), name=name, ledger=ledger)
-    return network_of(graph, given, path.stem)
+            made = _made(graph, lambda made: network_of(made, given, path.stem))
+            return replace(made, name=name, ledger=(*repairs, *ledger))
+    return _made(graph, lambda made: network_of(made, given, path.stem), repairs)
+
+
+def _made(graph: NirGraph, build: Callable[[NirGraph], DynamicNetwork], repairs: Ledger = ()) -> DynamicNetwork:
+    """A network with the repairs of its graph first in its ledger, or why there is none and whether a repair would help."""
+    try:
+        made = build(graph)
+    except NirError as error:
+        raise with_ways_out(error, graph, build) from None
+    return replace(made, ledger=(*repairs, *made.ledger)) if repairs else made
 
 
 def _require_whole(path: Path, tree: Any, metadata: Any) -> None:

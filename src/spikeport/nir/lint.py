@@ -21,6 +21,7 @@ from spikeport.nir.inline import inlined
 from spikeport.nir.loops import loops
 from spikeport.nir.nodes import TYPES
 from spikeport.nir.parse import graph_of
+from spikeport.nir.repair import WAY_OUT, repaired, with_ways_out
 from spikeport.nir.shapes import infer
 from spikeport.nir.show import walk
 from spikeport.nir.storage import read_tree
@@ -76,12 +77,12 @@ def lint_graph(graph: NirGraph) -> tuple[Finding, ...]:
     try:
         flat = inlined(graph)
     except NirError as error:
-        return (*map(_error, error.problems), *_nested(graph))
+        return (*map(_error, with_ways_out(error, graph).problems), *_nested(graph))
     found = [*_contract(graph), *_ports(graph, flat), *_nested(graph)]
     try:
         infer(flat)
     except NirError as error:
-        found += map(_error, error.problems)
+        found += map(_error, with_ways_out(error, graph).problems)
     for name, node in flat.nodes.items():
         for rule in RULES:
             found += rule(name, node)
@@ -142,11 +143,20 @@ def _contract(graph: NirGraph) -> Iterator[Finding]:
         yield _warn("graph", "nothing says in which order CubaLIF steps", who, hint)
 
 
+def _repaired_kinds(graph: NirGraph) -> set[str]:
+    try:
+        return {node.kind for node in repaired(graph)[0].nodes.values()}
+    except NirError:
+        return set()
+
+
 def _ports(graph: NirGraph, flat: NirGraph) -> Iterator[Finding]:
     for kind in ("Input", "Output"):
         if not graph.of_kind(kind):
             who = "nir adds one to each loose end without a word; other readers fail"
-            yield Finding("error", "graph", f"has no {kind}", who, f"add an {kind} where the network begins or ends")
+            helps = f"{WAY_OUT}; or " if kind in _repaired_kinds(graph) else ""
+            hint = f"{helps}add an {kind} where the network begins or ends"
+            yield Finding("error", "graph", f"has no {kind}", who, hint)
     for name in flat.of_kind("Input"):
         if name != "input" and "." not in name:
             who = "Spyx takes only a node called `input`, and gives back the input itself for any other name"

@@ -5,12 +5,11 @@ The inference of `nir` 1.0.8 is wrong for groups and for kernels with sides of d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.errors import NirError, Problem
@@ -43,6 +42,10 @@ class Window:
         return tuple((n + low + high - d * (k - 1) - 1) // s + 1 for n, k, s, (low, high), d in rows)
 
 
+Step = Callable[[str, Shape | None], Shapes | None]
+"""Shapes of a node, given what enters it where that is known; None if they are not known yet."""
+
+
 def infer(graph: NirGraph) -> Mapping[str, Shapes]:
     """Shapes of every node of a flat graph.
 
@@ -50,33 +53,20 @@ def infer(graph: NirGraph) -> Mapping[str, Shapes]:
         NirError: shapes that do not fit, nodes whose shape follows from nothing, nodes that nothing leads to; all of them.
     """
     problems: list[Problem] = []
-    found: dict[str, Shapes] = {}
     bad: set[str] = set()
-    waiting = list(graph.nodes)
-    arriving: dict[str, list[str]] = {name: [] for name in graph.nodes}
-    for a, b in graph.edges:
-        arriving[b].append(a)
-    while waiting:
-        left = []
-        for name in waiting:
-            entering = next((found[a].target for a in arriving[name] if a in found), None)
-            try:
-                shapes = node_shapes(graph[name], entering)
-            except ValueError as error:
-                problems.append(Problem(name, str(error)))
-                bad.add(name)
-                continue
-            if shapes is None:
-                left.append(name)
-            else:
-                found[name] = shapes
-        if len(left) == len(waiting):
-            break
-        waiting = left
-    else:
-        left = []
-    for name in left:
-        if not _behind(name, arriving, bad):
+
+    def step(name: str, entering: Shape | None) -> Shapes | None:
+        try:
+            return None if name in bad else node_shapes(graph[name], entering)
+        except ValueError as error:
+            problems.append(Problem(name, str(error)))
+            bad.add(name)
+            return None
+
+    found = propagated(graph, step)
+    after_bad = _reached(bad, graph)
+    for name in graph.nodes:
+        if name not in found and name not in after_bad:
             hint = "the file leaves it open: write input_shape, or lead an Input to it"
             problems.append(Problem(name, "its shape follows from nothing", hint))
     for a, b in graph.edges:
@@ -87,32 +77,73 @@ def infer(graph: NirGraph) -> Mapping[str, Shapes]:
     return found
 
 
-def _behind(name: str, arriving: Mapping[str, list[str]], bad: set[str]) -> bool:
-    """Whether a node waits for one that is wrong itself."""
-    seen, todo = {name}, [name]
+def propagated(graph: NirGraph, *steps: Step) -> dict[str, Shapes]:
+    """Shapes of the nodes of a flat graph, along its edges; a later step is asked where the earlier ones know no more."""
+    targets: dict[str, list[str]] = {name: [] for name in graph.nodes}
+    for a, b in graph.edges:
+        targets[a].append(b)
+    found: dict[str, Shapes] = {}
+    for step in steps:
+        for start in graph.nodes:
+            todo: list[tuple[str, Shape | None]] = [(start, None)]
+            while todo:
+                name, entering = todo.pop()
+                shapes = None if name in found else step(name, entering)
+                if shapes is not None:
+                    found[name] = shapes
+                    todo += [(target, shapes.target) for target in reversed(targets[name]) if target not in found]
+    return found
+
+
+def _reached(starts: Collection[str], graph: NirGraph) -> set[str]:
+    """These nodes, and all that lie behind them."""
+    targets: dict[str, list[str]] = {name: [] for name in graph.nodes}
+    for a, b in graph.edges:
+        targets[a].append(b)
+    seen, todo = set(starts), list(starts)
     while todo:
-        for source in arriving[todo.pop()]:
-            if source in bad:
-                return True
-            if source not in seen:
-                seen.add(source)
-                todo.append(source)
-    return False
+        new = [target for target in targets[todo.pop()] if target not in seen]
+        seen.update(new)
+        todo += new
+    return seen
 
 
 def _misfit(graph: NirGraph, a: str, b: str, found: Mapping[str, Shapes]) -> Problem:
     sent, wanted = found[a].target, found[b].source
     kind = graph[b].kind
     hint = ""
-    if TYPES[kind].group in ("neuron", "delay") or kind == "Scale":
-        try:
-            if np.broadcast_shapes(sent, wanted) == sent:
-                hint = "its parameters would broadcast: write them out in full"
-        except ValueError:
-            pass
+    if fills(kind):
+        if all(spreads(shape, sent) for shape in parameter_shapes(graph[b]).values()):
+            hint = "its parameters would broadcast: write them out in full"
     elif kind == "Output":
         hint = f"write {sent} as its shape, which is that of what arrives"
     return Problem(f"{a} -> {b}", f"{a} gives shape {sent}, and {b} takes {wanted}", hint)
+
+
+def fills(kind: str) -> bool:
+    """Whether nodes of a kind have one shape, that of all their parameters."""
+    return kind == "Scale" or TYPES[kind].group in ("neuron", "delay")
+
+
+def parameter_shapes(node: NirNode) -> dict[str, Shape]:
+    """Shapes of the arrays of a node, in the order of its type."""
+    return {p.name: node[p.name].shape for p in TYPES[node.kind].parameters if p.name in node.parameters}
+
+
+def spreads(shape: Shape, to: Shape) -> bool:
+    """Whether an array says plainly what each value of a larger one is: it holds one value, or has every axis, of length 1 where it does not
+    vary. A vector for the last axis alone is not plain: it could be one value a channel as well. Leading axes of length 1 say nothing.
+
+    >>> spreads((), (4, 8, 8)), spreads((1,), (4,)), spreads((4, 1, 1), (4, 8, 8)), spreads((1, 4), (4,))
+    (True, True, True, True)
+    >>> spreads((8,), (4, 8, 8)), spreads((3,), (4,)), spreads((0,), (4,))
+    (False, False, False)
+    """
+    if prod(shape) == 1:
+        return True
+    while len(shape) > len(to) and shape[0] == 1:
+        shape = shape[1:]
+    return len(shape) == len(to) and all(n in (1, m) for n, m in zip(shape, to, strict=True))
 
 
 def node_shapes(node: NirNode, entering: Shape | None) -> Shapes | None:
@@ -142,12 +173,11 @@ def node_shapes(node: NirNode, entering: Shape | None) -> Shapes | None:
             source = integers(node["input_type"]) if "input_type" in node.parameters else entering
             return None if source is None else Shapes(source, flattened(node, source))
         case _:
-            names = [p.name for p in TYPES[node.kind].parameters if p.name in node.parameters]
-            shapes = {name: node[name].shape for name in names}
+            shapes = parameter_shapes(node)
             if len(set(shapes.values())) > 1:
                 said = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
                 raise ValueError(f"its parameters have different shapes: {said}; write them out in full")
-            shape = shapes[names[0]]
+            shape = next(iter(shapes.values()))
             if not shape or 0 in shape:
                 raise ValueError(f"its parameters have shape {shape}, which says no neurons; write them out in full")
             return Shapes(shape, shape)

@@ -15,6 +15,7 @@ from spikeport.nir.fields import load
 from spikeport.nir.graph import NirGraph, NirNode
 from spikeport.nir.inline import inlined
 from spikeport.nir.loops import loops
+from spikeport.nir.repair import with_ways_out
 from spikeport.nir.shapes import Shapes, infer
 
 MAX_SAID = 120
@@ -53,11 +54,11 @@ def shown(graph: NirGraph) -> Shown:
     try:
         flat = inlined(graph)
     except NirError as error:
-        return Shown(graph, {}, (), tuple(map(str, error.problems)))
+        return Shown(graph, {}, (), tuple(map(str, with_ways_out(error, graph).problems)))
     try:
         return Shown(graph, infer(flat), loops(flat), ())
     except NirError as error:
-        return Shown(graph, {}, loops(flat), tuple(map(str, error.problems)))
+        return Shown(graph, {}, loops(flat), tuple(map(str, with_ways_out(error, graph).problems)))
 
 
 def walk(graph: NirGraph, prefix: str = "") -> Iterator[tuple[str, NirNode]]:
