@@ -13,13 +13,14 @@ import spikeport as sp
 from spikeport.backends.reference import simulate_dynamics
 from spikeport.errors import DataError, NirError, OptionError
 from spikeport.nir.dimensions import biases_are_late, space_of, twin
-from spikeport.nir.discover import fitted, outputs
+from spikeport.nir.discover import fitted
 from spikeport.nir.discovery import classes
 from spikeport.nir.inline import inlined
 from spikeport.nir.network import network_of
 from spikeport.nir.parse import graph_from_object
 from spikeport.nir.recorded import NirRecording
 from spikeport.nir.shapes import infer
+from spikeport.nir.trials import outputs
 from spikeport.primitives import DynamicsContract, NirContract
 
 DT = 1e-3

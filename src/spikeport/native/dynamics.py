@@ -123,16 +123,41 @@ class DynamicsHandle:
         constants: Sequence[tuple[int, NDArray[Any]]],
     ) -> None:
         """Add a population; the library copies all arrays."""
-        arrays = {name: plain(numbers[name], self.dtype) for name in NUMBERS}
-        size = len(arrays["initial"])
-        steps = np.array([step for step, _ in constants], dtype=np.int64)
-        added = plain(np.array([values for _, values in constants], dtype=self.dtype), self.dtype)
-        given = _Population(size, slots, _Flags(**flags), n_constants=len(steps))
-        for name, values in {**arrays, "constant_steps": steps, "constants": added}.items():
-            setattr(given, name, address(values).value)
+        given, arrays = self._population(numbers, flags, slots, constants)
         check(library().sp_dynamics_population(self._open(), ctypes.byref(given)))
-        self.sizes.append(size)
+        self.sizes.append(len(arrays["initial"]))
         self.several.append(bool(flags["multi"]))
+
+    def replace(
+        self,
+        index: int,
+        numbers: dict[str, NDArray[Any]],
+        flags: dict[str, int],
+        *,
+        slots: int,
+        constants: Sequence[tuple[int, NDArray[Any]]],
+    ) -> None:
+        """Other neurons in the place of as many others, whose synapses stay; `finish` then makes the state of all anew."""
+        given, arrays = self._population(numbers, flags, slots, constants)
+        assert len(arrays["initial"]) == self.sizes[index]
+        check(library().sp_dynamics_replace(self._open(), _Int(index), ctypes.byref(given)))
+        self.several[index] = bool(flags["multi"])
+
+    def _population(
+        self,
+        numbers: dict[str, NDArray[Any]],
+        flags: dict[str, int],
+        slots: int,
+        constants: Sequence[tuple[int, NDArray[Any]]],
+    ) -> tuple[_Population, dict[str, NDArray[Any]]]:
+        """As the library reads it, and the arrays that it points into."""
+        arrays = {name: plain(numbers[name], self.dtype) for name in NUMBERS}
+        arrays["constant_steps"] = np.array([step for step, _ in constants], dtype=np.int64)
+        arrays["constants"] = plain(np.array([values for _, values in constants], dtype=self.dtype), self.dtype)
+        given = _Population(len(arrays["initial"]), slots, _Flags(**flags), n_constants=len(constants))
+        for name, values in arrays.items():
+            setattr(given, name, address(values).value)
+        return given, arrays
 
     def projection(
         self,
@@ -162,7 +187,7 @@ class DynamicsHandle:
         )
 
     def finish(self) -> None:
-        """All populations and projections are there: make the state."""
+        """All populations and projections are there: make the state of before the first step."""
         check(library().sp_dynamics_finish(self._open()))
 
     def reset(self) -> None:

@@ -1,41 +1,37 @@
 """Find out what a NIR file means: run it under every contract that makes a difference, and keep those that give what was recorded.
 
-The space is finite (`spikeport.nir.dimensions`). Each contract first runs few steps, and on only as long as nothing deviates.
+The space is finite (`spikeport.nir.dimensions`). Each contract first runs few steps, and on only as long as nothing deviates
+(`spikeport.nir.trials`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport import native
-from spikeport.backends.native.dynamics import simulate_dynamics as on_native
-from spikeport.backends.reference import simulate_dynamics as on_reference
 from spikeport.errors import DataError, GraphError, NirError, OptionError, Problem
 from spikeport.nir.dimensions import Space, biases_are_late, names, space_of, twin
 from spikeport.nir.discovery import Closest, Deviation, Discovery, classes
 from spikeport.nir.graph import NirGraph
 from spikeport.nir.inline import inlined
-from spikeport.nir.network import network_of
+from spikeport.nir.network import Meanings
 from spikeport.nir.parse import graph_from_object, read_graph
 from spikeport.nir.recorded import NirRecording, recording_of
-from spikeport.nir.shapes import infer
+from spikeport.nir.trials import Trials, pieces
 from spikeport.primitives import DynamicNetwork
 from spikeport.primitives.contract import CHOICES as DYNAMICS_CHOICES
-from spikeport.primitives.dynamic_neurons import Analog
 from spikeport.primitives.nir_contract import CHOICES as MEANING_CHOICES
 from spikeport.progress import track
 
 LIMIT = 300.0
 """Seconds that a search may take, by default."""
-FIRST, GROWTH = 32, 8
-"""Steps of the first run, and how many times longer the next is."""
 TOLERANCE = 1e-6
 """Of recorded potentials, relative to the largest: simulators round to float32. Spikes are compared exactly."""
 MAX_KEPT = 200_000
@@ -53,17 +49,21 @@ def discover(
     """Every contract under which a graph gives what was recorded; see `spikeport.discover`."""
     made = _graph(graph)
     recorded = recording_of(recording)
-    flat = inlined(made)
-    space = space_of(flat, infer(flat), _steps(dt, recorded), _given(given))
+    meanings = Meanings(inlined(made))
+    space = space_of(meanings.flat, meanings.shapes, _steps(dt, recorded), _given(given))
     if not limit > 0:
         raise OptionError(Problem("limit", f"is {limit!r}", "seconds, more than 0"))
-    return _Search(flat, recorded, space, limit).run()
+    with _Search(meanings, recorded, space, limit) as search:
+        return search.run()
 
 
 class _Search:
-    def __init__(self, flat: NirGraph, recorded: NirRecording, space: Space, limit: float) -> None:
-        self.flat, self.recorded, self.space = flat, recorded, space
-        self.late_biases = biases_are_late(flat)
+    def __init__(self, meanings: Meanings, recorded: NirRecording, space: Space, limit: float) -> None:
+        self.meanings, self.recorded, self.space = meanings, recorded, space
+        self.late_biases = biases_are_late(meanings.flat)
+        self.trials: Trials | None = None
+        self.expected: dict[str, NDArray[Any]] = {}
+        """By output; known with the first network, like the inputs: names and shapes do not depend on the contract."""
         self.end = time.monotonic() + limit
         self.outcomes: dict[tuple[Any, ...], bool] = {}
         self.exact: list[dict[str, Any]] = []
@@ -72,10 +72,17 @@ class _Search:
         self.tried = 0
         self.in_time = True
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.trials is not None:
+            self.trials.close()
+
     def run(self) -> Discovery:
         for assignment in self._assignments():
             self.tried += 1
-            key = twin(self.flat, assignment, self.space.settled, self.late_biases)
+            key = twin(self.meanings.flat, assignment, self.space.settled, self.late_biases)
             if key not in self.outcomes:
                 self.outcomes[key] = self._reproduces(assignment)
             if self.outcomes[key]:
@@ -102,26 +109,28 @@ class _Search:
 
     def _reproduces(self, assignment: dict[str, Any]) -> bool:
         try:
-            network = network_of(self.flat, self.space.contract(assignment))
+            network = self.meanings.network(self.space.contract(assignment))
         except (NirError, GraphError) as error:
             first = error.problems[0]
             why = f"{first.where} {first.why}"
             self.refused[why] = self.refused.get(why, 0) + 1
             return False
-        inputs, expected = fitted(network, self.recorded)
-        steps = min(FIRST, self.recorded.n_steps)
-        while True:
-            ours = outputs(network, inputs, steps)
-            wrong = {name: differing(values, expected[name][:steps]) for name, values in ours.items()}
+        if self.trials is None:
+            inputs, self.expected = fitted(network, self.recorded)
+            self.trials = Trials(inputs)
+        trial = self.trials.start(network)
+        for begin, end in pieces(self.recorded.n_steps):
+            ours = trial.outputs(begin, end)
+            theirs = {name: values[begin:end] for name, values in self.expected.items()}
+            wrong = {name: differing(v, theirs[name], largest(self.expected[name])) for name, v in ours.items()}
             if any(w.any() for w in wrong.values()):
-                self._remember(assignment, first_deviation(ours, expected, wrong), wrong)
+                deviation = first_deviation(ours, theirs, wrong)
+                cells = sum(int(w[deviation.step].sum()) for w in wrong.values())
+                self._remember(assignment, replace(deviation, step=begin + deviation.step), cells)
                 return False
-            if steps == self.recorded.n_steps:
-                return True
-            steps = min(steps * GROWTH, self.recorded.n_steps)
+        return True
 
-    def _remember(self, assignment: dict[str, Any], deviation: Deviation, wrong: Mapping[str, NDArray[Any]]) -> None:
-        cells = sum(int(w[deviation.step].sum()) for w in wrong.values())
+    def _remember(self, assignment: dict[str, Any], deviation: Deviation, cells: int) -> None:
         score = (-deviation.step, cells)  # usual contracts come first, and stay where others are no better
         if self.best is None or score < self.best[0]:
             self.best = (score, assignment, deviation)
@@ -130,10 +139,9 @@ class _Search:
         assert self.best is not None
         _, assignment, deviation = self.best
         contract = self.space.contract(assignment)
-        network = network_of(self.flat, contract)
-        inputs, expected = fitted(network, self.recorded)
-        ours = outputs(network, inputs, self.recorded.n_steps)
-        cells = sum(int(differing(values, expected[name]).sum()) for name, values in ours.items())
+        assert self.trials is not None
+        ours = self.trials.start(self.meanings.network(contract)).outputs(0, self.recorded.n_steps)
+        cells = sum(int(differing(values, self.expected[name]).sum()) for name, values in ours.items())
         return Closest(contract, assignment, deviation, cells)
 
 
@@ -176,38 +184,17 @@ def _named(
     return {name: array for name, array in arrays.items() if name in known}
 
 
-def outputs(
-    network: DynamicNetwork, inputs: Mapping[str, NDArray[Any]], n_steps: int, on: Any = None
-) -> dict[str, NDArray[Any]]:
-    """What each output gives in the first steps, (time, neuron).
-
-    Args:
-        on: a `simulate_dynamics`; default: the compiled one where it is built.
-    """
-    run = on or (on_native if native.available() else on_reference)
-    part = {name: values[:n_steps] for name, values in inputs.items()}
-    analog = {o.source for o in network.outputs if not _fires(network, o.source)}
-    spiking = {o.source for o in network.outputs} - analog
-    with np.errstate(all="ignore"):  # a wrong contract may let potentials grow without end
-        found = run(network, part or None, n_steps=n_steps, record=sorted(spiking), potentials=sorted(analog))
-    values = {}
-    for output in network.outputs:
-        name = output.source
-        raw = found.potentials[name][:, 0] if name in analog else found.spikes[name].train().raster[:, 0]
-        values[output.name] = raw.reshape(n_steps, -1)
-    return values
-
-
-def _fires(network: DynamicNetwork, name: str) -> bool:
-    return not isinstance(network[name].neuron, Analog)
-
-
-def differing(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where values are not the recorded ones: spikes exactly, potentials within `TOLERANCE` of the largest."""
+def differing(ours: NDArray[Any], theirs: NDArray[Any], scale: float | None = None) -> NDArray[np.bool_]:
+    """Where values are not the recorded ones: spikes exactly, potentials within `TOLERANCE` of the largest, which is `scale`."""
     if ours.dtype.kind != "f":
         return ours != theirs
-    within = TOLERANCE * np.abs(theirs).max(initial=0.0)
+    within = TOLERANCE * (largest(theirs) if scale is None else scale)
     return ~(np.abs(ours - theirs) <= within)
+
+
+def largest(values: NDArray[Any]) -> float:
+    """The largest absolute value."""
+    return float(np.abs(values).max(initial=0.0))
 
 
 def first_deviation(

@@ -7,8 +7,9 @@ update takes one step: that is where a loop keeps its values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -75,14 +76,26 @@ def network_of(graph: NirGraph, contract: NirContract, name: str = "nir") -> Dyn
     Raises:
         NirError: what does not fit, what has no meaning under the contract, what we cannot step; all of it by the names of the nodes.
     """
-    flat = inlined(graph)
-    shapes = infer(flat)
-    builder = _Builder(flat, shapes, contract)
-    network = builder.build(name)
-    if builder.problems:
-        raise NirError(builder.problems)
-    assert network is not None
-    return network
+    return Meanings(inlined(graph)).network(contract, name)
+
+
+class Meanings:
+    """One graph under many contracts: networks share the objects that are the same under several, so that a search makes them once."""
+
+    def __init__(self, flat: NirGraph) -> None:
+        """Of a graph without nested ones."""
+        self.flat, self.shapes = flat, infer(flat)
+        self._made: dict[tuple[Any, ...], tuple[Any, tuple[Approximation, ...]]] = {}
+
+    def network(self, contract: NirContract, name: str = "nir") -> DynamicNetwork:
+        """The network under a contract; as `network_of`."""
+        plain = not contract.nodes and not contract.order  # what is said of single nodes is not worth the bookkeeping
+        builder = _Builder(self.flat, self.shapes, contract, self._made if plain else {})
+        network = builder.build(name)
+        if builder.problems:
+            raise NirError(builder.problems)
+        assert network is not None
+        return network
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +116,14 @@ class _Path:
 
 
 class _Builder:
-    def __init__(self, graph: NirGraph, shapes: Mapping[str, Shapes], contract: NirContract) -> None:
-        self.graph, self.shapes, self.contract = graph, shapes, contract
+    def __init__(
+        self,
+        graph: NirGraph,
+        shapes: Mapping[str, Shapes],
+        contract: NirContract,
+        made: dict[tuple[Any, ...], tuple[Any, tuple[Approximation, ...]]],
+    ) -> None:
+        self.graph, self.shapes, self.contract, self.made = graph, shapes, contract, made
         self.problems: list[Problem] = []
         self.entries: list[Approximation] = []
         self.arriving: dict[str, list[str]] = {node: [] for node in graph.nodes}
@@ -113,7 +132,20 @@ class _Builder:
         place = {node: i for i, node in enumerate(contract.order)}
         inputs = (n for n in graph.of_kind("Input") if not self.arriving[n])
         self.inputs = tuple(sorted(inputs, key=lambda n: place.get(n, -1)))
-        self.kept = self._kept()
+        self.kept: dict[str, str] = self._once(self._kept, "kept")
+
+    def _once(self, make: Callable[[], Any], *key: Any) -> Any:
+        """What `make` gives, with its entries of the ledger; once for each key, unless there are problems."""
+        if key not in self.made:
+            before, begin = len(self.problems), len(self.entries)
+            value = make()
+            if len(self.problems) > before:
+                return value
+            self.made[key] = value, tuple(self.entries[begin:])
+            return value
+        value, entries = self.made[key]
+        self.entries += entries
+        return value
 
     def build(self, name: str) -> DynamicNetwork | None:
         unknown = sorted(set(self.contract.nodes) - set(self.graph.nodes))
@@ -123,12 +155,16 @@ class _Builder:
         for node in self.graph.nodes:
             if not self.arriving[node] and node not in self.inputs and self.graph[node].kind != "Affine":
                 self._unfed(node)
-        order = self._order()
+        order = self._once(self._order, "order")
         if set(order) != set(self.kept):
             return None
         place = {node: i for i, node in enumerate(order)}
         populations = [p for p in map(self._population, order) if p is not None]
-        projections = [p for node in order for p in self._projections(node, place)]
+        timed = (self.contract.time_unit, self.contract.dynamics.dt) if self.graph.of_kind("Delay") else None
+        means = self.contract.flatten, self.contract.dynamics.layer_latency, timed
+        projections = [
+            p for node in order for p in self._once(partial(self._found, node, place), "projections", node, *means)
+        ]
         outputs = tuple(self._output(node) for node in self.graph.of_kind("Output") if not self.graph.targets(node))
         if self.problems:
             return None
@@ -240,10 +276,18 @@ class _Builder:
             except GraphError as error:
                 self.problems += error.problems
                 return None
-        neuron = self._neuron(name, node, own)
+        ignored = tuple(full for full in self.contract.ignores if full.startswith(f"{node.kind}."))
+        unit = self.contract.dynamics.dt if self.contract.time_unit == "step" else self.contract.time_unit
+        means = ignored, unit, self.contract.refractory, self.contract.v_min
+        neuron = self._once(partial(self._neuron, name, node, own), "neuron", name, *means)
         contract = self._contract(name, node, own)
         try:
-            return DynamicPopulation(name, shape, neuron, contract)
+            if contract is not None:
+                return DynamicPopulation(name, shape, neuron, contract)
+            made: DynamicPopulation = self._once(
+                lambda: DynamicPopulation(name, shape, neuron), "population", name, *means
+            )
+            return made
         except GraphError as error:
             self.problems += error.problems
             return None
@@ -330,6 +374,9 @@ class _Builder:
                     bias,
                 )
                 bias = None  # several delays of one chain share it
+
+    def _found(self, name: str, place: Mapping[str, int]) -> tuple[Projection, ...]:
+        return tuple(self._projections(name, place))
 
     def _path(self, last: str) -> _Path | None:
         """The chain that ends at a node, from the place where its values are kept."""

@@ -3,6 +3,7 @@
 from spikeport.backends.dynamics.fixed import FixedPlan, FixedPopulation, FixedProjection, apply_chain, make_fixed_plan
 from spikeport.backends.dynamics.plan import Kind, Plan, PopulationPlan, ProjectionPlan, make_plan
 from spikeport.backends.dynamics.rows import Rows, rows
+from spikeport.backends.dynamics.shared import Shared
 
 __all__ = [
     "FixedPlan",
@@ -13,6 +14,7 @@ __all__ = [
     "PopulationPlan",
     "ProjectionPlan",
     "Rows",
+    "Shared",
     "apply_chain",
     "make_fixed_plan",
     "make_plan",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.backends.dynamics.rows import Rows, rows
+from spikeport.backends.dynamics.shared import Shared
 from spikeport.errors import GraphError, Problem
 from spikeport.plugin.driving import DTYPES, LARGEST_INPUT
 from spikeport.primitives import (
@@ -27,6 +28,7 @@ from spikeport.primitives import (
     I,
     Projection,
     Relay,
+    Shape,
     Threshold,
 )
 
@@ -36,6 +38,10 @@ LARGEST_SUM = 2**62
 """And what may be added to a membrane in one step below this."""
 LARGEST_FLOAT32_COUNT = 2**24
 """Compiled kernels count the steps of refractory periods in the arithmetic's dtype."""
+
+
+LEAKY = (LIF, LI, CubaLIF, CubaLI)
+CUBA = (CubaLIF, CubaLI)
 
 
 class Kind(IntEnum):
@@ -123,28 +129,31 @@ class Plan:
         return self.network.contract
 
 
-def make_plan(network: DynamicNetwork) -> Plan:
+def make_plan(network: DynamicNetwork, shared: Shared | None = None) -> Plan:
     """The numbers of a network.
+
+    Args:
+        shared: what was made for other networks, and is for this one where it holds the same objects.
 
     Raises:
         GraphError: synapses that do not fit their populations, or values that the arithmetic cannot hold; all of them.
     """
     dtype = DTYPES[network.contract.arithmetic]
     problems: list[Problem] = []
-    populations = population_plans(network, problems)
+    shared = shared or Shared()
+    populations = population_plans(network, problems, shared)
     shapes = {place.name: place.shape for place in network.inputs}
     shapes |= {place.name: place.shape for place in network.populations}
     sources = {name: i for i, name in enumerate(shapes)}
     projections = []
     for p in network.projections:
         try:
-            found = rows(p, shapes[p.source], shapes[p.target])
+            entry, wrong = _synapses(p, shapes[p.source], shapes[p.target], dtype, shared)
         except ValueError as error:
             problems.append(Problem(p.name, str(error)))
             continue
-        weights = in_dtype(found.weights, dtype, p.name, "weights", problems)
+        problems += wrong
         delay = p.delay + network.latency_from(p.source)
-        entry = Rows(found.offsets, found.targets, weights)
         projections.append(ProjectionPlan(sources[p.source], sources[p.target], delay, entry))
     projections.sort(key=lambda p: p.source)  # stable: the list's order within a source
     if dtype is np.int64:
@@ -160,7 +169,19 @@ def make_plan(network: DynamicNetwork) -> Plan:
     return Plan(network, dtype, tuple(i.size for i in network.inputs), populations, tuple(projections))
 
 
-def population_plans(network: DynamicNetwork, problems: list[Problem]) -> tuple[PopulationPlan, ...]:
+def _synapses(p: Projection, source: Shape, target: Shape, dtype: Any, shared: Shared) -> tuple[Rows, list[Problem]]:
+    def make() -> tuple[Rows, list[Problem]]:
+        problems: list[Problem] = []
+        found = rows(p, source, target)
+        weights = in_dtype(found.weights, dtype, p.name, "weights", problems)
+        return Rows(found.offsets, found.targets, weights), problems
+
+    return shared.once("synapses", p.synapses, (source, target, dtype, p.name), make)
+
+
+def population_plans(
+    network: DynamicNetwork, problems: list[Problem], shared: Shared | None = None
+) -> tuple[PopulationPlan, ...]:
     """The numbers of all neurons; what the arithmetic cannot hold is added to `problems`.
 
     Raises:
@@ -169,12 +190,13 @@ def population_plans(network: DynamicNetwork, problems: list[Problem]) -> tuple[
     if network.contract.chip:
         why = f"its contract is {network.contract.integrator}'s, whose neurons have a plan of their own"
         raise GraphError(Problem(network.name, why, "make_fixed_plan"))
+    shared = shared or Shared()
     found = []
     for population in network.populations:
         incoming = [p for p in network.projections if p.target == population.name]
         slots = max((p.delay + network.latency_from(p.source) for p in incoming), default=0) + 1
         biased = [p for p in incoming if p.bias is not None]
-        found.append(_population(network, population, biased, slots, problems))
+        found.append(_population(network, population, biased, slots, problems, shared))
     return tuple(found)
 
 
@@ -184,11 +206,55 @@ def _population(
     biased: list[Projection],
     slots: int,
     problems: list[Problem],
+    shared: Shared,
 ) -> PopulationPlan:
     neuron: Any = population.neuron
     contract = network.contract_of(population.name)
+    exact, delta = contract.integrator == "exponential", contract.synapse == "delta"
+    kind = Kind.MEMORYLESS if isinstance(neuron, Threshold | Relay) else Kind.ACCUMULATE
+    if isinstance(neuron, LEAKY):
+        kind = Kind.EXPONENTIAL if exact else Kind.FORWARD_EULER
+    current = Current.NONE
+    if isinstance(neuron, CUBA):
+        table = {
+            (False, False): Current.EULER_CURRENT,
+            (False, True): Current.EULER_DELTA,
+            (True, False): Current.EXPONENTIAL_CURRENT,
+            (True, True): Current.EXPONENTIAL_DELTA,
+        }
+        current, delta = table[exact, delta], False
+    rest = (population.name, population.shape, contract.dt, contract.integrator, contract.initial, contract.arithmetic)
+    numbers, wrong = shared.once("numbers", (neuron,), rest, lambda: _numbers(population, contract))
+    problems += wrong
+    late = network.contract.bias_register == "weighted"
+    begins = tuple(p.delay + network.latency_from(p.source) if late else 0 for p in biased)
+    constants, wrong = shared.once(
+        "constants",
+        tuple(p.bias for p in biased),
+        (begins, population.name, population.shape, contract.arithmetic),
+        lambda: _constants(tuple(zip(begins, biased, strict=True)), population, DTYPES[contract.arithmetic]),
+    )
+    problems += wrong
+    return PopulationPlan(
+        name=population.name,
+        size=population.size,
+        contract=contract,
+        kind=kind,
+        current=current,
+        delta=delta,
+        fires=not isinstance(neuron, Analog),
+        constants=constants,
+        slots=slots,
+        **numbers,
+    )
+
+
+def _numbers(population: DynamicPopulation, contract: DynamicsContract) -> tuple[dict[str, Any], list[Problem]]:
+    """The arrays of `PopulationPlan` that follow from the neurons, the step, the integrator, the initial state and the arithmetic."""
+    neuron: Any = population.neuron
     shape, dtype = population.shape, DTYPES[contract.arithmetic]
     exact = contract.integrator == "exponential"
+    problems: list[Problem] = []
 
     def number(name: str, default: float = 0.0) -> NDArray[np.float64]:
         values = getattr(neuron, name, None)
@@ -197,77 +263,51 @@ def _population(
     def held(values: NDArray[Any], name: str) -> NDArray[Any]:
         return in_dtype(values, dtype, f"{population.name}.{name}", "values", problems)
 
-    tau_name = "tau_mem" if isinstance(neuron, CubaLIF | CubaLI) else "tau"
-    leaky, cuba = isinstance(neuron, LIF | LI | CubaLIF | CubaLI), isinstance(neuron, CubaLIF | CubaLI)
+    tau_name = "tau_mem" if isinstance(neuron, CUBA) else "tau"
+    leaky, cuba = isinstance(neuron, LEAKY), isinstance(neuron, CUBA)
     ratio, current_ratio = contract.dt / number(tau_name, 1.0), contract.dt / number("tau_syn", 1.0)
     gain = number("r", 1.0)
-    kind = Kind.MEMORYLESS if isinstance(neuron, Threshold | Relay) else Kind.ACCUMULATE
-    if leaky:
-        kind = Kind.EXPONENTIAL if exact else Kind.FORWARD_EULER
-    elif isinstance(neuron, IF | I) and contract.integrator != "accumulate":
+    if isinstance(neuron, IF | I) and contract.integrator != "accumulate":
         gain = gain * contract.dt
-    current, delta = Current.NONE, contract.synapse == "delta"
-    if cuba:
-        table = {
-            (False, False): Current.EULER_CURRENT,
-            (False, True): Current.EULER_DELTA,
-            (True, False): Current.EXPONENTIAL_CURRENT,
-            (True, True): Current.EXPONENTIAL_DELTA,
-        }
-        current, delta = table[exact, delta], False
     stated = getattr(neuron, "initial", None)
     initial = number("initial") if stated is not None or contract.initial == "zero" else number(contract.initial)
-    fires = not isinstance(neuron, Analog)
-    zero = np.zeros(population.size)
+    zero = np.zeros(population.size, dtype)
     refractory = np.rint(number("refractory") / contract.dt).astype(np.int64)
     if dtype is np.float32 and refractory.max() > LARGEST_FLOAT32_COUNT:
         why = f"is {refractory.max():,} steps, and float32 counts to {LARGEST_FLOAT32_COUNT:,}"
         problems.append(Problem(f"{population.name}.refractory", why, 'arithmetic="float64", or a longer dt'))
-    return PopulationPlan(
-        name=population.name,
-        size=population.size,
-        contract=contract,
-        kind=kind,
-        current=current,
-        delta=delta,
-        fires=fires,
-        bias=held(number("bias"), "bias"),
-        gain=held(gain, "r"),
-        rate=held(_each(_lost, ratio) if exact else ratio, tau_name) if leaky else zero.astype(dtype),
-        decay=held(_each(_kept, ratio), tau_name) if leaky else zero.astype(dtype),
-        v_leak=held(number("v_leak"), "v_leak"),
-        threshold=held(number("threshold"), "threshold"),
-        v_reset=held(number("v_reset"), "v_reset"),
-        v_min=None if getattr(neuron, "v_min", None) is None else held(number("v_min"), "v_min"),
-        current_rate=held(_each(_lost, current_ratio) if exact else current_ratio, "tau_syn")
-        if cuba
-        else zero.astype(dtype),
-        current_decay=held(_each(_kept, current_ratio), "tau_syn") if cuba else zero.astype(dtype),
-        w_in=held(number("w_in", 1.0), "w_in"),
-        refractory=refractory,
-        initial=held(initial, "initial"),
-        constants=_constants(biased, population, network, held),
-        slots=slots,
-    )
+    found = {
+        "bias": held(number("bias"), "bias"),
+        "gain": held(gain, "r"),
+        "rate": held(_each(_lost, ratio) if exact else ratio, tau_name) if leaky else zero,
+        "decay": held(_each(_kept, ratio), tau_name) if leaky else zero,
+        "v_leak": held(number("v_leak"), "v_leak"),
+        "threshold": held(number("threshold"), "threshold"),
+        "v_reset": held(number("v_reset"), "v_reset"),
+        "v_min": None if getattr(neuron, "v_min", None) is None else held(number("v_min"), "v_min"),
+        "current_rate": held(_each(_lost, current_ratio) if exact else current_ratio, "tau_syn") if cuba else zero,
+        "current_decay": held(_each(_kept, current_ratio), "tau_syn") if cuba else zero,
+        "w_in": held(number("w_in", 1.0), "w_in"),
+        "refractory": refractory,
+        "initial": held(initial, "initial"),
+    }
+    return found, problems
 
 
 def _constants(
-    biased: list[Projection],
-    population: DynamicPopulation,
-    network: DynamicNetwork,
-    held: Callable[[NDArray[Any], str], NDArray[Any]],
-) -> tuple[tuple[int, NDArray[Any]], ...]:
+    begins: Sequence[tuple[int, Projection]], population: DynamicPopulation, dtype: Any
+) -> tuple[tuple[tuple[int, NDArray[Any]], ...], list[Problem]]:
     """Biases of projections by the step from which they arrive, each entry the sum of those that do, in the order of the list."""
-    late = network.contract.bias_register == "weighted"
-    begins = [(p.delay + network.latency_from(p.source) if late else 0, p) for p in biased]
+    problems: list[Problem] = []
     entries = []
     for step in sorted({begin for begin, _ in begins}):
         total = np.zeros(population.shape)
         for begin, p in begins:
             if begin <= step:
                 total = total + np.asarray(p.bias, dtype=np.float64)
-        entries.append((step, held(total.ravel(), "bias of its projections")))
-    return tuple(entries)
+        where = f"{population.name}.bias of its projections"
+        entries.append((step, in_dtype(total.ravel(), dtype, where, "values", problems)))
+    return tuple(entries), problems
 
 
 def _lost(x: float) -> float:

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.backends.dynamics import Plan, PopulationPlan, make_plan
+from spikeport.backends.dynamics import Plan, PopulationPlan, Shared, make_plan
 from spikeport.backends.reference.dynamics import chosen
 from spikeport.errors import Interrupted, NativeError, OptionError, Problem
 from spikeport.native import DynamicsHandle, default_threads
@@ -42,11 +42,14 @@ class DynamicSession:
     [[4, 0]]
     """
 
-    def __init__(self, network: DynamicNetwork, *, batch: int = 1, threads: int | None = None) -> None:
+    def __init__(
+        self, network: DynamicNetwork, *, batch: int = 1, threads: int | None = None, shared: Shared | None = None
+    ) -> None:
         """Open it.
 
         Args:
             threads: default: processors that this process may use. Results do not depend on it.
+            shared: what plans of several networks have in common.
 
         Raises:
             GraphError: the network's synapses do not fit.
@@ -56,7 +59,8 @@ class DynamicSession:
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise OptionError(Problem(name, f"is {value!r}", "a whole number from 1 on"))
         self.network, self.batch = network, batch
-        self._plan = _planned(network)
+        self._shared = shared
+        self._plan = _planned(network, shared)
         self._handle = _open(self._plan, batch, threads)
         self._pace = _Pace(self._handle.threads)
 
@@ -71,6 +75,9 @@ class DynamicSession:
     ) -> DynamicRecording:
         """Step on from where the session is; arguments as in `spikeport.backends.reference.simulate_dynamics`.
 
+        Where the same enters several times, `x` may be what `spikeport.plugin.driving.drive` made of it, as it is for this session's
+        inputs, arithmetic and batch; it says the steps and the currents too.
+
         Steps of the recording count from the beginning of this run, its spike counts too.
 
         Raises:
@@ -80,8 +87,29 @@ class DynamicSession:
             Interrupted: Ctrl-C; it holds the recording of the steps that were finished, and the session can go on from there.
         """
         kept = chosen(self.network, record, potentials)
-        entering = drive(self.network, x, n_steps=n_steps, currents=currents, batch=self.batch)
+        if isinstance(x, Drive):
+            entering = x
+        else:
+            entering = drive(self.network, x, n_steps=n_steps, currents=currents, batch=self.batch)
         return _run(self._handle, self._pace, self._plan, entering, kept, potentials)
+
+    def become(self, network: DynamicNetwork) -> bool:
+        """Step another network, from its beginning, if it has the same synapses, which then are not compiled again; whether it has.
+
+        Synapses are the same where `shared` says so: the networks hold the same objects, with the same delays.
+
+        Raises:
+            GraphError: the network's synapses do not fit.
+            NativeError: the network has fixed-point neurons, or the session is closed.
+        """
+        plan = _planned(network, self._shared)
+        if _wiring(plan) != _wiring(self._plan):
+            return False
+        for index, population in enumerate(plan.populations):
+            self._handle.replace(index, *_neurons(population), slots=population.slots, constants=population.constants)
+        self._handle.finish()
+        self.network, self._plan = network, plan
+        return True
 
     def reset(self) -> None:
         """Back to the state before the first step."""
@@ -104,13 +132,19 @@ class DynamicSession:
             self._handle.close()
 
 
-def _planned(network: DynamicNetwork) -> Plan:
+def _wiring(plan: Plan) -> tuple[Any, ...]:
+    """What a session cannot change: equal where synapses are the same objects."""
+    joined = tuple((p.source, p.target, p.delay, id(p.rows)) for p in plan.projections)
+    return plan.dtype, plan.input_sizes, tuple(p.size for p in plan.populations), joined
+
+
+def _planned(network: DynamicNetwork, shared: Shared | None = None) -> Plan:
     """The numbers of a network that these kernels carry."""
     if network.contract.chip:
         neurons = ", ".join(sorted({type(p.neuron).__name__ for p in network.populations}))
         why = f"its contract is {network.contract.integrator}'s ({neurons}), which these kernels do not step"
         raise NativeError(Problem(network.name, why, 'on="reference", or on=None'))
-    return make_plan(network)
+    return make_plan(network, shared)
 
 
 def _open(plan: Plan, batch: int, threads: int | None) -> DynamicsHandle:
@@ -119,11 +153,7 @@ def _open(plan: Plan, batch: int, threads: int | None) -> DynamicsHandle:
     handle = DynamicsHandle(contract.arithmetic, len(plan.input_sizes), batch, threads or default_threads(), neurons)
     try:
         for population in plan.populations:
-            numbers = {name: getattr(population, name) for name in NUMBERS}
-            if population.v_min is None:
-                numbers["v_min"] = np.zeros_like(population.threshold)
-            flags = _flags(population)
-            handle.population(numbers, flags, slots=population.slots, constants=population.constants)
+            handle.population(*_neurons(population), slots=population.slots, constants=population.constants)
         for p in plan.projections:
             handle.projection(
                 p.source,
@@ -236,6 +266,14 @@ def _events(handle: DynamicsHandle, plan: Plan, population: int, begin: int, n_s
         values = None
     shape = plan.network.populations[population].shape
     return SpikeEvents(samples, steps, neurons, shape, n_steps, handle.batch, plan.contract.dt, values)
+
+
+def _neurons(population: PopulationPlan) -> tuple[dict[str, NDArray[Any]], dict[str, int]]:
+    """Numbers and flags of a population, as the library reads them."""
+    numbers = {name: getattr(population, name) for name in NUMBERS}
+    if population.v_min is None:
+        numbers["v_min"] = np.zeros_like(population.threshold)
+    return numbers, _flags(population)
 
 
 def _flags(population: PopulationPlan) -> dict[str, int]:

@@ -62,6 +62,7 @@ class Session {
 public:
     virtual ~Session() = default;
     virtual void population(const SpPopulation& given) = 0;
+    virtual void replace(int32_t index, const SpPopulation& given) = 0;
     virtual void projection(int32_t source, int32_t target, int64_t delay, int64_t pre, const int64_t* offsets,
                             const uint32_t* targets, const void* weights, int32_t mode) = 0;
     virtual void finish() = 0;
@@ -154,31 +155,10 @@ public:
     Typed(int32_t inputs, int32_t batch, int32_t threads, int64_t neurons)
         : inputs_(inputs), batch_(batch), parts_(threads < 2 || batch >= threads || neurons < ALONE ? 1 : threads) {}
 
-    void population(const SpPopulation& given) override {
-        auto made = std::make_unique<Population>();
-        Population& p = *made;
-        p.size = given.size, p.slots = given.slots;
-        const void* const sources[] = {given.bias, given.gain, given.rate, given.decay, given.v_leak, given.threshold,
-                                       given.v_reset, given.current_rate, given.current_decay, given.w_in,
-                                       given.refractory, given.initial, given.v_min};
-        for (int k = 0; k < 13; ++k) {
-            const T* values = static_cast<const T*>(sources[k]);
-            p.numbers[k].assign(values, values + p.size);
-        }
-        for (int64_t k = 0; k < given.n_constants; ++k) {
-            const T* values = static_cast<const T*>(given.constants) + k * p.size;
-            p.constants.emplace_back(given.constant_steps[k], std::vector<T>(values, values + p.size));
-        }
-        sp::Neurons<T>& n = p.neurons;
-        n.flags = given.flags;
-        const T** const fields[] = {&n.bias, &n.gain, &n.rate, &n.decay, &n.v_leak, &n.threshold,
-                                    &n.v_reset, &n.current_rate, &n.current_decay, &n.w_in, &n.refractory};
-        for (int k = 0; k < 11; ++k) *fields[k] = p.numbers[k].data();
-        n.v_min = p.numbers[12].data();
-        // parts begin at whole cache lines
-        for (int32_t k = 0; k <= parts_; ++k) p.bounds.push_back(k == parts_ ? p.size : p.size * k / parts_ / 64 * 64);
-        populations_.push_back(std::move(made));
-    }
+    void population(const SpPopulation& given) override { populations_.push_back(made(given)); }
+
+    // Other neurons in the place of as many; parts, and with them synapses, stay as they are.
+    void replace(int32_t index, const SpPopulation& given) override { populations_[index] = made(given); }
 
     void projection(int32_t source, int32_t target, int64_t delay, int64_t pre, const int64_t* offsets,
                     const uint32_t* targets, const void* given, int32_t mode) override {
@@ -214,6 +194,7 @@ public:
         stages_ = n ? stage + 1 : 0;
         for (int32_t k = 0; k < n; ++k) {
             Population& to = *populations_[k];
+            to.incoming.clear();
             // by time of sending: populations that step at the same time or later sent a step ago
             for (int late = 1; late >= 0; --late) {
                 for (const Projection& p : projections_) {
@@ -223,7 +204,7 @@ public:
                 }
             }
         }
-        samples_.resize(static_cast<size_t>(batch_));
+        samples_.assign(static_cast<size_t>(batch_), std::vector<State>());
         logs.assign(n, std::vector<Log>(batch_));
         counts.resize(n);
         for (int32_t k = 0; k < n; ++k) counts[k].assign(batch_, std::vector<int64_t>(populations_[k]->size));
@@ -316,6 +297,32 @@ private:
         std::vector<T> values[2], times;  // what they send, where it may be other than 1
         std::vector<int64_t> found[2];    // in each part; those of a part stand from its first neuron on
     };
+
+    std::unique_ptr<Population> made(const SpPopulation& given) const {
+        auto whole = std::make_unique<Population>();
+        Population& p = *whole;
+        p.size = given.size, p.slots = given.slots;
+        const void* const sources[] = {given.bias, given.gain, given.rate, given.decay, given.v_leak, given.threshold,
+                                       given.v_reset, given.current_rate, given.current_decay, given.w_in,
+                                       given.refractory, given.initial, given.v_min};
+        for (int k = 0; k < 13; ++k) {
+            const T* values = static_cast<const T*>(sources[k]);
+            p.numbers[k].assign(values, values + p.size);
+        }
+        for (int64_t k = 0; k < given.n_constants; ++k) {
+            const T* values = static_cast<const T*>(given.constants) + k * p.size;
+            p.constants.emplace_back(given.constant_steps[k], std::vector<T>(values, values + p.size));
+        }
+        sp::Neurons<T>& n = p.neurons;
+        n.flags = given.flags;
+        const T** const fields[] = {&n.bias, &n.gain, &n.rate, &n.decay, &n.v_leak, &n.threshold,
+                                    &n.v_reset, &n.current_rate, &n.current_decay, &n.w_in, &n.refractory};
+        for (int k = 0; k < 11; ++k) *fields[k] = p.numbers[k].data();
+        n.v_min = p.numbers[12].data();
+        // parts begin at whole cache lines
+        for (int32_t k = 0; k <= parts_; ++k) p.bounds.push_back(k == parts_ ? p.size : p.size * k / parts_ / 64 * 64);
+        return whole;
+    }
 
     // Whether what a population sends may be other than 1.
     static bool valued(const Population& p) { return p.neurons.flags.multi || p.neurons.flags.sends; }
@@ -482,6 +489,11 @@ SP_API int32_t sp_dynamics_projection(void* session, int32_t source, int32_t tar
         cast(session)->projection(source, target, delay, pre, offsets, targets, weights, mode);
         return SP_OK;
     });
+}
+
+// Other neurons for a population of the same size; sp_dynamics_finish makes their state.
+SP_API int32_t sp_dynamics_replace(void* session, int32_t index, const SpPopulation* given) {
+    return sp::guarded([&]() -> int32_t { cast(session)->replace(index, *given); return SP_OK; });
 }
 
 SP_API int32_t sp_dynamics_finish(void* session) {
