@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import spikeport as sp
 from spikeport import native
 from spikeport.backends import reference
+from spikeport.backends.dynamics import Shared
 from spikeport.backends.native import DynamicSession, simulate_dynamics
 from spikeport.errors import DataError, NativeError, OptionError
+from spikeport.plugin.driving import drive
 from spikeport.primitives import (
     IF,
     LIF,
@@ -31,6 +34,7 @@ from spikeport.primitives import (
     Sparse,
     SpikeInput,
 )
+from spikeport.primitives.contract import CHOICES
 from tests.dynamic_networks import simulations
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_missing())
@@ -143,6 +147,39 @@ def test_a_session_goes_on_where_it_was_and_reset_brings_the_beginning_back() ->
         assert np.array_equal(sum(p.counts["n"] for p in parts), whole.counts["n"])
         session.reset()
         assert_equal(session.run(n_steps=30, potentials=["n"]), whole)
+
+
+@settings(max_examples=60, deadline=None)
+@given(simulations(), st.sampled_from(CHOICES["reset_when"]), st.sampled_from(CHOICES["current_order"]))
+def test_a_session_becomes_a_network_with_the_same_synapses(case: Any, reset_when: Any, current_order: Any) -> None:
+    network, given_ = case
+    compare = {">": ">=", ">=": ">"}[network.contract.compare]
+    changed = replace(network.contract, compare=compare, reset_when=reset_when, current_order=current_order)
+    first = replace(network.populations[0], neuron=replace(network.populations[0].neuron, bias=2.0))
+    other = replace(network, contract=changed, populations=(first, *network.populations[1:]))
+    names = [p.name for p in network.populations]
+    batch = drive(network, given_["x"], n_steps=given_["n_steps"], currents=given_["currents"]).batch
+    with DynamicSession(network, batch=batch, shared=Shared()) as session:
+        for each in (network, other, other, network):
+            assert session.become(each)
+            expected = reference.simulate_dynamics(each, **given_, potentials=names)
+            assert_equal(session.run(**given_, potentials=names), expected)
+
+
+def test_a_session_does_not_become_a_network_with_other_synapses() -> None:
+    network = recurrent(neurons=1100)
+    (projection,) = network.projections
+    currents = {"n": np.random.default_rng(1).normal(0, 0.5, (5, 1100))[:1]}
+    expected = simulate_dynamics(network, n_steps=9, currents=currents)
+    with DynamicSession(network, threads=2, shared=Shared()) as session:
+        later = replace(network, projections=(replace(projection, delay=projection.delay + 1),))
+        (sparse,) = projection.synapses
+        equal = replace(network, projections=(replace(projection, synapses=(replace(sparse),)),))
+        assert not session.become(later)
+        assert not session.become(equal)  # equal weights are not known to be so
+        assert_equal(session.run(n_steps=9, currents=currents), expected)
+        assert session.become(network)
+        assert_equal(session.run(n_steps=9, currents=currents), expected)
 
 
 def test_a_session_refuses_what_it_was_not_opened_for() -> None:

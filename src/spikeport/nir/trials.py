@@ -88,7 +88,9 @@ class Trial:
         """What each output gives in the next steps, (time, neuron): spikes, or potentials where it does not fire."""
         if self.session is None:  # from the beginning: the reference keeps no state
             part = {name: values[:end] for name, values in self.trials.inputs.items()}
-            return {name: values[begin:] for name, values in outputs(self.network, part, end, simulate_dynamics).items()}
+            return {
+                name: values[begin:] for name, values in outputs(self.network, part, end, simulate_dynamics).items()
+            }
         entering = self.trials.entering(self.network, begin, end)
         return _outputs(self.network, end - begin, partial(self.session.run, entering))
 
