@@ -76,7 +76,7 @@ SIGNATURES = {
     "to_nir": "(model: 'SpikingModel | SpikingNetwork | DynamicNetwork', path: 'str | Path', *, dialect: 'str | None' = None, "
     "strict: 'bool' = False) -> 'Ledger'",
     "discover": "(graph: 'str | Path | NIRGraph', recording: 'Any', *, dt: 'float | Sequence[float] | None' = None, "
-    "given: 'Mapping[str, Any] | None' = None, limit: 'float' = 300.0) -> 'Discovery'",
+    "given: 'Mapping[str, Any] | None' = None, limit: 'float' = 300.0, repair: 'bool' = False) -> 'Discovery'",
     "from_nir": "(path: 'str | Path', *, contract: 'NirContract | DynamicsContract | None' = None, like: 'str | None' = None, "
     "dt: 'float | None' = None, repair: 'bool' = False) -> 'SpikingNetwork | DynamicNetwork'",
     "read_lava_dl": "(path: 'str | Path', *, input_shape: 'tuple[int, ...] | None' = None, spike_exp: 'int' = 6) -> 'DynamicNetwork'",

@@ -189,6 +189,7 @@ def discover(
     dt: float | Sequence[float] | None = None,
     given: Mapping[str, Any] | None = None,
     limit: float = 300.0,
+    repair: bool = False,
 ) -> Discovery:
     """Find out what a NIR file means, from one recording of what a simulator was given and what came out.
 
@@ -203,6 +204,7 @@ def discover(
         dt: duration of a step in seconds, or several to try; default: the recording's.
         given: answers that are known and need no search, by question: {"compare": ">"}.
         limit: seconds after which the search ends with what it has; `complete` is False then.
+        repair: mend defects of the graph first, as `from_nir` does.
 
     Raises:
         NirError: a file that is none, or a graph that has no meaning under any contract.
@@ -212,7 +214,7 @@ def discover(
     """
     from spikeport import nir
 
-    return nir.discover(graph, recording, dt=dt, given=given, limit=limit)
+    return nir.discover(graph, recording, dt=dt, given=given, limit=limit, repair=repair)
 
 
 def read_lava_dl(path: str | Path, *, input_shape: tuple[int, ...] | None = None, spike_exp: int = 6) -> DynamicNetwork:

@@ -8,6 +8,7 @@ import click
 
 from spikeport.cli.command import command
 from spikeport.cli.console import Console
+from spikeport.cli.foreign import Foreign, foreign_options
 from spikeport.cli.loading import existing, is_reference, load_model
 from spikeport.codes import CODES, STATISTICAL
 from spikeport.errors import OptionError, Problem
@@ -27,6 +28,7 @@ from spikeport.errors import OptionError, Problem
 @click.option("--state-bits", type=int, help="Width of a membrane potential, for REFERENCE.  [default: 24]")
 @click.option("--input", type=click.Choice(["static", "events"]), help="Of REFERENCE.  [default: static]")
 @click.option("--allow-host", is_flag=True, help="Leave to the host what the chip cannot carry.")
+@foreign_options
 @click.option("--no-suggestions", is_flag=True, help="Do not look for changes that would make it fit.")
 def check_command(
     console: Console,
@@ -35,6 +37,10 @@ def check_command(
     example: str | None,
     weights: str | None,
     no_suggestions: bool,
+    like: str | None,
+    contract: str | None,
+    dt: float | None,
+    repair: bool,
     **options: Any,
 ) -> int:
     """Say whether a chip can carry a model.
@@ -50,7 +56,11 @@ def check_command(
       spikeport check nets:cnn --example 1,28,28 --target akida1000
     """
     from spikeport.check import check
+    from spikeport.model import load
 
+    foreign = Foreign(like=like, contract=contract, dt=dt, repair=repair)
+    if not model.lower().endswith(".nir"):
+        foreign.refuse(model)
     subject: Any
     given: dict[str, Any] = {"code": options.pop("code"), "allow_host": options.pop("allow_host")}
     if is_reference(model) or model.lower().endswith(".pt2"):
@@ -61,22 +71,12 @@ def check_command(
             what = "--example" if example is not None else "--weights"
             raise OptionError(Problem(what, "is for models that are not converted yet", "leave it out"))
         existing(model, (".spk", ".nir"))
-        subject = _converted(model)
+        subject = foreign.read(model, console) if model.lower().endswith(".nir") else load(model)
     given |= options
     verdicts = [check(subject, name, suggest=not no_suggestions, **given) for name in names]
     console.say("\n\n".join(map(str, verdicts)))
     console.document({"model": model, "verdicts": [verdict.values() for verdict in verdicts]})
     return 0 if all(verdict.fits for verdict in verdicts) else 1
-
-
-def _converted(path: str) -> Any:
-    if path.lower().endswith(".nir"):
-        from spikeport.nir import from_nir
-
-        return from_nir(path)
-    from spikeport.model import load
-
-    return load(path)
 
 
 def _shape(text: str | None) -> tuple[int, ...]:

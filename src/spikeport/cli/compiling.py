@@ -10,6 +10,7 @@ import click
 
 from spikeport.cli.command import command
 from spikeport.cli.console import Console
+from spikeport.cli.foreign import Foreign, foreign_options
 from spikeport.cli.loading import check_outputs, existing, load_data
 from spikeport.codes import CODES, STATISTICAL
 from spikeport.errors import OptionError, Problem
@@ -31,6 +32,7 @@ from spikeport.primitives import SpikingNetwork
 @click.option("--state-bits", type=int, help="Width of a membrane potential.  [default: the model's]")
 @click.option("--steps", type=int, help="Steps over which the input is presented.  [default: as the code needs]")
 @click.option("--allow-host", is_flag=True, help="Leave to the host what the chip cannot carry.")
+@foreign_options
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Of the backend; JSON, or else a word.")
 def compile_command(
     console: Console,
@@ -40,6 +42,10 @@ def compile_command(
     data: str | None,
     test: str | None,
     options: tuple[str, ...],
+    like: str | None,
+    contract: str | None,
+    dt: float | None,
+    repair: bool,
     **more: Any,
 ) -> None:
     """Compile a spiking model for a target.
@@ -65,14 +71,15 @@ def compile_command(
         hint = "--option is for options of the backend; see spikeport compile --help"
         raise OptionError([Problem(f"--option {name}", "is none of the backend's", hint) for name in taken])
     more |= {"data": None if data is None else load_data(data), "test": None if test is None else load_data(test)}
+    foreign = Foreign(like=like, contract=contract, dt=dt, repair=repair)
+    existing(file, (".spk", ".nir"))
     if file.lower().endswith(".nir"):
-        from spikeport.nir import from_nir
-
-        program = compile(from_nir(existing(file, (".nir",))), target, **more, **own)
+        program = compile(foreign.read(file, console), target, **more, **own)
     else:
         from spikeport.model import load
 
-        program = compile(load(existing(file, (".spk", ".nir"))), target, **more, **own)
+        foreign.refuse(file)
+        program = compile(load(file), target, **more, **own)
     if output is not None:
         program.save(output)
     console.say(described(program))

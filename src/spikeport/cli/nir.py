@@ -6,9 +6,11 @@ import click
 
 from spikeport.cli.command import command
 from spikeport.cli.console import Console
+from spikeport.cli.foreign import contract_text, is_contract, repair_option
 from spikeport.cli.loading import check_outputs, existing
 from spikeport.cli.nir_files import diff_command, lint_command, show_command
 from spikeport.errors import OptionError, Problem
+from spikeport.files import write_whole
 
 
 @command
@@ -19,7 +21,12 @@ from spikeport.errors import OptionError, Problem
 )
 @click.option("--given", multiple=True, metavar="QUESTION=ANSWER", help="What is known: several times. 'compare=>'")
 @click.option("--limit", type=float, default=300.0, show_default=True, help="Seconds after which the search ends.")
-@click.option("--write", metavar="FILE.nir", help="A copy of GRAPH that declares the first contract found.")
+@click.option(
+    "--write",
+    metavar="FILE.nir|FILE.json",
+    help="A copy of GRAPH that declares the first contract found, or that contract alone.",
+)
+@repair_option
 def discover_command(
     console: Console,
     graph: str,
@@ -28,12 +35,14 @@ def discover_command(
     given: tuple[str, ...],
     limit: float,
     write: str | None,
+    repair: bool,
 ) -> int:
     """Find out what a NIR file means from a recording.
 
     RECORDING holds `input` and `expected`, each (time, *shape), of one sample; of several Inputs or Outputs `input.NAME` and
     `expected.NAME`; and `dt`, the seconds of a step. Prints every execution contract under which the graph gives `expected` exactly, or the
-    closest with its first deviation; then the exit code is 1.
+    closest with its first deviation; then the exit code is 1. --repair looks at the repaired graph; a copy that --write makes is not repaired,
+    and is read with --repair too.
 
     \b
     Example:
@@ -43,14 +52,17 @@ def discover_command(
 
     existing(graph, (".nir",))
     existing(recording, (".npz",))
-    check_outputs((write, (".nir",)))
-    found = discover(graph, recording, dt=dt or None, given=dict(map(_answer, given)), limit=limit)
+    check_outputs((write, (".nir", ".json")))
+    found = discover(graph, recording, dt=dt or None, given=dict(map(_answer, given)), limit=limit, repair=repair)
     console.say(str(found))
     console.document({"graph": graph, "recording": recording, **found.values()})
     if found.contract is None:
         return 1
     if write is not None:
-        declare(graph, found.contract, write)
+        if is_contract(write):
+            write_whole(write, contract_text(found.contract))
+        else:
+            declare(graph, found.contract, write, repair=repair)
         console.wrote(write)
     return 0
 

@@ -8,6 +8,7 @@ import click
 
 from spikeport.cli.command import command
 from spikeport.cli.console import Console
+from spikeport.cli.foreign import repair_option
 from spikeport.cli.loading import check_outputs, existing
 from spikeport.files import write_whole
 
@@ -15,7 +16,8 @@ from spikeport.files import write_whole
 @command
 @click.argument("path", metavar="FILE.nir")
 @click.option("--svg", metavar="FILE.svg", help="A picture of the graph.")
-def show_command(console: Console, path: str, svg: str | None) -> None:
+@repair_option
+def show_command(console: Console, path: str, svg: str | None, repair: bool) -> None:
     """Print what a NIR file says: nodes with shapes and parameters, edges, loops, metadata, contract.
 
     \b
@@ -28,7 +30,7 @@ def show_command(console: Console, path: str, svg: str | None) -> None:
 
     existing(path, (".nir",))
     check_outputs((svg, (".svg",)))
-    found = shown(read_graph(path))
+    found = shown(read_graph(path), repair=repair)
     if svg is not None:
         write_whole(svg, picture.svg(found).encode())
         console.wrote(svg)
@@ -61,10 +63,12 @@ def diff_command(console: Console, first: str, second: str) -> int:
 
 @command
 @click.argument("path", metavar="FILE.nir")
-def lint_command(console: Console, path: str) -> int:
+@repair_option
+def lint_command(console: Console, path: str, repair: bool) -> int:
     """Print what is wrong or ambiguous in a NIR file, and which simulators disagree about it.
 
-    The exit code is 1 where the file cannot be run as it is; what is ambiguous does not change it.
+    The exit code is 1 where the file cannot be run as it is; what is ambiguous does not change it. With --repair it is the repaired
+    graph that is looked at.
 
     \b
     Example:
@@ -73,7 +77,7 @@ def lint_command(console: Console, path: str) -> int:
     from spikeport.nir.lint import lint, values_of
 
     existing(path, (".nir",))
-    found = lint(Path(path))
+    found = lint(Path(path), repair=repair)
     console.say("\n".join(map(str, found)) if found else "nothing to report")
     console.document({"file": path, "findings": values_of(found)})
     return 1 if any(finding.level == "error" for finding in found) else 0

@@ -15,6 +15,7 @@ from spikeport.backends.opening import open_program
 from spikeport.backends.stepping import through_the_door
 from spikeport.cli.command import command
 from spikeport.cli.console import Console
+from spikeport.cli.foreign import Foreign, foreign_options
 from spikeport.cli.loading import existing, load_data
 from spikeport.errors import DataError, OptionError, Problem
 from spikeport.model import load
@@ -40,11 +41,12 @@ Network = SpikingNetwork | DynamicNetwork
     metavar="NAME[,NAME...]",
     help="Installed backends; all must give the same spikes.  [default: the fastest there is, or the program's]",
 )
-def run_command(console: Console, file: str, data: str, limit: int | None, on: str | None) -> int:
+@foreign_options
+def run_command(console: Console, file: str, data: str, limit: int | None, on: str | None, **foreign: Any) -> int:
     """Step samples.
 
     Prints prediction, steps until quiet, and number of spikes of each sample; of a hand-made network the spikes of each
-    population. With several backends, or a program and a backend, every spike and read-out is compared with the first,
+    population. A NIR file that does not say what it means needs --like or --contract. With several backends, or a program and a backend, every spike and read-out is compared with the first,
     and the exit code is 1 if they differ.
     DATA is an .npz file with inputs x and perhaps labels y; or package.module:name of batches or of a function that
     returns them, which executes code: give only one you trust.
@@ -54,8 +56,9 @@ def run_command(console: Console, file: str, data: str, limit: int | None, on: s
       spikeport run mlp.nir test.npz --limit 10
       spikeport run mlp.spk test.npz --on reference,loihi2
       spikeport run mlp.spp test.npz --on native
+      spikeport run theirs.nir test.npz --like snntorch
     """
-    network, lanes = _lanes(existing(file, (".spk", ".nir", ".spp")), on)
+    network, lanes = _lanes(existing(file, (".spk", ".nir", ".spp")), on, Foreign(**foreign), console)
     try:
         kept = []
         compared = len(lanes) > 1
@@ -107,12 +110,14 @@ class Lane:
         }
 
 
-def _lanes(file: str, on: str | None) -> tuple[Network, list[Lane]]:
+def _lanes(file: str, on: str | None, foreign: Foreign, console: Console) -> tuple[Network, list[Lane]]:
     """The network, and a session for each backend."""
     names = [] if on is None else [name.strip() for name in on.split(",")]
     if "" in names or len(set(names)) < len(names):
         raise OptionError(Problem("--on", f"{on!r} names a backend twice, or none", "give names with commas between"))
     lanes: list[Lane] = []
+    if not file.lower().endswith(".nir"):
+        foreign.refuse(file)
     if file.lower().endswith(".spp"):
         program = load_program(file)
         network: Network = program.network if program.whole is None else program.whole
@@ -120,7 +125,7 @@ def _lanes(file: str, on: str | None) -> tuple[Network, list[Lane]]:
         session = open_program(program)
         lanes.append(Lane(f"{program.backend}:{program.target} (program)", session, time.perf_counter() - start))
     else:
-        network = _network(file)
+        network = foreign.read(file, console) if file.lower().endswith(".nir") else load(file).network
     wanted: list[str | None] = [*names] if names or lanes else [None]
     shown = with_membrane(network) if isinstance(network, DynamicNetwork) else []
     for name in wanted:
@@ -246,14 +251,6 @@ def line(row: Row) -> str:
     what = f"class {row['class']}" if "class" in row else f"output {row['output']}"
     quiet = "not quiet" if row["steps"] is None else f"quiet after {row['steps']} steps"
     return f"sample {row['sample']}: {what}{label}, {quiet}, {row['spikes']} spikes"
-
-
-def _network(path: str) -> Network:
-    if path.lower().endswith(".spk"):
-        return load(path).network
-    from spikeport.nir import from_nir
-
-    return from_nir(path)
 
 
 def _with_time(network: DynamicNetwork, x: NDArray[Any]) -> NDArray[Any]:

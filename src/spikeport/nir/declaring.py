@@ -14,19 +14,24 @@ from spikeport.nir import content, declared
 from spikeport.nir import contract as converted
 from spikeport.nir.network import network_of
 from spikeport.nir.parse import graph_of
+from spikeport.nir.repair import repaired
 from spikeport.nir.storage import read_tree
 from spikeport.primitives.nir_contract import NirContract
 
 
-def declare(path: str | Path, contract: NirContract, to: str | Path) -> None:
+def declare(path: str | Path, contract: NirContract, to: str | Path, *, repair: bool = False) -> None:
     """Write the file at `path` to `to` with a contract in its metadata, in place of one that it has; whole or not at all.
+
+    Args:
+        repair: whoever reads the copy repairs it: nodes and edges are written as they are.
 
     Raises:
         NirError: the file is none, the contract does not fit it, or it is a converted network's with a contract of its own.
         FileError: a file cannot be read or written.
     """
     tree = read_tree(Path(path))
-    network_of(graph_of(tree, str(path)), contract)
+    graph = graph_of(tree, str(path))
+    network_of(repaired(graph)[0] if repair else graph, contract)
     metadata = dict(tree["node"].get("metadata", {}))
     if converted.KEY in metadata:
         raise NirError(Problem(str(path), "says what it means: it is a converted network", "sp.from_nir(path)"))

@@ -24,6 +24,7 @@ from spikeport.nir.inline import inlined
 from spikeport.nir.network import Meanings
 from spikeport.nir.parse import graph_from_object, read_graph
 from spikeport.nir.recorded import NirRecording, recording_of
+from spikeport.nir.repair import repaired, with_ways_out
 from spikeport.nir.trials import Trials, pieces
 from spikeport.primitives import DynamicNetwork
 from spikeport.primitives.contract import CHOICES as DYNAMICS_CHOICES
@@ -45,16 +46,21 @@ def discover(
     dt: float | Sequence[float] | None = None,
     given: Mapping[str, Any] | None = None,
     limit: float = LIMIT,
+    repair: bool = False,
 ) -> Discovery:
     """Every contract under which a graph gives what was recorded; see `spikeport.discover`."""
     made = _graph(graph)
     recorded = recording_of(recording)
-    meanings = Meanings(inlined(made))
+    flat, repairs = repaired(made) if repair else (made, ())
+    try:
+        meanings = Meanings(inlined(flat))
+    except NirError as error:
+        raise with_ways_out(error, made) from None
     space = space_of(meanings.flat, meanings.shapes, _steps(dt, recorded), _given(given))
     if not limit > 0:
         raise OptionError(Problem("limit", f"is {limit!r}", "seconds, more than 0"))
     with _Search(meanings, recorded, space, limit) as search:
-        return search.run()
+        return replace(search.run(), repairs=repairs)
 
 
 class _Search:

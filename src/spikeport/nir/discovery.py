@@ -9,6 +9,7 @@ from typing import Any
 
 from spikeport.nir import declared
 from spikeport.nir.dimensions import Space, answer
+from spikeport.primitives import Ledger
 from spikeport.primitives.nir_contract import NirContract
 
 
@@ -73,6 +74,8 @@ class Discovery:
     """Recorded values that were compared."""
     refused: Mapping[str, int] = field(default_factory=dict)
     """How many contracts have no meaning for this graph, by reason."""
+    repairs: Ledger = ()
+    """What was mended before."""
 
     @property
     def contract(self) -> NirContract | None:
@@ -102,6 +105,7 @@ class Discovery:
             lines.append(f"     {self.closest.cells:,} values differ, first {self.closest.deviation}")
         if not self.complete:
             lines.append("the time was up before all were tried: say more with given=, or give more time")
+        lines += map(str, self.repairs)
         lines += [f"no meaning here: {n:,} contracts: {why}" for why, n in self.refused.items()]
         reasons: dict[str, list[str]] = {}
         for name, why in self.space.left_out.items():
@@ -137,6 +141,7 @@ class Discovery:
             "values": self.n_values,
             "refused": dict(self.refused),
             "left_out": dict(self.space.left_out),
+            "repairs": [{"node": entry.node, "what": entry.what} for entry in self.repairs],
         }
 
 

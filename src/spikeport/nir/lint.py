@@ -53,23 +53,33 @@ class Finding:
         return "\n".join(lines + [f"  {text}" for text in (self.who, self.hint and f"try: {self.hint}") if text])
 
 
-def lint(path: Path) -> tuple[Finding, ...]:
+def lint(path: Path, *, repair: bool = False) -> tuple[Finding, ...]:
     """Findings about a file, errors first.
+
+    Args:
+        repair: look at the repaired graph; each repair is a warning.
 
     Raises:
         FileError: it cannot be read.
         NirError: it is not an HDF5 file, or damaged.
     """
-    return lint_tree(read_tree(path), str(path))
+    return lint_tree(read_tree(path), str(path), repair=repair)
 
 
-def lint_tree(tree: Tree, where: str) -> tuple[Finding, ...]:
+def lint_tree(tree: Tree, where: str, *, repair: bool = False) -> tuple[Finding, ...]:
     """Findings about the tree of a file."""
     try:
         graph = graph_of(tree, where)
     except NirError as error:
         return (*_slashes(tree.get("node")), *map(_error, error.problems))
-    return lint_graph(graph)
+    if not repair:
+        return lint_graph(graph)
+    try:
+        made, ledger = repaired(graph)
+    except NirError as error:
+        return (*map(_error, error.problems), *_nested(graph))
+    done = (Finding("warning", entry.node, entry.what) for entry in ledger)
+    return tuple(sorted((*done, *lint_graph(made)), key=lambda finding: finding.level != "error"))
 
 
 def lint_graph(graph: NirGraph) -> tuple[Finding, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from spikeport.nir.fields import load
 from spikeport.nir.graph import NirGraph, NirNode
 from spikeport.nir.inline import inlined
 from spikeport.nir.loops import loops
-from spikeport.nir.repair import with_ways_out
+from spikeport.nir.repair import repaired, with_ways_out
 from spikeport.nir.shapes import Shapes, infer
+from spikeport.primitives import Ledger
 
 MAX_SAID = 120
 """Characters of a metadata entry that are shown."""
@@ -32,6 +33,8 @@ class Shown:
     loops: tuple[tuple[str, ...], ...]
     problems: tuple[str, ...]
     """Why shapes or loops are not known."""
+    repairs: Ledger = ()
+    """What the file has otherwise."""
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -46,11 +49,22 @@ class Shown:
             "metadata": {name: plain(value) for name, value in self.graph.metadata.items() if name != KEY},
             "contract": contract_values(self.graph),
             "problems": list(self.problems),
+            "repairs": [{"node": entry.node, "what": entry.what} for entry in self.repairs],
         }
 
 
-def shown(graph: NirGraph) -> Shown:
-    """A graph with its shapes and loops; what keeps them from being known is said, not raised."""
+def shown(graph: NirGraph, *, repair: bool = False) -> Shown:
+    """A graph with its shapes and loops; what keeps them from being known is said, not raised.
+
+    Args:
+        repair: show what it is once repaired, and what was done; where it has no edges even so, the graph as it is.
+    """
+    if repair:
+        try:
+            made, repairs = repaired(graph)
+        except NirError as error:
+            return replace(shown(graph), problems=tuple(map(str, error.problems)))
+        return replace(shown(made), repairs=repairs)
     try:
         flat = inlined(graph)
     except NirError as error:
@@ -135,6 +149,7 @@ def _lines(shown: Shown) -> Iterator[str]:
         yield f"  {a} -> {b}"
     for names in shown.loops:
         yield f"loop: {', '.join(names)}"
+    yield from map(str, shown.repairs)
     for problem in shown.problems:
         yield f"problem: {problem}"
     if graph.version:
