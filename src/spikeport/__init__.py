@@ -5,6 +5,14 @@
     report = sp.validate(snn, test_loader)
     sp.to_nir(snn, "model.nir")
 
+Or a network written by hand:
+
+    net = sp.Network("demo")
+    src, hid = net.input("events", 10), net.population("hid", 50, sp.LIF(tau=0.02))
+    net.connect(src, hid, sp.AllToAll(0.1, delay=0.001))
+    net.output("out", hid)
+    sp.run(net, {"events": sp.Poisson(50.0)}, duration=0.1).plot()
+
 Importing it needs no torch; `convert` does.
 """
 
@@ -40,21 +48,48 @@ from spikeport.errors import (
 )
 from spikeport.lower import Verdict
 from spikeport.model import SpikingModel, load
+from spikeport.network import (
+    AllToAll,
+    AvgPool2d,
+    Conv1d,
+    Conv2d,
+    Dense,
+    DistanceDependent,
+    FixedInDegree,
+    FixedProbability,
+    Module,
+    Network,
+    Normal,
+    OneToOne,
+    Sparse,
+    SumPool2d,
+    Uniform,
+)
 from spikeport.plugin import Program, TargetInfo, backend, load_program, targets
 from spikeport.primitives import (
+    IF,
+    LI,
+    LIF,
     Approximation,
+    CubaLI,
+    CubaLIF,
     DynamicNetwork,
     DynamicRecording,
     DynamicsContract,
     ExecutionContract,
+    I,
     Ledger,
     NirContract,
     Recording,
+    Relay,
+    SpikeEvents,
     SpikeTrain,
     SpikingNetwork,
+    Threshold,
 )
 from spikeport.quantize import IntegerNetwork
 from spikeport.report import Report
+from spikeport.runtime import Figure, Poisson, Run, SpikeTimes, run
 from spikeport.targets import Target, load_target
 from spikeport.validate import validate
 from spikeport.version import __version__
@@ -65,38 +100,66 @@ if TYPE_CHECKING:
     from spikeport.nir.discovery import Discovery
 
 __all__ = [
+    "IF",
+    "LI",
+    "LIF",
+    "AllToAll",
     "Approximation",
     "ArchiveError",
+    "AvgPool2d",
     "BackendError",
     "CaptureError",
+    "Conv1d",
+    "Conv2d",
+    "CubaLI",
+    "CubaLIF",
     "DataError",
+    "Dense",
+    "DistanceDependent",
     "DynamicNetwork",
     "DynamicRecording",
     "DynamicsContract",
     "ExecutionContract",
+    "Figure",
     "FileError",
+    "FixedInDegree",
+    "FixedProbability",
     "GraphError",
+    "I",
     "IntegerNetwork",
     "Interrupted",
     "LavaError",
     "LowerError",
+    "Module",
     "NativeError",
+    "Network",
     "NirContract",
     "NirError",
+    "Normal",
+    "OneToOne",
     "OptionError",
+    "Poisson",
     "Problem",
     "Program",
     "ProofError",
     "QuantizeError",
     "Recording",
+    "Relay",
     "Report",
+    "Run",
+    "Sparse",
+    "SpikeEvents",
+    "SpikeTimes",
     "SpikeTrain",
     "SpikeportError",
     "SpikingModel",
     "SpikingNetwork",
+    "SumPool2d",
     "Target",
     "TargetError",
     "TargetInfo",
+    "Threshold",
+    "Uniform",
     "Verdict",
     "__version__",
     "backend",
@@ -111,6 +174,7 @@ __all__ = [
     "open",
     "read_lava_dl",
     "requantized",
+    "run",
     "simulate",
     "targets",
     "to_nir",

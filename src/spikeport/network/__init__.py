@@ -1,0 +1,45 @@
+"""Networks by hand: what a person writes, and how it becomes one flat network."""
+
+from spikeport.network.defaults import default_contract
+from spikeport.network.module import Link, Module, Part, Port, Probe
+from spikeport.network.network import Network
+from spikeport.network.recipes import (
+    AllToAll,
+    AvgPool2d,
+    Conv1d,
+    Conv2d,
+    Dense,
+    DistanceDependent,
+    FixedInDegree,
+    FixedProbability,
+    Normal,
+    OneToOne,
+    Recipe,
+    Sparse,
+    SumPool2d,
+    Uniform,
+)
+
+__all__ = [
+    "AllToAll",
+    "AvgPool2d",
+    "Conv1d",
+    "Conv2d",
+    "Dense",
+    "DistanceDependent",
+    "FixedInDegree",
+    "FixedProbability",
+    "Link",
+    "Module",
+    "Network",
+    "Normal",
+    "OneToOne",
+    "Part",
+    "Port",
+    "Probe",
+    "Recipe",
+    "Sparse",
+    "SumPool2d",
+    "Uniform",
+    "default_contract",
+]

@@ -1,0 +1,215 @@
+"""From modules to one flat network: paths for names, operators for recipes, steps for seconds; all problems at once."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.errors import GraphError, Problem, SpikeportError
+from spikeport.network.module import Input, Link, Module, Neurons, Part, Port
+from spikeport.network.resolve import Chain, resolve, steps_of
+from spikeport.primitives import (
+    DynamicNetwork,
+    DynamicPopulation,
+    DynamicsContract,
+    NetworkOutput,
+    Projection,
+    Relay,
+    Shape,
+    Sparse,
+    SpikeInput,
+)
+from spikeport.primitives.contract import NETWORK_WIDE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Edge:
+    """A connection between two places of the flat network, which may still be ports of modules."""
+
+    source: str
+    target: str
+    chain: Chain
+    delay: int
+    """Steps from a spike to its arrival, the contract's latency at least; from a port on, which has none, just so many."""
+    later: int = 0
+    """Steps of connections behind ports, in addition."""
+    bias: NDArray[Any] | None = None
+    plasticity: Any = None
+    port: Literal["", "imag"] = ""
+    exponent: int = 0
+
+    @property
+    def plain(self) -> bool:
+        """It only hands on."""
+        return not self.chain and self.bias is None and self.plasticity is None and not self.port and not self.exponent
+
+
+@dataclass
+class _Flat:
+    """What is found on the way through the modules."""
+
+    seed: int
+    contract: DynamicsContract
+    populations: list[DynamicPopulation]
+    """Relays stand where a port does, until the port turns out to need none."""
+    edges: list[_Edge]
+    ports: dict[str, Shape]
+    """Input ports of modules, by path."""
+    silent: set[str]
+    problems: list[Problem]
+
+
+def built(module: Module, *, contract: DynamicsContract, seed: int) -> DynamicNetwork:
+    """The flat network.
+
+    Raises:
+        GraphError: shapes that do not fit, delays that are no steps, ports that nothing is connected to, names that meet; all of them.
+    """
+    flat = _Flat(seed, contract, [], [], {}, set(), [])
+    inputs = tuple(SpikeInput(p.name, p.shape) for p in module.parts.values() if isinstance(p, Input))
+    _walk(module, "", flat)
+    outputs = tuple(NetworkOutput(name, _source(module, "", port)) for name, port in module.outputs.items())
+    if flat.problems:
+        raise GraphError(flat.problems)
+    for path in list(flat.ports):
+        _dissolve(path, flat)
+    if flat.problems:
+        raise GraphError(flat.problems)
+    relays = {p.name for p in flat.populations if isinstance(p.neuron, Relay)}
+    projections = tuple(_projection(edge, flat, relays) for edge in flat.edges)
+    return DynamicNetwork(module.name, inputs, tuple(flat.populations), projections, contract, (), outputs)
+
+
+def _walk(module: Module, prefix: str, flat: _Flat) -> None:
+    """Add what is in a module, depth first."""
+    if prefix:  # before all populations, which a port reaches within the step
+        _add_ports(prefix, [p for p in module.parts.values() if isinstance(p, Input)], flat)
+    for place in module.parts.values():
+        path = prefix + place.name
+        match place:
+            case Neurons():
+                try:
+                    flat.populations.append(DynamicPopulation(path, place.shape, place.neuron))
+                except GraphError as error:
+                    flat.problems.extend(error.problems)
+            case Part():
+                flat.silent.update(f"{path}/{name}" for name in place.silent)
+                if isinstance(place.module, Module):
+                    _walk(place.module, path + "/", flat)
+                else:
+                    _finished(place.module, path, flat)
+    for number, link in enumerate(module.links):
+        try:
+            flat.edges.extend(_edges(module, prefix, link, number, flat))
+        except (ValueError, SpikeportError) as error:
+            why = "; ".join(p.why for p in error.problems) if isinstance(error, SpikeportError) else str(error)
+            joins = f"(it joins shape {link.source.shape} to shape {link.target.shape})"
+            flat.problems.append(Problem(prefix + link.name, f"{why} {joins}"))
+
+
+def _add_ports(prefix: str, inputs: Iterable[Input | SpikeInput], flat: _Flat) -> None:
+    for place in inputs:
+        flat.ports[prefix + place.name] = place.shape
+        flat.populations.append(DynamicPopulation(prefix + place.name, place.shape, Relay()))
+
+
+def _finished(network: DynamicNetwork, path: str, flat: _Flat) -> None:
+    """Add a network that was built before: its populations keep their contract where it differs."""
+    own, outer = network.contract, flat.contract
+    other = [name for name in NETWORK_WIDE if name != "layer_latency" and getattr(own, name) != getattr(outer, name)]
+    if own.chip != outer.chip or other:
+        what = ", ".join(f"{n}={getattr(own, n)!r}" for n in other) or own.integrator
+        hint = "build the whole with that, or the part with this"
+        flat.problems.append(Problem(path, f"was built with {what}, and the network around it is not", hint))
+        return
+    _add_ports(path + "/", network.inputs, flat)
+    for population in network.populations:
+        keeps = replace(network.contract_of(population.name), layer_latency=outer.layer_latency)
+        contract = None if outer.chip or keeps == outer else keeps
+        flat.populations.append(replace(population, name=f"{path}/{population.name}", contract=contract))
+    for p in network.projections:
+        # from its input the latency is that of what is connected there
+        late = 0 if p.source in {i.name for i in network.inputs} else network.latency_from(p.source)
+        edge = _Edge(
+            f"{path}/{p.source}", f"{path}/{p.target}", p.synapses, p.delay + late, 0, p.bias, None, p.port, p.exponent
+        )
+        flat.edges.append(edge)
+
+
+def _edges(module: Module, prefix: str, link: Link, number: int, flat: _Flat) -> Iterator[_Edge]:
+    source, target = _source(module, prefix, link.source), prefix + link.target.path
+    path = f"{prefix}{link.name}"
+    twins = sum(other.name == link.name for other in module.links[:number])
+    dt = flat.contract.dt
+
+    def seeded(own: int | None) -> np.random.Generator:
+        return np.random.default_rng([flat.seed, zlib.crc32(path.encode()), twins] if own is None else own)
+
+    first = True
+    for made in resolve(
+        link.synapses, link.source.shape, link.target.shape, dt=dt, same=source == target, seeded=seeded
+    ):
+        delay = made.delay + steps_of(link.delay, dt)
+        bias = link.bias if first else None
+        yield _Edge(source, target, made.chain, delay, 0, bias, link.plasticity, link.port, link.exponent)
+        first = False
+
+
+def _source(module: Module, prefix: str, port: Port) -> str:
+    """Path of the input or population that a port stands for."""
+    while port.part:
+        part = module.parts[port.part]
+        assert isinstance(part, Part)
+        prefix += f"{part.name}/"
+        if isinstance(part.module, DynamicNetwork):
+            sources = {output.name: output.source for output in part.module.outputs}
+            return prefix + sources.get(port.name, port.name)
+        module, port = part.module, part.module.outputs[port.name]
+    return prefix + port.name
+
+
+def _dissolve(path: str, flat: _Flat) -> None:
+    """Join what arrives at a port with what leaves it, where one connection can say both; else the port stays, as a relay."""
+    arriving = [edge for edge in flat.edges if edge.target == path]
+    leaving = [edge for edge in flat.edges if edge.source == path]
+    if not arriving and path not in flat.silent:
+        _part, _, name = path.rpartition("/")
+        hint = f"connect it, or say so where it is added: silent=({name!r},)"
+        flat.problems.append(Problem(path, "is an input that nothing is connected to", hint))
+        return
+    pairs = [(first, second) for first in arriving for second in leaving]
+    joined = [_joined(first, second) for first, second in pairs]
+    if any(edge is None for edge in joined) or any(edge.bias is not None for edge in leaving):
+        return
+    rest = [edge for edge in flat.edges if edge.target != path and edge.source != path]
+    flat.edges[:] = [*rest, *(edge for edge in joined if edge is not None)]
+    flat.populations[:] = [p for p in flat.populations if p.name != path]
+    del flat.ports[path]
+
+
+def _joined(first: _Edge, second: _Edge) -> _Edge | None:
+    """Two connections as one, or None where that cannot be said."""
+    later = first.later + second.delay + second.later
+    if second.plain:
+        return replace(first, target=second.target, later=later)
+    if first.plain:
+        return replace(second, source=first.source, delay=first.delay, later=later)
+    rich = any(e.bias is not None or e.plasticity is not None or e.port or e.exponent for e in (first, second))
+    sparse = any(isinstance(s, Sparse) for e in (first, second) for s in e.chain)
+    if rich or sparse:  # sparse synapses stand alone in a projection
+        return None
+    return _Edge(first.source, second.target, (*first.chain, *second.chain), first.delay, later)
+
+
+def _projection(edge: _Edge, flat: _Flat, relays: set[str]) -> Projection:
+    latency = 0 if edge.source in relays else flat.contract.layer_latency
+    delay = max(0, edge.delay - latency) + edge.later
+    more = {} if edge.plasticity is None else {"plasticity": edge.plasticity}
+    return Projection(
+        edge.source, edge.target, edge.chain, delay, edge.bias, exponent=edge.exponent, port=edge.port, **more
+    )

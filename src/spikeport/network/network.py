@@ -1,0 +1,51 @@
+"""The whole: a module that can be built and run."""
+
+from __future__ import annotations
+
+from spikeport.errors import OptionError, Problem
+from spikeport.network.build import built
+from spikeport.network.defaults import DT, SEED, default_contract
+from spikeport.network.module import Module
+from spikeport.primitives import DynamicNetwork, DynamicsContract
+
+
+class Network(Module):
+    """A network written by hand: populations, connections, modules, inputs and outputs.
+
+    >>> from spikeport.network import AllToAll
+    >>> from spikeport.primitives import LIF
+    >>> net = Network("demo")
+    >>> src, hid = net.input("events", (2, 4, 4)), net.population("hid", 8, LIF(tau=0.02, threshold=1.0))
+    >>> _ = net.connect(src, hid, AllToAll(0.5, delay=0.001))
+    >>> _ = net.output("out", hid)
+    >>> net.build(dt=0.001).neurons
+    8
+    """
+
+    def __init__(self, name: str, *, seed: int = SEED) -> None:
+        """An empty one.
+
+        Args:
+            seed: of connections that are drawn and state none of their own.
+        """
+        super().__init__(name)
+        self.seed = seed
+
+    def build(self, *, dt: float | None = None, contract: DynamicsContract | None = None) -> DynamicNetwork:
+        """The flat network that simulators step, chips are checked for and NIR is written from; parts have paths as names, `v1/exc`.
+
+        Args:
+            dt: seconds of a step; default: 1 ms. Another one is another way of computing the same network.
+            contract: everything else about stepping, and dt; default: `default_contract`.
+
+        Raises:
+            GraphError: what does not fit, all of it by path.
+            OptionError: a contract with another dt.
+        """
+        if contract is None:
+            contract = default_contract(DT if dt is None else dt)
+        elif dt is not None and dt != contract.dt:
+            raise OptionError(
+                Problem("dt", f"is {dt:g} s, and that of the contract {contract.dt:g} s", "give one of them")
+            )
+        return built(self, contract=contract, seed=self.seed)

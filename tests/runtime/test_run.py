@@ -1,0 +1,135 @@
+"""Runs of networks by hand: what enters, what is recorded, how it is shown, and what is refused."""
+
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import spikeport as sp
+
+
+def network():
+    net = sp.Network("demo")
+    x, hid = net.input("x", (2, 3)), net.population("hid", 4, sp.LIF(tau=0.02))
+    net.connect(x, hid, sp.Dense(np.full((4, 6), 0.5)))
+    net.output("out", hid)
+    return net, hid
+
+
+def test_spike_times_belong_to_the_step_they_lie_in():
+    net, _ = network()
+    times = sp.SpikeTimes([0.0, 0.003, 0.0029999999999, 0.0059], [0, 1, 5, 5])
+    raster = np.zeros((10, 2, 3))
+    raster[0, 0, 0] = raster[3, 0, 1] = raster[3, 1, 2] = raster[5, 1, 2] = 1
+    found = [sp.run(net, {"x": x}, duration=0.01, record=["hid.v"])["hid.v"] for x in (times, raster, raster[:, None])]
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
+    assert found[0].any()
+
+
+def test_several_spikes_in_one_place_count_as_many():
+    net, _ = network()
+    run = sp.run(net, {"x": sp.SpikeTimes([0.001, 0.0011], [2, 2])}, duration=0.005, record=["hid.v"])
+    assert run["hid.v"][:, 0, 0].tolist()[:3] == [0.0, 0.0, 1.0]
+
+
+def test_poisson_has_its_rate_and_its_variance():
+    net, _ = network()
+    rate = np.array([[0.0, 10.0, 1500.0], [20.0, 0.0, 300.0]])
+    from spikeport.runtime.inputs import entering
+
+    place = net.build().inputs[0]
+    events = entering(place, sp.Poisson(rate, seed=1), n_steps=20_000, dt=1e-3)
+    counts = events.train().raster[:, 0]
+    assert not counts[:, rate == 0].any()
+    assert np.allclose(counts.mean(axis=0), rate * 1e-3, rtol=0.2)
+    busy = counts[:, 0, 2]
+    assert abs(busy.var() / busy.mean() - 1) < 0.1
+    assert abs(np.corrcoef(busy[:-1], busy[1:])[0, 1]) < 0.05
+
+
+def test_outputs_and_probes_are_recorded_unless_something_is_asked_for():
+    net, hid = network()
+    net.probe(hid, "v")
+    run = sp.run(net, {"x": sp.Poisson(100.0)}, duration=0.05)
+    assert run.names == ("hid.v", "hid.spikes")
+    assert run["hid.v"].shape == (50, 1, 4)
+    only = sp.run(net, {"x": sp.Poisson(100.0)}, duration=0.05, record=["hid.v"])
+    assert not only.recording.spikes
+    assert only.duration == 0.05
+    assert only.rates("hid").shape == (1, 4)
+    with pytest.raises(sp.OptionError, match=r"hid\.spikes: was not recorded"):
+        only["hid.spikes"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"inputs": {"y": np.zeros((10, 2, 3))}}, sp.DataError, "is no input of this network"),
+        ({"inputs": {"x": np.zeros((10, 3, 2))}}, sp.DataError, "has shape"),
+        ({"inputs": {"x": sp.Poisson(-1.0)}}, sp.DataError, "no numbers of hertz"),
+        ({"inputs": {"x": sp.Poisson(np.ones(4))}}, sp.DataError, r"rates of shape \(4,\)"),
+        ({"inputs": {"x": sp.SpikeTimes([0.01], [0])}}, sp.DataError, "outside of the run"),
+        ({"inputs": {"x": sp.SpikeTimes([0.001], [6])}}, sp.DataError, "lines other than 0 to 5"),
+        ({"duration": 0.0105}, sp.OptionError, "a positive number of steps"),
+        ({"duration": 0}, sp.OptionError, "a positive number of steps"),
+        ({"duration": float("nan")}, sp.OptionError, "a positive number of steps"),
+        ({"record": ["hid.spike"]}, sp.OptionError, r"did you mean 'hid\.spikes'"),
+        ({"record": ["hid"]}, sp.OptionError, "is nothing to record"),
+        ({"record": "hid.v"}, sp.OptionError, r"a list: \['hid\.v'\]"),
+        ({"on": "abacus"}, sp.OptionError, "is no backend"),
+        (
+            {"dt": 1e-3, "contract": sp.DynamicsContract(dt=1e-4, integrator="exponential")},
+            sp.OptionError,
+            "give one of them",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(change, error, said):
+    net, _ = network()
+    with pytest.raises(error, match=said):
+        sp.run(net, change.pop("inputs", None), **{"duration": 0.01, **change})
+
+
+def test_pictures_are_svg_with_every_spike_and_names_escaped():
+    net = sp.Network("p")
+    name = "<b>&'\""
+    cells = net.population(name, 3, sp.LIF(tau=0.02, bias=[0.0, 1.5, 3.0]))
+    net.output("out", cells)
+    run = sp.run(net, duration=0.1, record=[f"{name}.spikes", f"{name}.v"])
+    svg = run.plot().svg
+    root = ElementTree.fromstring(svg)
+    paths = [e for e in root.iter() if e.tag.endswith("path")]
+    assert paths[0].get("d").count("M") == len(run[f"{name}.spikes"]) > 3
+    assert len([e for e in root.iter() if e.tag.endswith("polyline")]) == 3
+    assert run.plot(f"{name}.v").svg.count("<polyline") == 3
+    with pytest.raises(sp.OptionError, match="sample"):
+        run.plot(sample=1)
+
+
+def test_large_pictures_stay_small_and_say_what_they_leave_out():
+    net = sp.Network("p")
+    net.output("out", net.population("n", 5000, sp.LIF(tau=0.02, bias=4.0)))
+    svg = sp.run(net, duration=0.5).plot().svg
+    assert "every 12.5th of 5,000 neurons" in svg
+    assert len(svg) < 1_000_000
+
+
+def test_nirdata_gives_the_spikes_back(tmp_path):
+    nir = pytest.importorskip("nir")
+    net, _ = network()
+    run = sp.run(net, {"x": sp.Poisson(300.0)}, duration=0.05)
+    data = nir.read_data(str(run.to_nirdata(tmp_path / "run.h5")))
+    raster = data.nodes["hid"].observables["spikes"].to_time_gridded(1e-3).data
+    assert np.array_equal(np.asarray(raster)[0], run["hid.spikes"].train().raster[:, 0])
+
+
+def test_neo_gives_the_spikes_back():
+    pytest.importorskip("neo", reason="Neo is an extra")
+    net, _ = network()
+    run = sp.run(net, {"x": sp.Poisson(300.0)}, duration=0.05, record=["hid.spikes", "hid.v"])
+    segment = run.to_neo().segments[0]
+    events = run["hid.spikes"]
+    for neuron, train in enumerate(segment.spiketrains):
+        assert np.allclose(train.magnitude, (events.steps[events.neurons == neuron] + 1) * 1e-3)
+    assert np.array_equal(np.asarray(segment.analogsignals[0].magnitude), run["hid.v"][:, 0])
