@@ -47,12 +47,19 @@ class NirGraph:
     metadata: Tree = field(default_factory=dict)
     version: str = ""
     """Of the `nir` that wrote the file; empty: not said."""
+    passing: frozenset[str] = frozenset()
+    """Outputs of nested graphs that are written out here: they pass on what they take, and are none of the network's."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", MappingProxyType(dict(self.nodes)))
 
     def __getitem__(self, name: str) -> NirNode:
         return self.nodes[name]
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Outputs of the network, in order; an edge may lead on from one."""
+        return tuple(name for name in self.of_kind("Output") if name not in self.passing)
 
     def sources(self, name: str) -> tuple[str, ...]:
         """Where the edges into a node begin, in order."""

@@ -44,7 +44,9 @@ class _WriteOut:
         self._lead(graph, "")
         if self.problems:
             raise NirError(self.problems)
-        self.flat = NirGraph(self.nodes, tuple(self.edges), graph.metadata, graph.version)
+        nested = {a for a, _ in self.edges} - set(graph.ends)
+        passing = frozenset(name for name in nested if self.nodes[name].kind == "Output")
+        self.flat = NirGraph(self.nodes, tuple(self.edges), graph.metadata, graph.version, passing)
 
     def _collect(self, graph: NirGraph, prefix: str) -> None:
         for name, node in graph.nodes.items():

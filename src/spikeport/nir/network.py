@@ -19,6 +19,7 @@ from spikeport.errors import GraphError, NirError, Problem
 from spikeport.graph import apply_synapse
 from spikeport.nir.graph import NirGraph, NirNode
 from spikeport.nir.inline import inlined
+from spikeport.nir.keeping import Kept, depth_first, kept_nodes, passes
 from spikeport.nir.nodes import TYPES
 from spikeport.nir.shapes import (
     Shapes,
@@ -132,7 +133,8 @@ class _Builder:
         place = {node: i for i, node in enumerate(contract.order)}
         inputs = (n for n in graph.of_kind("Input") if not self.arriving[n])
         self.inputs = tuple(sorted(inputs, key=lambda n: place.get(n, -1)))
-        self.kept: dict[str, str] = self._once(self._kept, "kept")
+        register = contract.dynamics.bias_register
+        self.kept: Kept = self._once(lambda: kept_nodes(graph, self.arriving, self.inputs, contract), "kept", register)
 
     def _once(self, make: Callable[[], Any], *key: Any) -> Any:
         """What `make` gives, with its entries of the ledger; once for each key, unless there are problems."""
@@ -155,17 +157,18 @@ class _Builder:
         for node in self.graph.nodes:
             if not self.arriving[node] and node not in self.inputs and self.graph[node].kind != "Affine":
                 self._unfed(node)
-        order = self._once(self._order, "order")
+        register = self.contract.dynamics.bias_register  # where it sits says what is kept
+        order = self._once(self._order, "order", register)
         if set(order) != set(self.kept):
             return None
         place = {node: i for i, node in enumerate(order)}
         populations = [p for p in map(self._population, order) if p is not None]
         timed = (self.contract.time_unit, self.contract.dynamics.dt) if self.graph.of_kind("Delay") else None
-        means = self.contract.flatten, self.contract.dynamics.layer_latency, timed
+        means = self.contract.flatten, self.contract.dynamics.layer_latency, register, timed
         projections = [
             p for node in order for p in self._once(partial(self._found, node, place), "projections", node, *means)
         ]
-        outputs = tuple(self._output(node) for node in self.graph.of_kind("Output") if not self.graph.targets(node))
+        outputs = tuple(map(self._output, self.graph.ends))
         if self.problems:
             return None
         inputs = tuple(SpikeInput(n, self.shapes[n].target) for n in self.inputs)
@@ -178,57 +181,6 @@ class _Builder:
             self.problems += error.problems
             return None
 
-    # -- which nodes keep something, and in which order they are updated ------------------------------------------------
-
-    def _kept(self) -> dict[str, str]:
-        """Nodes that become populations: "neuron", or "relay"."""
-        found: dict[str, str] = {}
-        for name, node in self.graph.nodes.items():
-            group = TYPES[node.kind].group
-            if group == "neuron":
-                found[name] = "neuron"
-            elif name in self.contract.order and name not in self.inputs:
-                found[name] = "relay"
-            elif name not in self.inputs and len(self.arriving[name]) != 1:
-                found[name] = "relay"  # adds up what arrives, or adds its bias to nothing
-            elif node.kind == "Output" and not self.graph.targets(name):
-                source = self.graph[self.arriving[name][0]]
-                if TYPES[source.kind].group != "neuron" and self.arriving[name][0] not in self.contract.order:
-                    found[name] = "relay"
-            elif group == "delay" and self._biased(name):
-                found[name] = "relay"
-        # a loop of linear nodes has to keep its values somewhere
-        for name in self._loops_without(found):
-            found[name] = "relay"
-        return found
-
-    def _biased(self, delay: str) -> bool:
-        """Whether the chain before a delay adds something."""
-        name = self.arriving[delay][0]
-        seen: set[str] = set()
-        while name not in seen and len(self.arriving[name]) == 1:
-            seen.add(name)
-            node = self.graph[name]
-            if TYPES[node.kind].group == "neuron":
-                return False
-            if "bias" in node.parameters:
-                return True
-            name = self.arriving[name][0]
-        return "bias" in self.graph[name].parameters
-
-    def _loops_without(self, kept: Mapping[str, str]) -> Iterator[str]:
-        """One node of each loop that passes no kept node; with one edge into each node such loops are apart."""
-        state: dict[str, int] = {}
-        for start in self.graph.nodes:
-            trail: list[str] = []
-            name = start
-            while name not in kept and name not in state and len(self.arriving[name]) == 1:
-                state[name] = id(trail)
-                trail.append(name)
-                name = self.arriving[name][0]
-            if name in trail:
-                yield name
-
     def _order(self) -> list[str]:
         """Populations in the order of update: the contract's, or depth first from the inputs, so that only loops lead backwards."""
         if self.contract.order:
@@ -238,26 +190,7 @@ class _Builder:
                 why = f"does not name each node that keeps something once: {', '.join(odd[:5])}"
                 self.problems.append(Problem("contract.order", why, f"these are {', '.join(self.kept)}"))
             return given
-        after: list[str] = []
-        done: set[str] = set()
-        targets: dict[str, list[str]] = {node: [] for node in self.graph.nodes}
-        for a, b in self.graph.edges:
-            targets[a].append(b)
-        for start in (*self.inputs, *self.graph.nodes):
-            if start in done:
-                continue
-            done.add(start)
-            stack = [(start, iter(targets[start]))]
-            while stack:
-                name, rest = stack[-1]
-                following = next((t for t in rest if t not in done), None)
-                if following is None:
-                    after.append(name)
-                    stack.pop()
-                else:
-                    done.add(following)
-                    stack.append((following, iter(targets[following])))
-        return [name for name in reversed(after) if name in self.kept]
+        return depth_first(self.graph, self.inputs, self.kept)
 
     # -- populations ----------------------------------------------------------------------------------------------------
 
@@ -269,7 +202,8 @@ class _Builder:
                 hint = "leave it out of the contract's nodes"
                 why = f"{node.kind} has nothing of its own but a bias"
                 self.problems.append(Problem(f"contract.nodes[{name!r}]", why, hint))
-            bias = np.asarray(own.get("bias", 0.0), dtype=np.float64)
+            # what another node adds, it adds to what it gives: see `_path`
+            bias = np.asarray(own.get("bias", 0.0) if passes(node) else 0.0, dtype=np.float64)
             try:
                 contract = self._contract(name, node, own)
                 return DynamicPopulation(name, self.shapes[name].source, Relay(bias=bias), contract)
@@ -294,6 +228,7 @@ class _Builder:
 
     def _neuron(self, name: str, node: NirNode, own: Mapping[str, Any]) -> Any:
         values: dict[str, Any] = {}
+        self._unknown(name, node, own)
         for parameter in TYPES[node.kind].parameters:
             field = RENAMED.get(parameter.name, parameter.name)
             if f"{node.kind}.{parameter.name}" in self.contract.ignores:
@@ -319,10 +254,22 @@ class _Builder:
                     self.problems.append(Problem(f"contract.nodes[{name!r}].{entry}", f"{node.kind} has no {entry}"))
                 else:
                     values[field] = np.asarray(own[entry], dtype=np.float64)
-        v_min = own.get("v_min", self.contract.v_min)
+        v_min = own.get("v_min", "none" if "v_least" in own else self.contract.v_min)
         if "v_min" in accepts and v_min != "none":
             values["v_min"] = 0.0 if v_min == "zero" else -np.asarray(values["threshold"])
         return kind(**values)
+
+    def _unknown(self, name: str, node: NirNode, own: Mapping[str, Any]) -> None:
+        """What of a node's own has no meaning for its type, or two."""
+        where = f"contract.nodes[{name!r}]"
+        if "if_gain" in own and node.kind not in ("IF", "I"):
+            self.problems.append(Problem(f"{where}.if_gain", f"{node.kind} has no if_gain", "IF and I have one"))
+        if "v_min" in own and node.kind not in ("IF", "LIF", "CubaLIF"):
+            hint = "IF, LIF and CubaLIF have one"
+            self.problems.append(Problem(f"{where}.v_min", f"{node.kind} has no lower bound", hint))
+        for pair in (("v_min", "v_least"), ("if_gain", "integrator")):
+            if set(pair) <= set(own):
+                self.problems.append(Problem(where, f"has both {' and '.join(pair)}", "state one of the two"))
 
     def _ignored(self, name: str, node: NirNode, parameter: str) -> None:
         """An entry of the ledger where ignoring it changes something."""
@@ -393,6 +340,8 @@ class _Builder:
             node = self.graph[name]
             try:
                 if node.kind == "Delay":
+                    if "bias" in self.contract.nodes.get(name, {}):
+                        raise ValueError("a Delay has no bias: state it at a node before or behind it")
                     synapses.append(_Late(name))
                     continue
                 made = list(synapses_of(node, self.shapes[name], self.contract))
@@ -403,8 +352,10 @@ class _Builder:
             if bias is not None:
                 for synapse in made:
                     bias = apply_synapse(synapse, bias[None])[0]
-            stated = {} if name in self.kept else self.contract.nodes.get(name, {})
-            if set(stated) - {"bias"}:
+            stated = self.contract.nodes.get(name, {})
+            if name in self.kept:
+                stated = {} if passes(node) else {"bias": stated["bias"]} if "bias" in stated else {}
+            elif set(stated) - {"bias"}:
                 why = f"{node.kind} has nothing of its own but a bias"
                 self.problems.append(Problem(f"contract.nodes[{name!r}]", why, "leave it out of the contract's nodes"))
             if "bias" in stated:

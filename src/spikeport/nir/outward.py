@@ -60,11 +60,8 @@ class _Writer:
         self.own: dict[str, dict[str, Any]] = {}
         self.place = {p.name: i for i, p in enumerate(network.populations)}
         # an Output that adds up what arrives is both, under one name
-        sending = {p.source for p in network.projections}
         self.ends = {
-            o.name
-            for o in network.outputs
-            if o.name == o.source and o.name not in sending and isinstance(network[o.name].neuron, Relay)
+            o.name for o in network.outputs if o.name == o.source and isinstance(network[o.name].neuron, Relay)
         }
 
     def written(self) -> tuple[nir.NIRGraph, NirContract, list[Approximation]]:
@@ -153,7 +150,10 @@ class _Writer:
         delay = projection.delay
         if self.place.get(projection.source, -1) >= self.place[projection.target]:
             delay -= int(network.latency_from(projection.source) == 0)  # a loop takes this step by itself
-        if delay:
+        bias = None if projection.bias is None else _full(projection.bias, target)
+        # a node adds its bias in every step: where that of the projection comes late, the delay is behind it
+        late = network.contract.bias_register == "weighted" and bias is not None and bool(bias.any())
+        if delay and not late:
             chain.append(("delay", nir.Delay(delay=np.full(shape, delay * network.contract.dt))))
         planned: list[stages.Stage] = []
         for synapse in projection.synapses:
@@ -165,7 +165,6 @@ class _Writer:
                     return
                 planned += found
                 shape = found[-1].target
-        bias = None if projection.bias is None else _full(projection.bias, target)
         for stage in planned:
             last = stage is planned[-1] and bias is not None and stages.carries_bias(stage)
             each = _of_channels(bias) if last and bias is not None else None
@@ -174,9 +173,12 @@ class _Writer:
             chain += [(stages.kind(stage), node) for node in made]
         if bias is not None or (not chain and (projection.source, projection.target) in self.edges):
             chain.append(("scale", nir.Scale(scale=np.ones(target))))
+        adding = len(chain) - 1
+        if delay and late:
+            chain.append(("delay", nir.Delay(delay=np.full(target, delay * network.contract.dt))))
         names = [free_name(f"{projection.target}_{kind}", self.taken) for kind, _ in chain]
         if bias is not None:
-            self.own[names[-1]] = {"bias": bias}
+            self.own[names[adding]] = {"bias": bias}
             why = "plain NIR has no bias of its own for each position here: other tools leave it out"
             self.lost.append(Approximation(where, why, float(np.abs(bias).max())))
         self.nodes |= dict(zip(names, (node for _, node in chain), strict=True))

@@ -90,7 +90,7 @@ class _Repair:
         self.written = 0
 
     def graph(self) -> NirGraph:
-        return NirGraph(self.nodes, tuple(self.edges), self.flat.metadata, self.flat.version)
+        return NirGraph(self.nodes, tuple(self.edges), self.flat.metadata, self.flat.version, self.flat.passing)
 
     def inputs(self) -> None:
         """An Input for nodes that nothing leads to."""

@@ -45,9 +45,9 @@ class NirContract:
     ignores: tuple[str, ...] = ()
     """Parameters that the tool does not look at, "LIF.r" for example; r and w_in read as 1 then, v_leak and v_reset as 0."""
     v_min: Literal["none", "zero", "-threshold"] = "none"
-    """At the end of a step no potential of a spiking neuron is below it."""
+    """At the end of a step no potential of an IF, LIF or CubaLIF is below it, where a node does not say otherwise."""
     refractory: float = 0.0
-    """Seconds for which every spiking neuron is deaf after a spike."""
+    """Seconds for which every IF, LIF and CubaLIF is deaf after a spike; a Threshold has no memory."""
     flatten: Literal["channels first", "channels last"] = "channels first"
     """In which order a Flatten reads feature maps."""
     order: tuple[str, ...] = ()
@@ -55,8 +55,8 @@ class NirContract:
     node named here keeps what it adds up. Empty: from the inputs on, depth first."""
     nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By name, what is otherwise there: fields of `DynamicsContract` that a population may have for itself, `if_gain`, `v_min`,
-    `refractory`, and `v_initial`, `v_least` (a lower bound of the potential) and `bias` as arrays of the node's shape. A linear node may
-    have a `bias`."""
+    `refractory`, and `v_initial`, `v_least` (a lower bound of the potential) and `bias` as arrays of the node's shape. A linear node other
+    than a Delay may have a `bias`, which is added to what it gives."""
 
     def __post_init__(self) -> None:
         problems = [
