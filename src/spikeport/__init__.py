@@ -197,12 +197,13 @@ def to_nir(
     A `DynamicNetwork` is written as the graph that is closest to it, and read back as it was, potentials bit for bit.
 
     Args:
-        dialect: the tool that will run a network in population code: "norse", "sinabs", "snntorch" or "spikingjelly"; None: any whose IF
-            adds its input to the potential in each step.
-        strict: refuse what plain NIR cannot say.
+        dialect: the tool that will run it: "norse", "sinabs", "snntorch", "spikingjelly", or "spyx", which runs networks with dynamics alone. Its
+            unmodified importer gives the declared spikes; None: a network in population code is for any tool whose IF adds its input
+            to the potential in each step.
+        strict: refuse what is lost; remarks (`entry.is_remark`) lose nothing.
 
     Returns:
-        What plain NIR cannot say: entries for the ledger.
+        What plain NIR cannot say, or the tool does otherwise: entries for the ledger.
 
     Raises:
         NirError: operations without a form in NIR, or that the tool would read otherwise, all of them by name.

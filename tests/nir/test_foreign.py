@@ -245,7 +245,9 @@ def test_files_need_a_meaning(tmp_path: Any) -> None:
         sp.from_nir(path, dt=1e-3)
     found = sp.from_nir(path, like="spikingjelly", dt=1e-3)
     assert isinstance(found, DynamicNetwork)
-    assert found.contract == replace(EULER, compare=">=", initial="v_reset", bias_register="weighted")
+    assert found.contract == replace(
+        EULER, compare=">=", initial="v_reset", bias_register="weighted", arithmetic="float32"
+    )
     assert found.name == "net"
     assert read_graph(path).version == nir.__version__
 

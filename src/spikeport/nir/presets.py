@@ -76,6 +76,8 @@ def _several_gains(name: str, node: NirNode, graph: NirGraph, dt: float) -> str 
         gains = node["w_in"] * dt / node["tau_syn"]
     else:
         return None
+    if np.allclose(gains, 1.0):
+        return None  # it takes them for 1
     return "its neurons have different gains, and the first one's is taken for all" if np.ptp(gains) > 0 else None
 
 
@@ -160,6 +162,7 @@ _SPIKES_AS_LATE = DynamicsContract(
     reset_when="after_next_update",
     layer_latency=1,
     bias_register="weighted",
+    arithmetic="float32",
 )
 _EULER = DynamicsContract(dt=1e-4, integrator="forward_euler")
 
@@ -179,7 +182,9 @@ _TOOLS: Mapping[str, Preset] = {
         (_padded_sum, _leaking_current, _executed_late),
     ),
     "spikingjelly": Preset(
-        NirContract(dynamics=replace(_EULER, compare=">=", initial="v_reset", bias_register="weighted")),
+        NirContract(
+            dynamics=replace(_EULER, compare=">=", initial="v_reset", bias_register="weighted", arithmetic="float32")
+        ),
         ENDS | {"Affine", "Linear", "Conv1d", "Conv2d", "AvgPool2d", "Flatten", "IF", "LIF", "CubaLIF"},
     ),
     "sinabs": Preset(
@@ -191,6 +196,7 @@ _TOOLS: Mapping[str, Preset] = {
                 compare=">=",
                 spikes="multi",
                 reset="subtract",
+                arithmetic="float32",
             ),
             time_unit="step",
             ignores=("LIF.r", "LIF.v_reset", "IF.r", "IF.v_reset"),

@@ -50,6 +50,7 @@ from spikeport.primitives import (
     SpikingNetwork,
     StaircaseBank,
     UnitBank,
+    remark,
 )
 
 DT = 1e-4
@@ -207,12 +208,12 @@ def _encoder(network: SpikingNetwork) -> dict[str, Any]:
 
 
 def _remarks(network: SpikingNetwork, dtype: np.dtype[Any]) -> Iterator[Approximation]:
-    yield Approximation(network.input.name, "takes integers: encode values before they enter, in the first step", 0.0)
-    yield Approximation(network.output, "gives integers in the first step: times its scale they are the output", 0.0)
+    yield remark(network.input.name, "takes integers: encode values before they enter, in the first step")
+    yield remark(network.output, "gives integers in the first step: times its scale they are the output")
     if dtype == np.float64:
         yield Approximation(network.name, "needs float64: a simulator that computes in float32 may round", 0.0)
     for name in network.host_tail:
-        yield Approximation(network.output, f"NIR ends before {name}, which runs on the host", 0.0)
+        yield remark(network.output, f"NIR ends before {name}, which runs on the host")
 
 
 def _names(network: SpikingNetwork) -> dict[str, str]:

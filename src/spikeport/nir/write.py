@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from spikeport.errors import NirError, OptionError, Problem
 from spikeport.files import replacing
-from spikeport.graph import apply_synapse
 from spikeport.nir import content, contract, declared, stages
 from spikeport.nir.checks import network_problems
 from spikeport.nir.contract import Placement
+from spikeport.nir.dialects import dialect_graph
 from spikeport.nir.limits import MAX_EDGES, MAX_LOADED_BYTES, MAX_NODES
 from spikeport.nir.lower import Plan, nodes_of, number_format, plan_network, population_node
 from spikeport.nir.names import free_name
@@ -27,8 +27,10 @@ from spikeport.nir.network import network_of
 from spikeport.nir.outward import graph_of_network
 from spikeport.nir.parse import graph_from_object
 from spikeport.nir.plain import remarks
+from spikeport.nir.rehearsal import carried
+from spikeport.nir.terms import REFUSED, TERMS
 from spikeport.nir.wave import DIALECTS, agreeing, wave_graph
-from spikeport.primitives import DynamicNetwork, Ledger, Sparse, SpikingNetwork
+from spikeport.primitives import DynamicNetwork, Ledger, SpikingNetwork
 from spikeport.storage.check import network_problems as well_formed
 
 ROUNDING = 1e-9
@@ -51,16 +53,19 @@ def to_nir(
         OptionError: a dialect that is not known.
         FileError: the file cannot be written.
     """
-    if dialect is not None and dialect not in DIALECTS:
-        raise OptionError(Problem("dialect", f"is {dialect!r}", f"one of {', '.join(map(repr, DIALECTS))}"))
+    if dialect is not None and dialect not in TERMS and dialect not in REFUSED:
+        raise OptionError(Problem("dialect", f"is {dialect!r}", f"one of {', '.join(map(repr, TERMS))}"))
     if isinstance(network, DynamicNetwork):
-        graph, lost = _dynamic(network, dialect)
+        graph, lost = _dynamic(network) if dialect is None else dialect_graph(network, dialect)
         return _written(network.name, graph, lost, path, strict)
     wave = network.contract.code == "population"
     problems = well_formed(network) if wave else network_problems(network)
     if problems:
         raise NirError(problems)
     if wave:
+        if dialect is not None and dialect not in DIALECTS:
+            why = f"{dialect} does not run the wave of a converted network"
+            raise NirError(Problem(network.name, why, f"one of {', '.join(map(repr, DIALECTS))}"))
         graph, lost = wave_graph(network, dialect)
         agreeing(network, graph)
     elif dialect is not None:
@@ -76,9 +81,10 @@ def to_nir(
 
 
 def _written(name: str, graph: nir.NIRGraph, lost: Ledger, path: str | Path, strict: bool) -> Ledger:
-    if strict and lost:
+    losses = [entry for entry in lost if not entry.is_remark]
+    if strict and losses:
         hint = "leave strict out, and other tools see something else than we do"
-        raise NirError([Problem(entry.node, entry.what, hint) for entry in lost])
+        raise NirError([Problem(entry.node, entry.what, hint) for entry in losses])
     packed = BytesIO()
     nir.write(packed, graph)
     with replacing(path) as temporary:
@@ -86,11 +92,8 @@ def _written(name: str, graph: nir.NIRGraph, lost: Ledger, path: str | Path, str
     return lost
 
 
-def _dynamic(network: DynamicNetwork, dialect: str | None) -> tuple[nir.NIRGraph, Ledger]:
+def _dynamic(network: DynamicNetwork) -> tuple[nir.NIRGraph, Ledger]:
     """The graph of a network with dynamics, read back to see that nothing of it went astray."""
-    if dialect is not None:
-        hint = "leave the dialect out: the file carries its own contract"
-        raise NirError(Problem(network.name, f"has no form for {dialect} yet", hint))
     graph, meaning, lost = graph_of_network(network)
     text = declared.text_of(meaning)
     again = network_of(graph_from_object(graph), declared.parse(text), network.name)
@@ -134,15 +137,9 @@ def _carried(network: DynamicNetwork) -> dict[tuple[str, ...], NDArray[Any]]:
     drawn = {name: np.random.default_rng(0).normal(size=shape) for name, shape in shapes.items()}
     found: dict[tuple[str, ...], NDArray[Any]] = {}
     for p in network.projections:
-        values: NDArray[Any] = drawn[p.source]
-        for synapse in p.synapses:
-            if isinstance(synapse, Sparse):
-                each = np.repeat(values.ravel(), np.diff(synapse.offsets)) * synapse.each_weight()
-                values = np.bincount(synapse.targets, weights=each, minlength=synapse.post)
-            else:
-                values = apply_synapse(synapse, values[None].astype(np.float64))[0]
+        values = carried(p, drawn[p.source], shapes[p.target])
         key = (p.target, p.source, str(p.delay))
-        found[key] = found.get(key, 0.0) + values.reshape(shapes[p.target])
+        found[key] = found.get(key, 0.0) + values
         if p.bias is not None:
             found[p.target,] = found.get((p.target,), np.zeros(shapes[p.target])) + p.bias
     return {key: np.asarray(values) for key, values in found.items() if key[1:] or np.any(values)}

@@ -1,6 +1,6 @@
 """What networks are made of: values without behaviour, shared by all stages and backends."""
 
-from spikeport.primitives.approximation import Approximation, Ledger
+from spikeport.primitives.approximation import Approximation, Ledger, remark
 from spikeport.primitives.contract import Code, DynamicsContract, ExecutionContract
 from spikeport.primitives.dynamic_network import (
     DynamicNetwork,
@@ -135,4 +135,5 @@ __all__ = [
     "Weighted",
     "freeze_fields",
     "frozen",
+    "remark",
 ]
