@@ -12,6 +12,7 @@ from spikeport.primitives import (
     IF,
     LI,
     LIF,
+    AdaptiveLIF,
     Conv,
     CubaLI,
     CubaLIF,
@@ -20,10 +21,13 @@ from spikeport.primitives import (
     DynamicPopulation,
     DynamicsContract,
     I,
+    Izhikevich,
     OneToOne,
     Projection,
     Relay,
     Reshape,
+    ResonateAndFire,
+    SigmaDelta,
     Sparse,
     SpikeInput,
     SumPool,
@@ -111,8 +115,15 @@ def neuron(rng: np.random.Generator, contract: DynamicsContract, shape: tuple[in
     if rng.random() < 0.3:
         spiking["v_min"] = -np.abs(values())
     kinds = ["IF", "Threshold", "I", "Relay"]
-    if contract.integrator != "accumulate":
+    single, moves = contract.spikes == "single", contract.integrator != "accumulate"
+    if single:
+        kinds += ["SigmaDelta"]
+    if moves:
         kinds += ["LIF", "LI", "CubaLIF", "CubaLI"]
+    if moves and single:
+        kinds += ["AdaptiveLIF", "rf", *(["ResonateAndFire"] if to_value else [])]
+        if to_value and contract.reset_when != "after_next_update":
+            kinds += ["Izhikevich"]
     match kinds[rng.integers(len(kinds))]:
         case "IF":
             return IF(**common, **spiking)
@@ -126,10 +137,42 @@ def neuron(rng: np.random.Generator, contract: DynamicsContract, shape: tuple[in
             return LIF(tau=taus, v_leak=values(), **common, **spiking)
         case "LI":
             return LI(tau=taus, v_leak=values(), **common)
+        case "SigmaDelta":
+            return SigmaDelta(threshold=threshold - 1, bias=values(), activation=["relu", "unit"][rng.integers(2)])
+        case "AdaptiveLIF":
+            more = {"adapts": ["threshold", "current"][rng.integers(2)], "coupling": values(), "initial_w": values()}
+            tau_adapt = np.where(rng.random(shape) < 0.2, np.inf, rng.uniform(1e-3, 0.1, shape))
+            return AdaptiveLIF(
+                tau=taus, tau_adapt=tau_adapt, increment=values(), v_leak=values(), **more, **common, **spiking
+            )
+        case "Izhikevich":
+            return izhikevich(rng, shape)
+        case "ResonateAndFire" | "rf" as kind:
+            turn: dict[str, Any] = {"tau": taus, "frequency": rng.uniform(0, 300, shape), "threshold": values() / 2}
+            if kind == "rf":
+                return ResonateAndFire(kind="rf", initial_w=values(), **turn, **common)
+            return ResonateAndFire(v_reset=values(), **turn, **common)
         case "CubaLIF":
             return CubaLIF(tau_syn=taus, tau_mem=0.01, v_leak=values(), w_in=values(), **common, **spiking)
         case _:
             return CubaLI(tau_syn=0.005, tau_mem=taus, v_leak=values(), w_in=values(), **common)
+
+
+def izhikevich(rng: np.random.Generator, shape: tuple[int, ...]) -> Izhikevich:
+    """Driven so that it fires every few steps."""
+    return Izhikevich(
+        a=rng.uniform(0.02, 0.1, shape),
+        b=rng.uniform(0.2, 0.25, shape),
+        c=rng.uniform(-65, -50, shape),
+        d=rng.uniform(0.05, 8, shape),
+        bias=rng.uniform(-5, 80, shape),
+        r=rng.uniform(0.5, 1.5),
+        initial=rng.uniform(-80, 30, shape) if rng.random() < 0.5 else None,
+        initial_u=rng.uniform(-20, 5, shape) if rng.random() < 0.5 else None,
+        recovery=["new", "old"][rng.integers(2)],
+        substeps=int(rng.integers(1, 4)),
+        v_recovery=-65.0 if rng.random() < 0.2 else 0.0,
+    )
 
 
 def synapses(

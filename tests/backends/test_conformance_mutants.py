@@ -24,7 +24,7 @@ from spikeport.backends.loihi import session as loihi_session
 from spikeport.backends.loihi import twin
 from spikeport.backends.native import dynamics as native_dynamics
 from spikeport.backends.native import layers as native_layers
-from spikeport.backends.reference import dynamics, stepper
+from spikeport.backends.reference import dynamics, second, stepper
 from spikeport.testing import EXACT, BackendConformance
 from spikeport.testing.carrying import UnderTest
 from spikeport.testing.cases import claimed_codes
@@ -117,7 +117,7 @@ def reference_reset() -> Iterator[Change]:
 
 def reference_compare() -> Iterator[Change]:
     yield Change(stepper, "_update", "state.v >= threshold", "state.v > threshold")
-    yield Change(dynamics, "update", "v >= p.threshold", "v > p.threshold")
+    yield Change(second, "is_beyond", "v >= threshold", "v > threshold", (dynamics,))
 
 
 def reference_delay() -> Iterator[Change]:

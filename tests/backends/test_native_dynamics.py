@@ -29,6 +29,7 @@ from spikeport.primitives import (
     DynamicPopulation,
     DynamicRecording,
     DynamicsContract,
+    Izhikevich,
     Projection,
     Relay,
     Sparse,
@@ -153,6 +154,8 @@ def test_a_session_goes_on_where_it_was_and_reset_brings_the_beginning_back() ->
 @given(simulations(), st.sampled_from(CHOICES["reset_when"]), st.sampled_from(CHOICES["current_order"]))
 def test_a_session_becomes_a_network_with_the_same_synapses(case: Any, reset_when: Any, current_order: Any) -> None:
     network, given_ = case
+    if any(isinstance(p.neuron, Izhikevich) for p in network.populations) and reset_when == "after_next_update":
+        reset_when = "next_step"  # which they refuse
     compare = {">": ">=", ">=": ">"}[network.contract.compare]
     changed = replace(network.contract, compare=compare, reset_when=reset_when, current_order=current_order)
     first = replace(network.populations[0], neuron=replace(network.populations[0].neuron, bias=2.0))

@@ -33,6 +33,9 @@ FLAGS = (
     "multi",
     "clipped",
     "sends",
+    "second",
+    "other",
+    "substeps",
 )
 NUMBERS = (
     "bias",
@@ -50,6 +53,20 @@ NUMBERS = (
     "v_min",
 )
 """Arrays of a population, one value a neuron."""
+SECOND = (
+    "w_initial",
+    "w_rate",
+    "w_decay",
+    "w_coupling",
+    "w_increment",
+    "w_square",
+    "w_linear",
+    "w_constant",
+    "w_v_recovery",
+)
+"""Those of a second state; a population has some of them."""
+SENDS_NUMBERS = 6
+"""Kind of neurons that fire with a number."""
 ARITHMETIC = {"float64": 0, "float32": 1, "integer": 2}
 
 
@@ -63,6 +80,7 @@ class _Population(ctypes.Structure):
         ("slots", _Long),
         ("flags", _Flags),
         *((name, _Pointer) for name in NUMBERS),
+        ("second", _Pointer * len(SECOND)),
         ("n_constants", _Long),
         ("constant_steps", _Pointer),
         ("constants", _Pointer),
@@ -90,6 +108,8 @@ class DynamicsHandle:
     """Of the populations, in order."""
     several: list[bool] = field(default_factory=list)
     """Whether they may send several spikes a step."""
+    graded: list[bool] = field(default_factory=list)
+    """Whether they send numbers with spikes."""
     pointer: ctypes.c_void_p = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -127,6 +147,7 @@ class DynamicsHandle:
         check(library().sp_dynamics_population(self._open(), ctypes.byref(given)))
         self.sizes.append(len(arrays["initial"]))
         self.several.append(bool(flags["multi"]))
+        self.graded.append(flags["kind"] == SENDS_NUMBERS)
 
     def replace(
         self,
@@ -142,6 +163,7 @@ class DynamicsHandle:
         assert len(arrays["initial"]) == self.sizes[index]
         check(library().sp_dynamics_replace(self._open(), _Int(index), ctypes.byref(given)))
         self.several[index] = bool(flags["multi"])
+        self.graded[index] = flags["kind"] == SENDS_NUMBERS
 
     def _population(
         self,
@@ -157,7 +179,9 @@ class DynamicsHandle:
         given = _Population(len(arrays["initial"]), slots, _Flags(**flags), n_constants=len(constants))
         for name, values in arrays.items():
             setattr(given, name, address(values).value)
-        return given, arrays
+        more = {name: plain(numbers[name], self.dtype) for name in SECOND if name in numbers}
+        given.second = (_Pointer * len(SECOND))(*(address(more[n]).value if n in more else None for n in SECOND))
+        return given, arrays | more
 
     def projection(
         self,
@@ -238,16 +262,18 @@ class DynamicsHandle:
             )
         )
 
-    def take(
-        self, population: int, sample: int
-    ) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64] | None]:
-        """Steps and neurons of the recorded spikes, which the session then forgets; and how many each is, where it may be several."""
+    def take(self, population: int, sample: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[Any] | None]:
+        """Steps and neurons of the recorded spikes, which the session then forgets; and how many each is, where it may be several, or its
+        number, where it has one."""
         count = library().sp_dynamics_spikes(self._open(), _Int(population), _Int(sample))
         steps, neurons = np.empty(count, np.uint32), np.empty(count, np.uint32)
         values = np.empty(count, np.int64) if self.several[population] else None
-        room = _Pointer() if values is None else address(values)
-        library().sp_dynamics_take(self._open(), _Int(population), _Int(sample), address(steps), address(neurons), room)
-        return steps, neurons, values
+        numbers = np.empty(count, np.float64) if self.graded[population] else None
+        rooms = [_Pointer() if room is None else address(room) for room in (values, numbers)]
+        library().sp_dynamics_take(
+            self._open(), _Int(population), _Int(sample), address(steps), address(neurons), *rooms
+        )
+        return steps, neurons, values if numbers is None else numbers.astype(self.dtype)
 
     def counts(self, population: int) -> NDArray[np.int64]:
         """Spikes of each neuron since the last reset, shape (batch, neuron)."""

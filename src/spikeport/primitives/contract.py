@@ -59,6 +59,25 @@ class DynamicsContract:
         forward_euler   s = s + k (w_in x - s), or (s - k s) + w_in x under "delta", k = dt / tau_syn
         exponential     s = d s + k (w_in x), or d s + w_in x under "delta"
 
+    Neurons with a second state w (u of Izhikevich, Re z of ResonateAndFire) take both states of the step before, v after a reset
+    that comes before the step:
+
+        AdaptiveLIF      v is that of LIF; with adapts="current" i - w stands for i
+          forward_euler  w = w + k (coupling (v - v_leak) - w), k = dt / tau_adapt
+          exponential    w = d w + k (coupling (v - v_leak)), d = exp(-dt / tau_adapt), k = -expm1(-dt / tau_adapt)
+                         compares v with threshold + w (adapts="threshold"), and w = w + increment is part of the reset, whenever it is;
+                         w goes on in a refractory period
+        Izhikevich       h = 1000 dt, and so many times as there are substeps, one after the other,
+                         v = v + (h / substeps) (((((square v) v + linear v) + constant) - u) + r i)
+                         u = u + (h a) (b (v - v_recovery) - u), v being that after these substeps, or with recovery="old" before them;
+                         then v = v (+ jump).  v = c and u = u + d are the reset.  Both integrators
+        ResonateAndFire  v = (C v + S w) + k_v i,  w = (C w - S v) + k_w i (+ jump)
+          forward_euler  C = 1 - dt / tau, S = 2 pi frequency dt, k_w = r dt, k_v = 0
+          exponential    C = d cos(2 pi frequency dt), S = d sin(likewise), k_w + j k_v = r (C + j S - 1) / (-1 / tau + 2 pi j frequency)
+                         v = v_reset and w = 0 are the reset; "rf" has none, compares w with the threshold, and fires where besides
+                         v >= 0, which was below 0 in the step before
+        SigmaDelta       v = v + x;  d = (v + c, in "relu" at least 0) - w, compares |d|;  w = w + d where it sends.  Every integrator
+
     Under `spikes="single"` a unit sends 1 where it fires. Under "multi" it sends n = floor(v / threshold) there, 2^53 at most, and the reset that
     subtracts takes n thresholds off, in one multiplication and one subtraction. A step ends with `v = max(v, v_min)`.
 

@@ -14,16 +14,23 @@ from spikeport.errors import GraphError, Problem
 from spikeport.primitives.approximation import Ledger
 from spikeport.primitives.contract import NETWORK_WIDE, DynamicsContract
 from spikeport.primitives.dynamic_neurons import (
+    CHOICES,
     IF,
     LI,
     LIF,
+    MAX_SUBSTEPS,
+    AdaptiveLIF,
     Analog,
     CubaLI,
     CubaLIF,
     DynamicNeuron,
     I,
+    Izhikevich,
     Relay,
+    ResonateAndFire,
+    SigmaDelta,
     Threshold,
+    TwoStates,
 )
 from spikeport.primitives.fixed_neurons import FixedNeuron, FixedResonateAndFire, chip_problems, parameter_problems
 from spikeport.primitives.frozen import freeze_fields
@@ -36,7 +43,7 @@ WHOLE = 1e-6
 """A duration is a whole number of steps if it is so close to one: seconds are decimal fractions, which floats round."""
 MAX_EXPONENT = 16
 """Bits that the sum of a projection is shifted by, to either side, at most."""
-_POSITIVE = ("tau", "tau_syn", "tau_mem")
+_POSITIVE = ("tau", "tau_syn", "tau_mem", "tau_adapt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,20 +201,33 @@ def _population_problems(population: DynamicPopulation) -> Iterator[Problem]:
         yield Problem(population.name, f"{type(neuron).__name__} is not a neuron with dynamics")
         return
     for parameter in fields(neuron):
-        value = getattr(neuron, parameter.name)
+        value, where = getattr(neuron, parameter.name), f"{population.name}.{parameter.name}"
+        if parameter.name in CHOICES or parameter.name == "substeps":
+            yield from _choice_problems(parameter.name, value, where)
+            continue
         if value is None:
             continue
-        where, values = f"{population.name}.{parameter.name}", np.asarray(value)
+        values = np.asarray(value)
         if values.dtype.kind not in "iufb":
             yield Problem(where, f"is of type {values.dtype}, not numbers")
-        elif not np.isfinite(values).all():
+        elif not (np.isfinite(values) | ((parameter.name == "tau_adapt") & (values == np.inf))).all():
             yield Problem(where, "is not finite everywhere")
         elif parameter.name in _POSITIVE and not (values > 0).all():
             yield Problem(where, f"must be positive, and its smallest value is {values.min()}", "give seconds")
         elif parameter.name == "refractory" and not (values >= 0).all():
             yield Problem(where, f"is negative: {values.min()}", "give seconds")
+        elif parameter.name == "threshold" and isinstance(neuron, SigmaDelta) and not (values >= 0).all():
+            yield Problem(where, f"is negative: {values.min()}", "0 sends every change")
         if not bad_shape and not _fits(values.shape, population.shape):
             yield Problem(where, f"has shape {values.shape}, which does not broadcast to {population.shape}")
+
+
+def _choice_problems(name: str, value: Any, where: str) -> Iterator[Problem]:
+    if name == "substeps":
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= MAX_SUBSTEPS:
+            yield Problem(where, f"is {value!r}", f"a whole number from 1 to {MAX_SUBSTEPS}")
+    elif not isinstance(value, str) or value not in CHOICES[name]:
+        yield Problem(where, f"is {value!r}", " or ".join(map(repr, CHOICES[name])))
 
 
 def _fits(shape: Shape, target: Shape) -> bool:
@@ -276,8 +296,10 @@ def _contract_problems(population: DynamicPopulation, contract: DynamicsContract
         hint = 'DynamicsContract.loihi("loihi2"), or "loihi1"'
         yield Problem(name, f"{type(neuron).__name__} has no meaning under this contract", hint)
         return
-    leaky = isinstance(neuron, LIF | CubaLIF | LI | CubaLI)
-    if leaky and contract.integrator == "accumulate":
+    leaky = isinstance(neuron, LIF | CubaLIF | LI | CubaLI | AdaptiveLIF)
+    if isinstance(neuron, Izhikevich | ResonateAndFire):
+        yield from _rhythm_problems(name, neuron, contract)
+    elif leaky and contract.integrator == "accumulate":
         hint = 'integrator="forward_euler" or "exponential", or an IF neuron'
         yield Problem(name, f"{type(neuron).__name__} leaks, and accumulation has no leak", hint)
     elif leaky and contract.arithmetic == "integer":
@@ -286,12 +308,31 @@ def _contract_problems(population: DynamicPopulation, contract: DynamicsContract
         )
     elif contract.arithmetic == "integer" and contract.integrator != "accumulate" and isinstance(neuron, IF | I):
         yield Problem(name, f'integer arithmetic knows no dt: "{contract.integrator}"', 'integrator="accumulate"')
-    if contract.spikes == "multi" and not isinstance(neuron, Analog) and not np.all(np.asarray(neuron.threshold) > 0):
+    if contract.spikes == "multi" and isinstance(neuron, TwoStates):
+        why = f"{type(neuron).__name__} fires once a step at most, and the contract lets it fire several times"
+        yield Problem(name, why, 'give the population a contract of its own with spikes="single"')
+    elif contract.spikes == "multi" and not isinstance(neuron, Analog) and not np.all(np.asarray(neuron.threshold) > 0):
         yield Problem(f"{name}.threshold", "must be positive where spikes are counted in thresholds")
-    if isinstance(neuron, Threshold | Analog):
+    if isinstance(neuron, Threshold | Analog | Izhikevich | ResonateAndFire | SigmaDelta):
         return
     if contract.reset == "subtract" and np.any(np.asarray(neuron.v_reset) != 0):
         yield Problem(f"{name}.v_reset", "has no meaning where the reset subtracts the threshold", "leave it at 0")
     steps = np.asarray(neuron.refractory, dtype=np.float64) / contract.dt
     if (np.abs(steps - np.rint(steps)) > WHOLE * np.maximum(1, steps)).any() or (steps >= 2**31).any():
         yield Problem(f"{name}.refractory", f"is not a whole number of steps of {contract.dt:g} s")
+
+
+def _rhythm_problems(name: str, neuron: Izhikevich | ResonateAndFire, contract: DynamicsContract) -> Iterator[Problem]:
+    """What neurons that move by themselves have no meaning under."""
+    kind = type(neuron).__name__
+    if contract.integrator == "accumulate":
+        hint = 'integrator="forward_euler" or "exponential"'
+        yield Problem(name, f"{kind} moves in time, and accumulation knows no dt", hint)
+    elif contract.arithmetic == "integer":
+        yield Problem(name, f"{kind} has no form in integer arithmetic", "float64 or float32")
+    if isinstance(neuron, Izhikevich) and contract.reset_when == "after_next_update":
+        hint = 'give the population a contract of its own with reset_when="same_step" or "next_step"'
+        yield Problem(name, f"{kind} goes to infinity beyond its peak, and the contract resets it a step late", hint)
+    if contract.reset == "subtract" and not (isinstance(neuron, ResonateAndFire) and neuron.kind == "rf"):
+        hint = 'give the population a contract of its own with reset="to_value"'
+        yield Problem(name, f"{kind} begins again at a point, and the contract's reset subtracts the threshold", hint)

@@ -14,6 +14,7 @@ from spikeport.primitives import (
     IF,
     LI,
     LIF,
+    AdaptiveLIF,
     Analog,
     CubaLI,
     CubaLIF,
@@ -25,10 +26,13 @@ from spikeport.primitives import (
     FixedSigmaDelta,
     GradedThreshold,
     I,
+    Izhikevich,
     OneToOne,
     Projection,
     Relay,
+    ResonateAndFire,
     Shape,
+    SigmaDelta,
     SpikeInput,
     Threshold,
 )
@@ -233,6 +237,56 @@ def _cuba_li(contract: DynamicsContract, target: Target) -> Iterator[dict[str, A
     yield {"tau_mem": TAUS, "tau_syn": TAUS[::-1], "bias": 0.5, "w_in": 2.0}
 
 
+def _adaptive_lif(contract: DynamicsContract, target: Target) -> Iterator[dict[str, Any]]:
+    # dyadic, so that under Euler at dt / tau = 1/4 some potentials equal threshold + w
+    more = {
+        "increment": np.array([0.5, 0, 1, -0.25, 2, 0.5, 0.125, 0.25]),
+        "initial_w": np.array([0, 1, 0, 0, -1, 0, 0.5, 0]),
+    }
+    slow = np.array([0.008, 0.1, np.inf, 0.02, 0.008, 1.0, 0.004, 0.05])
+    for plain in _lif(contract, target):
+        tau = np.array([0.004, 0.004, 0.02, 0.1, 0.002, 0.03, 0.004, 0.05])
+        yield plain | more | {"tau": tau, "tau_adapt": slow, "adapts": "threshold"}
+        yield plain | more | {"tau": tau, "tau_adapt": slow, "adapts": "current", "coupling": 0.25}
+
+
+def _izhikevich(contract: DynamicsContract, target: Target) -> Iterator[dict[str, Any]]:
+    # a step of 1 ms is a long one: two substeps, or small rates
+    published = {
+        "a": np.array([0.02, 0.02, 0.02, 0.1, 0.02, 0.1, 0.02, 0.02]),
+        "b": np.array([0.2, 0.2, 0.2, 0.2, 0.25, 0.25, 0.2, 0.25]),
+        "c": np.array([-65, -55, -50, -65, -65, -65, -65, -65]),
+        "d": np.array([8, 4, 2, 2, 0.05, 2, 6, 2]),
+        "bias": np.array([10, 10, 10, 10, 10, 0, 12, -5]),
+        "r": 1.25,
+    }
+    yield published
+    yield published | {"recovery": "old", "substeps": 1, "initial": np.array([30, 29, 31, -65, -90, -70, 0, 25])}
+    yield published | {"substeps": 3, "initial_u": -10.0, "v_recovery": -65.0, "linear": 4.1, "constant": 108.0}
+
+
+def _resonate(contract: DynamicsContract, target: Target) -> Iterator[dict[str, Any]]:
+    plain = {
+        "tau": np.array([0.01, 0.1, 0.02, 0.1, 0.05, 0.03, 0.004, 0.05]),
+        "frequency": np.array([100, 250, 40, 0, 125, 60, 200, 10]),
+        "r": 800.0,
+        "bias": np.array([0, 0, 0.5, 0, 0, -1, 0, 0]),
+    }
+    threshold = np.array([0.5, 1, 0.25, 0, 1, 2, 0.125, 0.5])
+    for kind in ("izhikevich", "rf"):
+        yield plain | {"kind": kind, "threshold": threshold}
+        yield plain | {"kind": kind, "threshold": threshold, "initial": threshold, "initial_w": np.arange(8.0) - 3}
+
+
+def _difference(contract: DynamicsContract, target: Target) -> Iterator[dict[str, Any]]:
+    for activation in ("relu", "unit"):
+        yield {
+            "threshold": np.array([0, 1, 2, 3, 1, 2, 5, 0]),
+            "bias": np.array([0, 0, -1, 0, 2, -3, 1, 0]),
+            "activation": activation,
+        }
+
+
 def _fixed_cuba_lif(contract: DynamicsContract, target: Target) -> Iterator[dict[str, Any]]:
     # with du = 4095 and dv = 0 neuron 0 reaches exactly its threshold, 2 * 2^7 * 2^6, in its first step
     plain = {
@@ -280,7 +334,8 @@ def _graded_threshold(contract: DynamicsContract, target: Target) -> Iterator[di
 NEURONS: Mapping[str, Any] = {
     kind.__name__: kind
     for kind in (
-        IF, LIF, CubaLIF, LI, CubaLI, Threshold, I, Relay, FixedCubaLIF, FixedSigmaDelta, FixedResonateAndFire, GradedThreshold,
+        IF, LIF, CubaLIF, LI, CubaLI, Threshold, I, Relay, AdaptiveLIF, Izhikevich, ResonateAndFire, SigmaDelta,
+        FixedCubaLIF, FixedSigmaDelta, FixedResonateAndFire, GradedThreshold,
     )
 }  # fmt: skip
 PARAMETERS: Mapping[str, Any] = {
@@ -292,6 +347,10 @@ PARAMETERS: Mapping[str, Any] = {
     "Threshold": _threshold,
     "I": _i,
     "Relay": _relay,
+    "AdaptiveLIF": _adaptive_lif,
+    "Izhikevich": _izhikevich,
+    "ResonateAndFire": _resonate,
+    "SigmaDelta": _difference,
     "FixedCubaLIF": _fixed_cuba_lif,
     "FixedSigmaDelta": _sigma_delta,
     "FixedResonateAndFire": _resonate_and_fire,

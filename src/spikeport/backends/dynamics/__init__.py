@@ -3,6 +3,7 @@
 from spikeport.backends.dynamics.fixed import FixedPlan, FixedPopulation, FixedProjection, apply_chain, make_fixed_plan
 from spikeport.backends.dynamics.plan import Kind, Plan, PopulationPlan, ProjectionPlan, make_plan
 from spikeport.backends.dynamics.rows import Rows, rows
+from spikeport.backends.dynamics.second import SecondPlan
 from spikeport.backends.dynamics.shared import Shared
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "PopulationPlan",
     "ProjectionPlan",
     "Rows",
+    "SecondPlan",
     "Shared",
     "apply_chain",
     "make_fixed_plan",

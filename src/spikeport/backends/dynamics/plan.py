@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -12,6 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.backends.dynamics.rows import Rows, rows
+from spikeport.backends.dynamics.second import (
+    SecondPlan,
+    adaptation,
+    differences,
+    each,
+    kept,
+    lost,
+    milliseconds,
+    recovery,
+    resonance,
+)
 from spikeport.backends.dynamics.shared import Shared
 from spikeport.errors import GraphError, Problem
 from spikeport.plugin.driving import DTYPES, LARGEST_INPUT
@@ -19,6 +29,7 @@ from spikeport.primitives import (
     IF,
     LI,
     LIF,
+    AdaptiveLIF,
     Analog,
     CubaLI,
     CubaLIF,
@@ -26,9 +37,12 @@ from spikeport.primitives import (
     DynamicPopulation,
     DynamicsContract,
     I,
+    Izhikevich,
     Projection,
     Relay,
+    ResonateAndFire,
     Shape,
+    SigmaDelta,
     Threshold,
 )
 
@@ -40,7 +54,7 @@ LARGEST_FLOAT32_COUNT = 2**24
 """Compiled kernels count the steps of refractory periods in the arithmetic's dtype."""
 
 
-LEAKY = (LIF, LI, CubaLIF, CubaLI)
+LEAKY = (LIF, LI, CubaLIF, CubaLI, AdaptiveLIF)
 CUBA = (CubaLIF, CubaLI)
 
 
@@ -53,6 +67,13 @@ class Kind(IntEnum):
     EXPONENTIAL = 2
     MEMORYLESS = 3
     """`v = i (+ jump)`"""
+    IZHIKEVICH = 4
+    RESONATE = 5
+    SIGMA_DELTA = 6
+    """`v = v + jump`; the jump is always what arrives"""
+
+
+KINDS = {Izhikevich: Kind.IZHIKEVICH, ResonateAndFire: Kind.RESONATE, SigmaDelta: Kind.SIGMA_DELTA}
 
 
 class Current(IntEnum):
@@ -100,6 +121,28 @@ class PopulationPlan:
     """(first step, biases of projections that arrive from then on), by step."""
     slots: int
     """Of the ring that keeps what arrives later."""
+    second: SecondPlan | None = None
+
+    @property
+    def graded(self) -> bool:
+        """It sends numbers where it fires."""
+        return self.kind is Kind.SIGMA_DELTA
+
+    @property
+    def by_phase(self) -> bool:
+        """It fires where its potential rises through zero."""
+        return self.kind is Kind.RESONATE and self.second is not None and self.second.other
+
+    @property
+    def adapts(self) -> bool:
+        """Its threshold is higher by w."""
+        plain = self.kind in (Kind.FORWARD_EULER, Kind.EXPONENTIAL)
+        return plain and self.second is not None and not self.second.other
+
+    @property
+    def resets(self) -> bool:
+        """A spike has an effect on its neuron."""
+        return self.kind not in (Kind.MEMORYLESS, Kind.SIGMA_DELTA) and not self.by_phase
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,6 +266,9 @@ def _population(
             (True, True): Current.EXPONENTIAL_DELTA,
         }
         current, delta = table[exact, delta], False
+    if type(neuron) in KINDS:
+        kind = KINDS[type(neuron)]
+        delta = delta or kind is Kind.SIGMA_DELTA
     rest = (population.name, population.shape, contract.dt, contract.integrator, contract.initial, contract.arithmetic)
     numbers, wrong = shared.once("numbers", (neuron,), rest, lambda: _numbers(population, contract))
     problems += wrong
@@ -271,6 +317,18 @@ def _numbers(population: DynamicPopulation, contract: DynamicsContract) -> tuple
         gain = gain * contract.dt
     stated = getattr(neuron, "initial", None)
     initial = number("initial") if stated is not None or contract.initial == "zero" else number(contract.initial)
+    rate, v_reset, second = each(lost, ratio) if exact else ratio, number("v_reset"), None
+    match neuron:
+        case AdaptiveLIF():
+            second = adaptation(neuron, contract, number, held)
+        case Izhikevich():
+            rate, v_reset = np.full(population.size, milliseconds(contract) / neuron.substeps), number("c")
+            initial = v_reset if stated is None else initial
+            second = recovery(neuron, contract, initial, number, held)
+        case ResonateAndFire():
+            gain, second = resonance(neuron, contract, number, held)
+        case SigmaDelta():
+            second = differences(neuron, number, held)
     zero = np.zeros(population.size, dtype)
     refractory = np.rint(number("refractory") / contract.dt).astype(np.int64)
     if dtype is np.float32 and refractory.max() > LARGEST_FLOAT32_COUNT:
@@ -279,17 +337,18 @@ def _numbers(population: DynamicPopulation, contract: DynamicsContract) -> tuple
     found = {
         "bias": held(number("bias"), "bias"),
         "gain": held(gain, "r"),
-        "rate": held(_each(_lost, ratio) if exact else ratio, tau_name) if leaky else zero,
-        "decay": held(_each(_kept, ratio), tau_name) if leaky else zero,
+        "rate": held(rate, tau_name) if leaky or isinstance(neuron, Izhikevich) else zero,
+        "decay": held(each(kept, ratio), tau_name) if leaky else zero,
         "v_leak": held(number("v_leak"), "v_leak"),
         "threshold": held(number("threshold"), "threshold"),
-        "v_reset": held(number("v_reset"), "v_reset"),
+        "v_reset": held(v_reset, "v_reset"),
         "v_min": None if getattr(neuron, "v_min", None) is None else held(number("v_min"), "v_min"),
-        "current_rate": held(_each(_lost, current_ratio) if exact else current_ratio, "tau_syn") if cuba else zero,
-        "current_decay": held(_each(_kept, current_ratio), "tau_syn") if cuba else zero,
+        "current_rate": held(each(lost, current_ratio) if exact else current_ratio, "tau_syn") if cuba else zero,
+        "current_decay": held(each(kept, current_ratio), "tau_syn") if cuba else zero,
         "w_in": held(number("w_in", 1.0), "w_in"),
         "refractory": refractory,
         "initial": held(initial, "initial"),
+        "second": second,
     }
     return found, problems
 
@@ -308,20 +367,6 @@ def _constants(
         where = f"{population.name}.bias of its projections"
         entries.append((step, in_dtype(total.ravel(), dtype, where, "values", problems)))
     return tuple(entries), problems
-
-
-def _lost(x: float) -> float:
-    return -math.expm1(-x)
-
-
-def _kept(x: float) -> float:
-    return math.exp(-x)
-
-
-def _each(function: Callable[[float], float], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The C library's function of each value: numpy has others for wide registers, which differ in the last bit."""
-    distinct, place = np.unique(values, return_inverse=True)
-    return np.array([function(float(v)) for v in distinct])[place]
 
 
 def in_dtype(values: NDArray[Any], dtype: Any, where: str, what: str, problems: list[Problem]) -> NDArray[Any]:
@@ -347,7 +392,11 @@ def in_dtype(values: NDArray[Any], dtype: Any, where: str, what: str, problems: 
 
 def largest_sent(populations: Sequence[PopulationPlan]) -> dict[str, int]:
     """Largest absolute value that integer populations send in a step, of those that send more than single spikes."""
-    return {p.name: -state_range(p.contract)[0] for p in populations if not p.fires or p.contract.spikes == "multi"}
+    widths = {p.name: -state_range(p.contract)[0] for p in populations}
+    several = {p.name: 1 for p in populations if not p.fires or p.contract.spikes == "multi"}
+    # a difference goes from one end of the range to the other
+    several |= {p.name: 2 for p in populations if p.graded}
+    return {name: factor * widths[name] for name, factor in several.items()}
 
 
 def too_large(

@@ -16,7 +16,7 @@ from spikeport.backends.dynamics import Plan, PopulationPlan, Shared, make_plan
 from spikeport.backends.reference.dynamics import chosen
 from spikeport.errors import Interrupted, NativeError, OptionError, Problem
 from spikeport.native import DynamicsHandle, default_threads
-from spikeport.native.dynamics import NUMBERS
+from spikeport.native.dynamics import NUMBERS, SECOND
 from spikeport.plugin.driving import Drive, drive
 from spikeport.primitives import (
     DynamicNetwork,
@@ -273,7 +273,8 @@ def _neurons(population: PopulationPlan) -> tuple[dict[str, NDArray[Any]], dict[
     numbers = {name: getattr(population, name) for name in NUMBERS}
     if population.v_min is None:
         numbers["v_min"] = np.zeros_like(population.threshold)
-    return numbers, _flags(population)
+    second = {name: getattr(population.second, name.removeprefix("w_"), None) for name in SECOND}
+    return numbers | {name: values for name, values in second.items() if values is not None}, _flags(population)
 
 
 def _flags(population: PopulationPlan) -> dict[str, int]:
@@ -294,6 +295,9 @@ def _flags(population: PopulationPlan) -> dict[str, int]:
         "multi": population.fires and contract.spikes == "multi",
         "clipped": population.v_min is not None,
         "sends": not population.fires,
+        "second": population.second is not None,
+        "other": population.second is not None and population.second.other,
+        "substeps": 1 if population.second is None else population.second.substeps,
     }
 
 

@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.backends.dynamics import FixedPlan, Kind, Plan, PopulationPlan, make_fixed_plan, make_plan
-from spikeport.backends.dynamics.plan import Current, state_range
+from spikeport.backends.dynamics.plan import Current
 from spikeport.backends.reference.fixed import FixedStepper
+from spikeport.backends.reference.second import advance, after_spikes, difference, fit, is_beyond
 from spikeport.errors import OptionError, Problem
 from spikeport.plugin.driving import Drive, drive
 from spikeport.plugin.inputs import spiking
 from spikeport.plugin.presenting import require_names
 from spikeport.plugin.running import counts_of, events_of
-from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContract, GradedThreshold
+from spikeport.primitives import DynamicNetwork, DynamicRecording, GradedThreshold
 
 
 @dataclass
@@ -30,6 +31,7 @@ class _State:
 
     v: NDArray[Any]
     current: NDArray[Any]
+    """Or another second state: w of the contract."""
     refractory: NDArray[np.int64]
     """Steps for which the unit is still deaf."""
     fired: NDArray[np.int64]
@@ -101,10 +103,10 @@ class DynamicStepper:
                 np.add.at(slot[sample], rows.targets[entries], weight * values[sample, neuron])
 
     def _initial(self, population: PopulationPlan) -> _State:
-        shape = (self.batch, population.size)
+        shape, second = (self.batch, population.size), population.second
         return _State(
             v=np.array(np.broadcast_to(population.initial, shape)),
-            current=np.zeros(shape, self.plan.dtype),
+            current=np.zeros(shape, self.plan.dtype) + (0 if second is None else second.initial),
             refractory=np.zeros(shape, np.int64),
             fired=np.zeros(shape, np.int64),
             ring=np.zeros((population.slots, *shape), self.plan.dtype),
@@ -127,41 +129,54 @@ def update(p: PopulationPlan, state: _State, x: NDArray[Any], c: NDArray[Any]) -
             state.current = p.current_decay * old + p.w_in * x
     if p.current is not Current.NONE:
         i = c + (state.current if contract.current_order == "new" else old)
-    v = state.v
     if contract.reset_when == "next_step":
-        v = _reset(p, contract, v, state.fired)
-    match p.kind:
-        case Kind.ACCUMULATE:
-            after = v + p.gain * i
-        case Kind.FORWARD_EULER:
-            after = v + p.rate * ((p.v_leak - v) + p.gain * i)
-        case Kind.EXPONENTIAL:
-            after = p.decay * v + p.rate * (p.v_leak + p.gain * i)
-        case Kind.MEMORYLESS:
-            after = i
-    if p.delta:
-        after = after + x
-    after = _fit(contract, after)
+        _reset(p, state, state.fired)
+    v, arriving = state.v, x if p.delta else None
+    if p.second is None:
+        after = _integrated(p, v, i)
+    else:
+        if p.kind is Kind.RESONATE:
+            arriving = None  # at the other half
+        after, state.current = advance(p, p.second, v, state.current, x, i)
+    if arriving is not None:
+        after = after + arriving
+    after = fit(contract, after)
     active = state.refractory == 0
-    v = np.where(active, after, v)
+    state.v = np.where(active, after, v)
     state.refractory = np.where(active, state.refractory, state.refractory - 1)
     if contract.reset_when == "after_next_update":
-        v = _reset(p, contract, v, state.fired)
+        _reset(p, state, state.fired)
+    if p.second is not None and p.graded:
+        sent, state.current = difference(p, p.second, state.v, state.current, c)
+        return sent
     if not p.fires:
-        state.v = v
-        return v
-    beyond = v > p.threshold if contract.compare == ">" else v >= p.threshold
+        return state.v
+    if p.by_phase:
+        beyond = is_beyond(contract, state.current, p.threshold) & (state.v >= 0) & (v < 0)
+    else:
+        beyond = is_beyond(contract, state.v, p.threshold + state.current if p.adapts else p.threshold)
     fires = beyond & active
-    times = _thresholds(v, p.threshold) if contract.spikes == "multi" else np.ones_like(v)
+    times = _thresholds(state.v, p.threshold) if contract.spikes == "multi" else np.ones_like(state.v)
     spikes = np.where(fires, times, 0).astype(np.int64)
     if contract.reset_when == "same_step":
-        v = _reset(p, contract, v, spikes)
+        _reset(p, state, spikes)
     if p.v_min is not None:
-        v = np.maximum(v, p.v_min)
-    state.v = v
+        state.v = np.maximum(state.v, p.v_min)
     state.refractory = np.where(fires, p.refractory, state.refractory)
     state.fired = spikes
     return spikes
+
+
+def _integrated(p: PopulationPlan, v: NDArray[Any], i: NDArray[Any]) -> NDArray[Any]:
+    match p.kind:
+        case Kind.FORWARD_EULER:
+            return v + p.rate * ((p.v_leak - v) + p.gain * i)
+        case Kind.EXPONENTIAL:
+            return p.decay * v + p.rate * (p.v_leak + p.gain * i)
+        case Kind.MEMORYLESS:
+            return i
+        case _:
+            return v + p.gain * i
 
 
 def _thresholds(v: NDArray[Any], threshold: NDArray[Any]) -> NDArray[Any]:
@@ -172,23 +187,17 @@ def _thresholds(v: NDArray[Any], threshold: NDArray[Any]) -> NDArray[Any]:
         return np.minimum(np.floor(v / threshold), LARGEST_COUNT)
 
 
-def _reset(p: PopulationPlan, contract: DynamicsContract, v: NDArray[Any], spikes: NDArray[np.int64]) -> NDArray[Any]:
-    """The potentials after a reset of those that sent so many spikes."""
-    if p.kind is Kind.MEMORYLESS:
-        return v
+def _reset(p: PopulationPlan, state: _State, spikes: NDArray[np.int64]) -> None:
+    """Reset the neurons that sent so many spikes."""
+    if not p.resets:
+        return
+    contract, v, fired = p.contract, state.v, spikes != 0
     if contract.reset == "to_value":
-        return np.where(spikes != 0, p.v_reset, v)
-    return np.where(spikes != 0, _fit(contract, v - spikes.astype(v.dtype) * p.threshold), v)
-
-
-def _fit(contract: DynamicsContract, v: NDArray[Any]) -> NDArray[Any]:
-    """An integer potential within its width."""
-    if contract.arithmetic != "integer":
-        return v
-    low, high = state_range(contract)
-    if contract.overflow == "saturate":
-        return np.clip(v, low, high)
-    return (v - low) % (high - low + 1) + low
+        state.v = np.where(fired, p.v_reset, v)
+    else:
+        state.v = np.where(fired, fit(contract, v - spikes.astype(v.dtype) * p.threshold), v)
+    if p.second is not None:
+        state.current = after_spikes(p, p.second, state.current, fired)
 
 
 def simulate_dynamics(

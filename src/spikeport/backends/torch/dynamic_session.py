@@ -15,7 +15,7 @@ from spikeport.plugin import BackendSession, Program, Step
 from spikeport.plugin.driving import dtype_of
 from spikeport.plugin.inputs import checked_batch, checked_names, checked_step
 from spikeport.plugin.running import run_hand_made, step_by_advance
-from spikeport.primitives import DynamicNetwork, DynamicRecording
+from spikeport.primitives import DynamicNetwork, DynamicRecording, SigmaDelta
 
 Arrays = Mapping[str, NDArray[Any]]
 _EMPTY: Arrays = {}
@@ -60,8 +60,11 @@ class DynamicSession(BackendSession):
         def shaped(values: Tensor, name: str) -> NDArray[Any]:
             return values.numpy().reshape(n_steps, batch, *network[name].shape)
 
+        def spikes_of(name: str) -> Tensor:
+            return sent[name] if isinstance(network[name].neuron, SigmaDelta) else sent[name].to(torch.int64)
+
         return Step(
-            {name: shaped(sent[name].to(torch.int64), name) for name in self.record},
+            {name: shaped(spikes_of(name), name) for name in self.record},
             {name: shaped(values, name) for name, values in potentials.items()},
         )
 

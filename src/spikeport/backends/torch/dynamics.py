@@ -27,7 +27,7 @@ from spikeport.backends.torch.routes import TORCH_DTYPES, Route, make_routes
 from spikeport.errors import DataError, Problem
 from spikeport.plugin.driving import Drive, drive, dtype_of
 from spikeport.plugin.inputs import spiking
-from spikeport.primitives import DynamicNetwork, DynamicRecording, SpikeEvents
+from spikeport.primitives import DynamicNetwork, DynamicRecording, SigmaDelta, SpikeEvents
 
 CLOSE = {"float64": 1e-12, "float32": 1e-5, "integer": 0.0}
 """By arithmetic, how far potentials may be from those of the reference, relative to the largest one in the network, before its reset:
@@ -238,8 +238,15 @@ class _Found:
     record: tuple[str, ...]
     counts: dict[str, Tensor] = field(default_factory=dict)
     events: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
-    """Sample, step, neuron, spikes: one row each."""
+    """Sample, step, neuron: one row each."""
+    values: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+    """What each was."""
     potentials: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+
+    @property
+    def graded(self) -> frozenset[str]:
+        """Those that send numbers with spikes."""
+        return frozenset(p.name for p in self.network.populations if isinstance(p.neuron, SigmaDelta))
 
     def add(self, start: int, sent: Mapping[str, Tensor], potentials: Mapping[str, Tensor]) -> None:
         for name in spiking(self.network):
@@ -249,9 +256,12 @@ class _Found:
             self.counts[name] = self.counts[name] + count if name in self.counts else count
             if name in self.record:
                 step, sample, neuron = spikes.nonzero(as_tuple=True)
-                values = spikes[step, sample, neuron].to(torch.int64)
-                rows = torch.stack([sample, step + start, neuron, values])
+                rows = torch.stack([sample, step + start, neuron])
                 self.events.setdefault(name, []).append(rows.numpy(force=True))
+                values = spikes[step, sample, neuron]
+                if name not in self.graded:
+                    values = values.to(torch.int64)
+                self.values.setdefault(name, []).append(values.numpy(force=True))
         for name, values in potentials.items():
             self.potentials.setdefault(name, []).append(values.numpy(force=True))
 
@@ -269,7 +279,9 @@ class _Found:
 
     def _events(self, name: str, n_steps: int) -> SpikeEvents:
         rows = np.concatenate(self.events[name], axis=1)
-        sample, step, neuron, values = rows[:, np.argsort(rows[0], kind="stable")]
+        order = np.argsort(rows[0], kind="stable")
+        sample, step, neuron = rows[:, order]
+        values = np.concatenate(self.values[name])[order]
         payloads = None if (values == 1).all() else values
         shape, dt = self.network[name].shape, self.network.contract.dt
         return SpikeEvents(sample, step, neuron, shape, n_steps, self.batch, dt, payloads)

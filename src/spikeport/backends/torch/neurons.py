@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikeport.backends.dynamics import Kind, PopulationPlan
+from spikeport.backends.dynamics import Kind, PopulationPlan, SecondPlan
 from spikeport.backends.dynamics.plan import Current, state_range
 from spikeport.backends.reference.dynamics import LARGEST_COUNT
 
@@ -27,6 +27,7 @@ NUMBERS = (
     "current_decay",
     "w_in",
 )
+SECOND = ("initial", "rate", "decay", "coupling", "increment", "square", "linear", "constant", "v_recovery")
 
 
 class Neurons:
@@ -45,6 +46,11 @@ class Neurons:
         self.multi = plan.fires and plan.contract.spikes == "multi"
         self.v = tensor(plan.initial).expand(batch, -1).clone()
         self.current = torch.zeros_like(self.v) if plan.current is not Current.NONE else self.v
+        self.second: Mapping[str, Tensor] = {}
+        if plan.second is not None:
+            held = {name: getattr(plan.second, name) for name in SECOND}
+            self.second = {name: tensor(values) for name, values in held.items() if values is not None}
+            self.current = self.second["initial"].expand(batch, -1).clone()
         self.period = torch.tensor(plan.refractory, device=device) if plan.refractory.any() else None
         self.deaf = torch.zeros((batch, plan.size), dtype=torch.int64, device=device)
         self.fired = torch.zeros_like(self.v)
@@ -67,38 +73,50 @@ class Neurons:
         if fed is not None:
             c = n["bias"] + fed
         i = self._driving(x, c)
-        v = self.v
         if contract.reset_when == "next_step":
-            v = self._reset(v, self.fired)
-        driven = None if i is None else n["gain"] * i if self.scaled and p.kind is not Kind.MEMORYLESS else i
-        after = self._integrated(v, torch.zeros_like(v) if driven is None else driven)
-        if p.delta:
-            after = after + x
+            self._reset(self.fired)
+        v = self.v
+        jump = x if p.delta else None
+        if p.second is None:
+            driven = None if i is None else n["gain"] * i if self.scaled and p.kind is not Kind.MEMORYLESS else i
+            after = self._integrated(v, torch.zeros_like(v) if driven is None else driven)
+        else:
+            if p.kind is Kind.RESONATE:
+                jump = None  # at the other half
+            after = self._with_second(p.second, v, x, torch.zeros_like(v) if i is None else i)
+        if jump is not None:
+            after = after + jump
         after = self._fit(after)
         active = None if self.period is None else self.deaf == 0
         if active is None:
-            v = after
+            self.v = after
         else:
-            v = torch.where(active, after, v)
+            self.v = torch.where(active, after, v)
             self.deaf = torch.where(active, self.deaf, self.deaf - 1)
         if contract.reset_when == "after_next_update":
-            v = self._reset(v, self.fired)
+            self._reset(self.fired)
+        if p.second is not None and p.graded:
+            return self._difference(p.second, c)
         if not p.fires:
-            self.v = v
-            return v
-        fires = v > n["threshold"] if contract.compare == ">" else v >= n["threshold"]
+            return self.v
+        if p.by_phase:
+            fires = self._is_beyond(self.current, n["threshold"]) & (self.v >= 0) & (v < 0)
+        else:
+            fires = self._is_beyond(self.v, n["threshold"] + self.current if p.adapts else n["threshold"])
         if active is not None:
             fires = fires & active
-        spikes = torch.where(fires, self._thresholds(v), 0) if self.multi else fires.to(v.dtype)
+        spikes = torch.where(fires, self._thresholds(self.v), 0) if self.multi else fires.to(v.dtype)
         if contract.reset_when == "same_step":
-            v = self._reset(v, spikes)
+            self._reset(spikes)
         if self.v_min is not None:
-            v = torch.maximum(v, self.v_min)
-        self.v = v
+            self.v = torch.maximum(self.v, self.v_min)
         if self.period is not None:
             self.deaf = torch.where(fires, self.period, self.deaf)
         self.fired = spikes
         return spikes
+
+    def _is_beyond(self, v: Tensor, threshold: Tensor) -> Tensor:
+        return v > threshold if self.contract.compare == ">" else v >= threshold
 
     def _driving(self, x: Tensor, c: Tensor | None) -> Tensor | None:
         """i of the contract; None is 0."""
@@ -122,14 +140,49 @@ class Neurons:
     def _integrated(self, v: Tensor, driven: Tensor) -> Tensor:
         n = self.numbers
         match self.plan.kind:
-            case Kind.ACCUMULATE:
-                return v + driven
             case Kind.FORWARD_EULER:
                 return v + n["rate"] * ((n["v_leak"] - v) + driven)
             case Kind.EXPONENTIAL:
                 return n["decay"] * v + n["rate"] * (n["v_leak"] + driven)
             case Kind.MEMORYLESS:
                 return driven
+            case _:
+                return v + driven
+
+    def _with_second(self, plan: SecondPlan, v: Tensor, x: Tensor, i: Tensor) -> Tensor:
+        """The potential after a step, before a jump; the second state takes its step too."""
+        p, n, s, w = self.plan, self.numbers, self.second, self.current
+        match p.kind:
+            case Kind.FORWARD_EULER:
+                self.current = w + s["rate"] * (s["coupling"] * (v - n["v_leak"]) - w)
+                return self._integrated(v, n["gain"] * (i - w if plan.other else i))
+            case Kind.EXPONENTIAL:
+                self.current = s["decay"] * w + s["rate"] * (s["coupling"] * (v - n["v_leak"]))
+                return self._integrated(v, n["gain"] * (i - w if plan.other else i))
+            case Kind.IZHIKEVICH:
+                after, driven = v, n["gain"] * i
+                for _ in range(plan.substeps):
+                    slope = (((s["square"] * after) * after + s["linear"] * after) + s["constant"]) - w
+                    after = after + n["rate"] * (slope + driven)
+                seen = v if plan.other else after
+                self.current = w + s["rate"] * (s["coupling"] * (seen - s["v_recovery"]) - w)
+                return after
+            case Kind.RESONATE:
+                other = (s["decay"] * w - s["coupling"] * v) + n["gain"] * i
+                self.current = other + x if p.delta else other
+                return (s["decay"] * v + s["coupling"] * w) + s["rate"] * i
+            case _:
+                return v
+
+    def _difference(self, plan: SecondPlan, c: Tensor | None) -> Tensor:
+        """What SigmaDelta sends."""
+        activation = self._fit(self.v if c is None else self.v + c)
+        if not plan.other:
+            activation = activation.clamp(min=0)
+        d = activation - self.current
+        sent = torch.where(self._is_beyond(d.abs(), self.numbers["threshold"]), d, 0)
+        self.current = self.current + sent
+        return sent
 
     def _thresholds(self, v: Tensor) -> Tensor:
         """How many there are in a potential."""
@@ -137,13 +190,19 @@ class Neurons:
             return torch.div(v, self.numbers["threshold"], rounding_mode="floor")
         return torch.floor(v / self.numbers["threshold"]).clamp(max=LARGEST_COUNT)
 
-    def _reset(self, v: Tensor, spikes: Tensor) -> Tensor:
-        """The potentials after a reset of those that sent so many spikes."""
-        if self.plan.kind is Kind.MEMORYLESS:
-            return v
+    def _reset(self, spikes: Tensor) -> None:
+        """Reset the neurons that sent so many spikes."""
+        p, n, v = self.plan, self.numbers, self.v
+        if not p.resets:
+            return
+        fired = spikes != 0
         if self.contract.reset == "to_value":
-            return torch.where(spikes != 0, self.numbers["v_reset"], v)
-        return torch.where(spikes != 0, self._fit(v - spikes * self.numbers["threshold"]), v)
+            self.v = torch.where(fired, n["v_reset"], v)
+        else:
+            self.v = torch.where(fired, self._fit(v - spikes * n["threshold"]), v)
+        if p.second is not None:
+            after = 0 if p.kind is Kind.RESONATE else self.current + self.second["increment"]
+            self.current = torch.where(fired, after, self.current)
 
     def _fit(self, v: Tensor) -> Tensor:
         """An integer potential within its width."""

@@ -39,6 +39,7 @@ struct SpPopulation {
     NeuronFlags flags;
     const void *bias, *gain, *rate, *decay, *v_leak, *threshold, *v_reset, *current_rate, *current_decay, *w_in, *refractory,
         *initial, *v_min;
+    const void* second[9];  // of sp::Second, null where there is none
     int64_t n_constants;
     const int64_t* constant_steps;
     const void* constants;  // (n_constants, size)
@@ -74,6 +75,7 @@ public:
     struct Log {
         std::vector<uint32_t> steps, neurons;
         std::vector<int64_t> values;  // of populations that may send several spikes
+        std::vector<double> numbers;  // of those that send numbers; integers of 48 bits are exact
     };
     std::vector<std::vector<Log>> logs;               // [population][sample]
     std::vector<std::vector<std::vector<int64_t>>> counts;  // [population][sample][neuron]
@@ -232,14 +234,16 @@ public:
             for (size_t k = 0; k < sample.size(); ++k) {
                 State& s = sample[k];
                 s.v = populations_[k]->numbers[11];
-                s.current.assign(s.current.size(), T(0)), s.deaf.assign(s.deaf.size(), T(0));
+                s.current.assign(s.current.size(), T(0));
+                if (populations_[k]->neurons.flags.second) s.current = populations_[k]->second[0];
+                s.deaf.assign(s.deaf.size(), T(0));
                 s.ring.assign(s.ring.size(), T(0)), s.fired.assign(s.fired.size(), 0);
                 s.times.assign(s.times.size(), T(0));
                 for (auto& found : s.found) found.assign(found.size(), 0);
             }
         }
         for (auto& population : counts) for (auto& sample : population) sample.assign(sample.size(), 0);
-        for (auto& population : logs) for (auto& sample : population) sample.steps.clear(), sample.neurons.clear(), sample.values.clear();
+        for (auto& population : logs) for (auto& sample : population) sample = Log();
     }
 
     void run(int32_t threads, int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed, void* const* potentials,
@@ -284,7 +288,7 @@ private:
         int64_t size = 0, slots = 1;
         int32_t stage = 0;
         sp::Neurons<T> neurons{};
-        std::vector<T> numbers[13];
+        std::vector<T> numbers[13], second[9];
         std::vector<std::pair<int64_t, std::vector<T>>> constants;
         std::vector<int64_t> bounds;
         std::vector<Incoming> incoming;
@@ -319,13 +323,22 @@ private:
                                     &n.v_reset, &n.current_rate, &n.current_decay, &n.w_in, &n.refractory};
         for (int k = 0; k < 11; ++k) *fields[k] = p.numbers[k].data();
         n.v_min = p.numbers[12].data();
+        const T** const seconds[] = {&n.second.initial, &n.second.rate, &n.second.decay, &n.second.coupling, &n.second.increment,
+                                     &n.second.square, &n.second.linear, &n.second.constant, &n.second.v_recovery};
+        for (int k = 0; k < 9; ++k) {
+            const T* values = static_cast<const T*>(given.second[k]);
+            if (values != nullptr) p.second[k].assign(values, values + p.size), *seconds[k] = p.second[k].data();
+        }
         // parts begin at whole cache lines
         for (int32_t k = 0; k <= parts_; ++k) p.bounds.push_back(k == parts_ ? p.size : p.size * k / parts_ / 64 * 64);
         return whole;
     }
 
     // Whether what a population sends may be other than 1.
-    static bool valued(const Population& p) { return p.neurons.flags.multi || p.neurons.flags.sends; }
+    static bool valued(const Population& p) { return p.neurons.flags.multi || p.neurons.flags.sends || graded(p); }
+
+    // Whether it fires, and sends numbers.
+    static bool graded(const Population& p) { return p.neurons.flags.kind == 6; }
 
     static int32_t narrowest(const T* weights, int64_t count) {
         if constexpr (sizeof(T) == 4) {
@@ -451,6 +464,10 @@ private:
                 } else {
                     for (int64_t j = 0; j < n; ++j) ++count[spikes[j]];
                 }
+                if (graded(p) && record[k]) {
+                    const T* values = s.values[now & 1].data() + p.bounds[part];
+                    for (int64_t j = 0; j < n; ++j) kept.numbers.push_back(static_cast<double>(values[j]));
+                }
                 if (!record[k]) continue;
                 kept.neurons.insert(kept.neurons.end(), spikes, spikes + n);
                 kept.steps.insert(kept.steps.end(), static_cast<size_t>(n), static_cast<uint32_t>(now));
@@ -521,13 +538,15 @@ SP_API int64_t sp_dynamics_spikes(void* session, int32_t population, int32_t sam
     return static_cast<int64_t>(cast(session)->logs[population][sample].steps.size());
 }
 
-// Copies the recorded spikes of one population and sample, and forgets them; `values` gets how many each is, where it may be several.
+// Copies the recorded spikes of one population and sample, and forgets them; `values` gets how many each is, where it may be several,
+// and `numbers` what was sent with each, where numbers are.
 SP_API void sp_dynamics_take(void* session, int32_t population, int32_t sample, uint32_t* steps, uint32_t* neurons,
-                             int64_t* values) {
+                             int64_t* values, double* numbers) {
     Session::Log& log = cast(session)->logs[population][sample];
     for (size_t k = 0; k < log.steps.size(); ++k) steps[k] = log.steps[k], neurons[k] = log.neurons[k];
     for (size_t k = 0; k < log.values.size(); ++k) values[k] = log.values[k];
-    log.steps.clear(), log.neurons.clear(), log.values.clear();
+    for (size_t k = 0; k < log.numbers.size(); ++k) numbers[k] = log.numbers[k];
+    log.steps.clear(), log.neurons.clear(), log.values.clear(), log.numbers.clear();
 }
 
 SP_API void sp_dynamics_counts(void* session, int32_t population, int32_t sample, int64_t* counts) {

@@ -86,10 +86,82 @@ void integrate(const Neurons<T>& n, const T* __restrict i, T* __restrict v, int6
     }
 }
 
+// Both states after a step; `v` holds the first one before it, and is changed, `crossed` says where it rises through zero.
+template <typename T>
+void integrate_two(const Neurons<T>& n, const T* __restrict x, const T* __restrict i, T* __restrict v, uint8_t* __restrict crossed,
+                   int64_t begin, int64_t count) {
+    T* __restrict w = n.current + begin;
+    const T* __restrict gain = n.gain + begin;
+    const T* __restrict rate = n.rate + begin;
+    const T* __restrict decay = n.decay + begin;
+    const T* __restrict leak = n.v_leak + begin;
+    const T* __restrict second_rate = n.second.rate + begin;
+    const T* __restrict second_decay = n.second.decay == nullptr ? nullptr : n.second.decay + begin;
+    const T* __restrict coupling = n.second.coupling + begin;
+    const bool other = n.flags.other != 0;
+    switch (n.flags.kind) {
+        case 1:
+            for (int64_t j = 0; j < count; ++j) {
+                const T drive = other ? i[j] - w[j] : i[j], before = v[j];
+                v[j] = before + rate[j] * ((leak[j] - before) + gain[j] * drive);
+                w[j] = w[j] + second_rate[j] * (coupling[j] * (before - leak[j]) - w[j]);
+            }
+            break;
+        case 2:
+            for (int64_t j = 0; j < count; ++j) {
+                const T drive = other ? i[j] - w[j] : i[j], before = v[j];
+                v[j] = decay[j] * before + rate[j] * (leak[j] + gain[j] * drive);
+                w[j] = second_decay[j] * w[j] + second_rate[j] * (coupling[j] * (before - leak[j]));
+            }
+            break;
+        case 4: {
+            const T* __restrict square = n.second.square + begin;
+            const T* __restrict linear = n.second.linear + begin;
+            const T* __restrict constant = n.second.constant + begin;
+            const T* __restrict v_recovery = n.second.v_recovery + begin;
+            T seen[BLOCK];
+            for (int64_t j = 0; j < count; ++j) seen[j] = v[j];
+            for (int32_t step = 0; step < n.flags.substeps; ++step) {
+                for (int64_t j = 0; j < count; ++j) {
+                    const T slope = (((square[j] * v[j]) * v[j] + linear[j] * v[j]) + constant[j]) - w[j];
+                    v[j] = v[j] + rate[j] * (slope + gain[j] * i[j]);
+                }
+            }
+            for (int64_t j = 0; j < count; ++j) {
+                const T from = other ? seen[j] : v[j];
+                w[j] = w[j] + second_rate[j] * (coupling[j] * (from - v_recovery[j]) - w[j]);
+            }
+            break;
+        }
+        default:
+            for (int64_t j = 0; j < count; ++j) {
+                const T re = w[j], im = v[j];
+                v[j] = (second_decay[j] * im + coupling[j] * re) + second_rate[j] * i[j];
+                w[j] = (second_decay[j] * re - coupling[j] * im) + gain[j] * i[j];
+                crossed[j] = static_cast<uint8_t>((v[j] >= T(0)) & (im < T(0)));
+            }
+            if (n.flags.delta) {
+                for (int64_t j = 0; j < count; ++j) w[j] = w[j] + x[j];
+            }
+    }
+}
+
+template <typename T>
+void reset_second(const Neurons<T>& n, const uint8_t* __restrict who, int64_t begin, int64_t count) {
+    T* __restrict w = n.current + begin;
+    if (n.flags.kind == 5) {
+        for (int64_t j = 0; j < count; ++j) w[j] = who[j] ? T(0) : w[j];
+        return;
+    }
+    const T* __restrict increment = n.second.increment + begin;
+    for (int64_t j = 0; j < count; ++j) w[j] = who[j] ? w[j] + increment[j] : w[j];
+}
+
 template <typename T>
 void reset(const Neurons<T>& n, const Fit<T>& fit, const uint8_t* __restrict who, T* __restrict v, int64_t begin,
            int64_t count) {
-    if (n.flags.kind == 3) return;
+    if (n.flags.kind == 3 || n.flags.kind == 6 || (n.flags.kind == 5 && n.flags.other)) return;
+    if (n.flags.second) reset_second(n, who, begin, count);
     const T* __restrict threshold = n.threshold + begin;
     const T* __restrict value = n.v_reset + begin;
     if (n.flags.subtract && n.flags.multi) {
@@ -151,13 +223,33 @@ int64_t potentials_listed(const T* v, int64_t begin, int64_t count, uint32_t* sp
     return found;
 }
 
+// What SigmaDelta sends: differences from all that it sent, where they are beyond the threshold; `i` is the constant current.
+template <typename T>
+int64_t differences(const Neurons<T>& n, const Fit<T>& fit, const T* __restrict v, const T* __restrict i, int64_t begin, int64_t count,
+                    uint32_t* spikes, T* values) {
+    T* __restrict w = n.current + begin;
+    const T* __restrict threshold = n.threshold + begin;
+    const bool relu = n.flags.other == 0, at = n.flags.at_threshold != 0;
+    T sent[BLOCK];
+    for (int64_t j = 0; j < count; ++j) {
+        const T sum = fit(v[j] + i[j]);
+        const T d = (relu && sum < T(0) ? T(0) : sum) - w[j];
+        const T size = d < T(0) ? -d : d;
+        sent[j] = (at ? size >= threshold[j] : size > threshold[j]) ? d : T(0);
+        w[j] = w[j] + sent[j];
+    }
+    return potentials_listed(sent, begin, count, spikes, values);
+}
+
 template <typename T>
 int64_t update(const Neurons<T>& n, T* arrived, const T* constant, const T* fed, T* potentials, uint32_t* spikes,
                T* values, int64_t first, int64_t end) {
     const NeuronFlags& flags = n.flags;
     const Fit<T> fit(flags);
     int64_t found = 0;
-    T x[BLOCK], i[BLOCK], after[BLOCK];
+    T x[BLOCK], i[BLOCK], after[BLOCK], level[BLOCK];
+    uint8_t crossed[BLOCK];
+    const bool resonates = flags.kind == 5, adapts = flags.second && (flags.kind == 1 || flags.kind == 2) && !flags.other;
     for (int64_t begin = first; begin < end; begin += BLOCK) {
         const int64_t count = end - begin < BLOCK ? end - begin : BLOCK;
         T* __restrict v = n.v + begin;
@@ -181,8 +273,9 @@ int64_t update(const Neurons<T>& n, T* arrived, const T* constant, const T* fed,
         }
         if (flags.reset_when == 1) reset(n, fit, fired, v, begin, count);
         for (int64_t j = 0; j < count; ++j) after[j] = v[j];
-        integrate(n, i, after, begin, count);
-        if (flags.delta) {
+        if (!flags.second) integrate(n, i, after, begin, count);
+        else if (flags.kind != 6) integrate_two(n, x, i, after, crossed, begin, count);
+        if (flags.delta && !resonates) {
             for (int64_t j = 0; j < count; ++j) after[j] = after[j] + x[j];
         }
         if constexpr (IsInteger<T>::value) {
@@ -194,9 +287,20 @@ int64_t update(const Neurons<T>& n, T* arrived, const T* constant, const T* fed,
             for (int64_t j = 0; j < count; ++j) v[j] = after[j];
         }
         if (flags.reset_when == 2) reset(n, fit, fired, v, begin, count);
-        if (flags.fires) {
-            if (flags.at_threshold) compare<T, true>(v, n.threshold + begin, fired, count);
-            else compare<T, false>(v, n.threshold + begin, fired, count);
+        if (flags.kind == 6) {
+            found += differences(n, fit, v, i, begin, count, spikes + found, values + found);
+        } else if (flags.fires) {
+            const T* threshold = n.threshold + begin;
+            if (adapts) {
+                for (int64_t j = 0; j < count; ++j) level[j] = threshold[j] + n.current[begin + j];
+                threshold = level;
+            }
+            const T* compared = resonates && flags.other ? n.current + begin : v;
+            if (flags.at_threshold) compare<T, true>(compared, threshold, fired, count);
+            else compare<T, false>(compared, threshold, fired, count);
+            if (resonates && flags.other) {
+                for (int64_t j = 0; j < count; ++j) fired[j] = fired[j] & crossed[j];
+            }
             if (flags.refractory) {
                 const T* __restrict period = n.refractory + begin;
                 for (int64_t j = 0; j < count; ++j) fired[j] = fired[j] & static_cast<uint8_t>(deaf[j] == 0);

@@ -7,7 +7,7 @@ namespace sp {
 
 // The numbers of spikeport.backends.dynamics.plan, one value a neuron, and the state that a step changes.
 struct NeuronFlags {
-    int32_t kind;         // 0 accumulate, 1 forward Euler, 2 exponential, 3 memoryless
+    int32_t kind;         // 0 accumulate, 1 forward Euler, 2 exponential, 3 memoryless, 4 Izhikevich, 5 resonate, 6 sigma-delta
     int32_t current;      // 0 none, 1 Euler, 2 Euler with jumps, 3 exponential, 4 exponential with jumps
     int32_t delta;        // what arrives is a jump of the membrane
     int32_t fires;
@@ -21,6 +21,15 @@ struct NeuronFlags {
     int32_t multi;    // as many spikes as there are thresholds in the potential
     int32_t clipped;  // a step ends at v_min or above
     int32_t sends;    // does not fire, and sends its potential
+    int32_t second;   // has a second state, which stands in `current`
+    int32_t other;    // the second of two choices: adapts "current", recovery "old", kind "rf", activation "unit"
+    int32_t substeps;
+};
+
+// The numbers of a second state, as SecondPlan of spikeport.backends.dynamics.second has them; null where there is none.
+template <typename T>
+struct Second {
+    const T *initial, *rate, *decay, *coupling, *increment, *square, *linear, *constant, *v_recovery;
 };
 
 template <typename T>
@@ -29,6 +38,7 @@ struct Neurons {
     const T *bias, *gain, *rate, *decay, *v_leak, *threshold, *v_reset, *current_rate, *current_decay, *w_in;
     const T* refractory;  // steps, as T: exact, and as wide as its neighbours
     const T* v_min;
+    Second<T> second;
     T *v, *current, *deaf;
     T* times;  // spikes of each unit in its last step, where there may be several; else null
     uint8_t* fired;

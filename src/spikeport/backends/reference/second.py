@@ -1,0 +1,76 @@
+"""Steps the second state of neurons that have one, in numpy: the equations of `DynamicsContract` as they stand there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.backends.dynamics import Kind, PopulationPlan, SecondPlan
+from spikeport.backends.dynamics.plan import state_range
+from spikeport.primitives import DynamicsContract
+
+Array = NDArray[Any]
+
+
+def advance(p: PopulationPlan, s: SecondPlan, v: Array, w: Array, x: Array, i: Array) -> tuple[Array, Array]:
+    """Both states after a step, before a jump of the first and before any reset."""
+    match p.kind:
+        case Kind.FORWARD_EULER:
+            drive = i - w if s.other else i
+            return v + p.rate * ((p.v_leak - v) + p.gain * drive), w + s.rate * (s.coupling * (v - p.v_leak) - w)
+        case Kind.EXPONENTIAL:
+            drive = i - w if s.other else i
+            after = p.decay * v + p.rate * (p.v_leak + p.gain * drive)
+            return after, s.decay * w + s.rate * (s.coupling * (v - p.v_leak))
+        case Kind.IZHIKEVICH:
+            return _izhikevich(p, s, v, w, i)
+        case Kind.RESONATE:
+            after = (s.decay * v + s.coupling * w) + s.rate * i
+            other = (s.decay * w - s.coupling * v) + p.gain * i
+            return after, other + x if p.delta else other
+        case _:
+            return v, w
+
+
+def _izhikevich(p: PopulationPlan, s: SecondPlan, v: Array, u: Array, i: Array) -> tuple[Array, Array]:
+    after = v
+    # the square of a huge potential is infinite, as in every other implementation; a reset then ends it
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(s.substeps):
+            slope = (((s.square * after) * after + s.linear * after) + s.constant) - u
+            after = after + p.rate * (slope + p.gain * i)
+        seen = v if s.other else after
+        return after, u + s.rate * (s.coupling * (seen - s.v_recovery) - u)
+
+
+def after_spikes(p: PopulationPlan, s: SecondPlan, w: Array, fired: NDArray[np.bool_]) -> Array:
+    """The second state after a reset of those that fired."""
+    return np.where(fired, 0 if p.kind is Kind.RESONATE else w + s.increment, w).astype(w.dtype)
+
+
+def difference(p: PopulationPlan, s: SecondPlan, v: Array, w: Array, c: Array) -> tuple[Array, Array]:
+    """What SigmaDelta sends, and all that it sent."""
+    activation = fit(p.contract, v + c)
+    if not s.other:
+        activation = np.maximum(activation, 0)
+    d = activation - w
+    sent = np.where(is_beyond(p.contract, np.abs(d), p.threshold), d, 0).astype(d.dtype)
+    return sent, w + sent
+
+
+def is_beyond(contract: DynamicsContract, v: Array, threshold: Array) -> NDArray[np.bool_]:
+    """By the comparison of the contract."""
+    beyond: NDArray[np.bool_] = v > threshold if contract.compare == ">" else v >= threshold
+    return beyond
+
+
+def fit(contract: DynamicsContract, v: Array) -> Array:
+    """An integer potential within its width."""
+    if contract.arithmetic != "integer":
+        return v
+    low, high = state_range(contract)
+    if contract.overflow == "saturate":
+        return np.clip(v, low, high)
+    return (v - low) % (high - low + 1) + low
