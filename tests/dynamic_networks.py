@@ -172,6 +172,7 @@ def izhikevich(rng: np.random.Generator, shape: tuple[int, ...]) -> Izhikevich:
         recovery=["new", "old"][rng.integers(2)],
         substeps=int(rng.integers(1, 4)),
         v_recovery=-65.0 if rng.random() < 0.2 else 0.0,
+        leak=rng.uniform(0, 1.5, shape) if rng.random() < 0.5 else 1.0,
     )
 
 

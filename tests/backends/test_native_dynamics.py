@@ -232,11 +232,12 @@ def test_one_door_steps_networks_with_dynamics_as_well() -> None:
 
 
 LONG = """
-import sys, threading
+import signal, sys, threading
 import numpy as np
 import spikeport as sp
 from tests.backends.test_native_dynamics import recurrent
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and pass that on
 network = recurrent()
 threading.Timer(1.0, lambda: print("running", flush=True)).start()
 try:

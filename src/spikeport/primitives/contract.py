@@ -68,8 +68,8 @@ class DynamicsContract:
                          compares v with threshold + w (adapts="threshold"), and w = w + increment is part of the reset, whenever it is;
                          w goes on in a refractory period
         Izhikevich       h = 1000 dt, and so many times as there are substeps, one after the other,
-                         v = v + (h / substeps) (((((square v) v + linear v) + constant) - u) + r i)
-                         u = u + (h a) (b (v - v_recovery) - u), v being that after these substeps, or with recovery="old" before them;
+                         v = v + (h / substeps) ((((square (v v) + linear v) + constant) - u) + r i)
+                         u = u + (h a) (b (v - v_recovery) - leak u), v being that after these substeps, or with recovery="old" before them;
                          then v = v (+ jump).  v = c and u = u + d are the reset.  Both integrators
         ResonateAndFire  v = (C v + S w) + k_v i,  w = (C w - S v) + k_w i (+ jump)
           forward_euler  C = 1 - dt / tau, S = 2 pi frequency dt, k_w = r dt, k_v = 0

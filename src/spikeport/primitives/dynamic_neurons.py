@@ -194,8 +194,8 @@ class AdaptiveLIF:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Izhikevich:
-    """Izhikevich's neuron: `dv/dt = square v^2 + linear v + constant - u + r i`, `du/dt = a (b (v - v_recovery) - u)`; where v is beyond
-    the threshold, `v = c` and `u = u + d`.
+    """Izhikevich's neuron: `dv/dt = square v^2 + linear v + constant - u + r i`, `du/dt = a (b (v - v_recovery) - leak u)`; where v is
+    beyond the threshold, `v = c` and `u = u + d`.
 
     The equations are published as plain numbers: t counts milliseconds and v millivolts. So do a, b, c and d, and a step of dt seconds
     is one of 1000 dt. Where the input is strong and the step long, v and u can diverge, as they do in the published programs.
@@ -211,7 +211,8 @@ class Izhikevich:
     linear: Values = 5.0
     constant: Values = 140.0
     v_recovery: Values = 0.0
-    """0 but in one of the published patterns."""
+    leak: Values = 1.0
+    """It and `v_recovery` are as they stand here in all but one of the published patterns, accommodation, whose u does not decay."""
     r: Values = 1.0
     bias: Values = 0.0
     substeps: int = 2

@@ -262,7 +262,14 @@ def _izhikevich(contract: DynamicsContract, target: Target) -> Iterator[dict[str
     }
     yield published
     yield published | {"recovery": "old", "substeps": 1, "initial": np.array([30, 29, 31, -65, -90, -70, 0, 25])}
-    yield published | {"substeps": 3, "initial_u": -10.0, "v_recovery": -65.0, "linear": 4.1, "constant": 108.0}
+    yield published | {
+        "substeps": 3,
+        "initial_u": -10.0,
+        "v_recovery": -65.0,
+        "leak": 0.5,
+        "linear": 4.1,
+        "constant": 108.0,
+    }
 
 
 def _resonate(contract: DynamicsContract, target: Target) -> Iterator[dict[str, Any]]:

@@ -24,7 +24,7 @@ class SecondPlan:
     """The second state w of a population; flat arrays, one value a neuron, None where the neuron has no such number.
 
     The equations stand in `DynamicsContract`. AdaptiveLIF has `rate` (k), `decay` (d), `coupling` and `increment`; Izhikevich `rate`
-    (h a), `coupling` (b), `increment` (d) and the last four; ResonateAndFire `rate` (k_v), `decay` (C) and `coupling` (S).
+    (h a), `decay` (leak), `coupling` (b), `increment` (d) and the last four; ResonateAndFire `rate` (k_v), `decay` (C) and `coupling` (S).
     """
 
     initial: NDArray[Any]
@@ -62,6 +62,7 @@ def recovery(neuron: Izhikevich, contract: DynamicsContract, initial: Floats, nu
         other=neuron.recovery == "old",
         substeps=int(neuron.substeps),
         rate=held(milliseconds(contract) * number("a"), "a"),
+        decay=held(number("leak"), "leak"),
         coupling=held(number("b"), "b"),
         increment=held(number("d"), "d"),
         square=held(number("square"), "square"),

@@ -39,10 +39,10 @@ def _izhikevich(p: PopulationPlan, s: SecondPlan, v: Array, u: Array, i: Array) 
     # the square of a huge potential is infinite, as in every other implementation; a reset then ends it
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(s.substeps):
-            slope = (((s.square * after) * after + s.linear * after) + s.constant) - u
+            slope = ((s.square * (after * after) + s.linear * after) + s.constant) - u
             after = after + p.rate * (slope + p.gain * i)
         seen = v if s.other else after
-        return after, u + s.rate * (s.coupling * (seen - s.v_recovery) - u)
+        return after, u + s.rate * (s.coupling * (seen - s.v_recovery) - s.decay * u)
 
 
 def after_spikes(p: PopulationPlan, s: SecondPlan, w: Array, fired: NDArray[np.bool_]) -> Array:

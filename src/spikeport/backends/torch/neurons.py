@@ -162,10 +162,10 @@ class Neurons:
             case Kind.IZHIKEVICH:
                 after, driven = v, n["gain"] * i
                 for _ in range(plan.substeps):
-                    slope = (((s["square"] * after) * after + s["linear"] * after) + s["constant"]) - w
+                    slope = ((s["square"] * (after * after) + s["linear"] * after) + s["constant"]) - w
                     after = after + n["rate"] * (slope + driven)
                 seen = v if plan.other else after
-                self.current = w + s["rate"] * (s["coupling"] * (seen - s["v_recovery"]) - w)
+                self.current = w + s["rate"] * (s["coupling"] * (seen - s["v_recovery"]) - s["decay"] * w)
                 return after
             case Kind.RESONATE:
                 other = (s["decay"] * w - s["coupling"] * v) + n["gain"] * i

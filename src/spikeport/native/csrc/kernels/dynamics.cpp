@@ -96,7 +96,7 @@ void integrate_two(const Neurons<T>& n, const T* __restrict x, const T* __restri
     const T* __restrict decay = n.decay + begin;
     const T* __restrict leak = n.v_leak + begin;
     const T* __restrict second_rate = n.second.rate + begin;
-    const T* __restrict second_decay = n.second.decay == nullptr ? nullptr : n.second.decay + begin;
+    const T* __restrict second_decay = n.second.decay + begin;
     const T* __restrict coupling = n.second.coupling + begin;
     const bool other = n.flags.other != 0;
     switch (n.flags.kind) {
@@ -123,13 +123,13 @@ void integrate_two(const Neurons<T>& n, const T* __restrict x, const T* __restri
             for (int64_t j = 0; j < count; ++j) seen[j] = v[j];
             for (int32_t step = 0; step < n.flags.substeps; ++step) {
                 for (int64_t j = 0; j < count; ++j) {
-                    const T slope = (((square[j] * v[j]) * v[j] + linear[j] * v[j]) + constant[j]) - w[j];
+                    const T slope = ((square[j] * (v[j] * v[j]) + linear[j] * v[j]) + constant[j]) - w[j];
                     v[j] = v[j] + rate[j] * (slope + gain[j] * i[j]);
                 }
             }
             for (int64_t j = 0; j < count; ++j) {
                 const T from = other ? seen[j] : v[j];
-                w[j] = w[j] + second_rate[j] * (coupling[j] * (from - v_recovery[j]) - w[j]);
+                w[j] = w[j] + second_rate[j] * (coupling[j] * (from - v_recovery[j]) - second_decay[j] * w[j]);
             }
             break;
         }
