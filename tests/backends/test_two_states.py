@@ -125,8 +125,8 @@ def published(current: float, steps: int, *, a: float, b: float, c: float, d: fl
         if v >= 30:
             fired.append(t - 1)
             v, u = c, u + d
-        v = v + 0.5 * (0.04 * v**2 + 5 * v + 140 - u + current)
-        v = v + 0.5 * (0.04 * v**2 + 5 * v + 140 - u + current)
+        v = v + 0.5 * (0.04 * (v * v) + 5 * v + 140 - u + current)
+        v = v + 0.5 * (0.04 * (v * v) + 5 * v + 140 - u + current)
         u = u + a * (b * v - u)
     return fired
 
