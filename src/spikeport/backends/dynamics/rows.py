@@ -1,10 +1,12 @@
 """A projection as synapses by source: for each source neuron the targets and weights that its spike reads.
 
-A chain of operators is linear, so what one spike does is its response to a unit vector; chains are folded in float64.
+A chain of operators is linear, so what one spike does is its response to a unit vector; chains are folded in float64. Where a spike
+reaches a neuron along one path at most, its synapses are placed without computing (`spikeport.backends.dynamics.folding`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.backends.dynamics.folding import Block, placed
 from spikeport.graph import apply_synapse
 from spikeport.graph.shapes import output_shape
 from spikeport.primitives import Dense, OneToOne, Projection, Reshape, Shape, Sparse, Synapse
@@ -47,7 +50,8 @@ def rows(projection: Projection, source: Shape, target: Shape) -> Rows:
         return Rows(np.arange(size + 1), each, np.array(1))
     if len(operators) == 1 and isinstance(operators[0], OneToOne):
         return Rows(np.arange(size + 1), each, np.array(np.broadcast_to(operators[0].weight, source).ravel()))
-    return _responses(operators, source, prod(target))
+    blocks = placed(operators, source)
+    return _responses(operators, source, prod(target)) if blocks is None else _joined(blocks)
 
 
 def checked_chain(projection: Projection, source: Shape, target: Shape) -> tuple[Synapse, ...] | Sparse:
@@ -88,6 +92,12 @@ def _from_matrix(by_source: NDArray[Any]) -> Rows:
     source, target = np.nonzero(by_source)
     offsets = np.concatenate(([0], np.cumsum(np.bincount(source, minlength=len(by_source)))))
     return Rows(offsets, target.astype(np.uint32), by_source[source, target])
+
+
+def _joined(blocks: Iterable[Block]) -> Rows:
+    counts, targets, weights = zip(*((c, t.astype(np.uint32), w) for c, t, w in blocks), strict=True)
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.concatenate(counts))])
+    return Rows(offsets, np.concatenate(targets), np.concatenate(weights))
 
 
 def _responses(chain: tuple[Synapse, ...], source: Shape, post: int) -> Rows:
