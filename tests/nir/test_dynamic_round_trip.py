@@ -36,7 +36,7 @@ from spikeport.primitives import (
 from tests.dynamic_networks import simulations
 
 CONTRACT = DynamicsContract(dt=1e-3, integrator="forward_euler")
-REFUSALS = ("has no form in NIR", "has no convolution in NIR", "two synapses from one source")
+REFUSALS = ("has no form in NIR", "has no node in NIR", "has no convolution in NIR", "two synapses from one source")
 
 
 def through(network: DynamicNetwork, *, strict: bool = False) -> DynamicNetwork:
@@ -75,6 +75,15 @@ def test_a_network_comes_back_with_every_spike_and_potential(case: tuple[Dynamic
         return
     assert_same(network, again, run)
     assert (again.name, again.contract, again.inputs) == (network.name, network.contract, network.inputs)
+
+
+@pytest.mark.parametrize("register", ["spikes", "weighted"])
+def test_a_sum_with_a_bias_on_a_delayed_loop_comes_back(register: Any) -> None:
+    contract = replace(CONTRACT, bias_register=register)
+    relay = DynamicPopulation("sum", (2,), Relay(bias=np.array([1.5, -1])))
+    loop = Projection("sum", "sum", (OneToOne(np.array([0.5, 2.0])),), 2)
+    network = DynamicNetwork("loop", (), (relay,), (loop,), contract)
+    assert_same(network, through(network), {"n_steps": 8})
 
 
 def mixed(neuron: Any, contract: DynamicsContract = CONTRACT) -> DynamicNetwork:

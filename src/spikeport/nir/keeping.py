@@ -64,6 +64,8 @@ def _keep_late_biases(
         for name in reversed(chain):
             node = graph[name]
             stated = TYPES[node.kind].group != "neuron" and "bias" in contract.nodes.get(name, {})
+            if name in found and passes(node):
+                stated = False  # a bias of what it keeps, and not of what leaves it
             adds = stated or ("bias" in node.parameters and bool(np.any(node["bias"])))
             delays = node.kind == "Delay"
             if name not in inputs and name not in found:
