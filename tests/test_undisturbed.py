@@ -2,6 +2,7 @@
 
 import random
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -120,3 +121,44 @@ def test_without_torch_the_rest_comes_back(monkeypatch: pytest.MonkeyPatch) -> N
         random.random()
         np.random.rand()  # noqa: NPY002
     assert (random.random(), float(np.random.rand())) == expected  # noqa: NPY002
+
+
+def test_threads_that_overlap_leave_the_process_as_it_was() -> None:
+    entered, leave, seen = threading.Event(), threading.Event(), []
+
+    def second() -> None:
+        with undisturbed():
+            entered.set()
+            leave.wait()
+            seen.append(torch.get_default_dtype())
+            draws()
+
+    seed()
+    expected = draws()
+    seed()
+    torch.set_default_dtype(torch.float64)
+    thread = threading.Thread(target=second)
+    try:
+        with undisturbed():
+            draws()  # the second must not keep this state
+            thread.start()
+            entered.wait()
+            draws()
+        # the first has left, and the second still computes
+        leave.set()
+        thread.join()
+        assert seen == [torch.float32]
+        assert torch.get_default_dtype() == torch.float64
+        torch.set_default_dtype(torch.float32)
+        assert draws() == expected
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_a_block_within_a_block_brings_back_what_it_found() -> None:
+    with undisturbed():
+        torch.set_default_dtype(torch.float16)
+        with undisturbed():
+            assert torch.get_default_dtype() == torch.float32
+        assert torch.get_default_dtype() == torch.float16
+    assert torch.get_default_dtype() == torch.float32

@@ -8,14 +8,14 @@ both, `TorchOperations` writes convolutions as products of matrices itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from threading import Lock
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from spikeport.errors import OptionError, Problem
+from spikeport.undisturbed import Together
 
 FLOAT32_EXACT = 2**24
 FLOAT64_EXACT = 2**53
@@ -63,27 +63,8 @@ def exact_arithmetic() -> Iterator[None]:
     Deterministic algorithms are not asked for: sums of exact integers do not depend on their order, and torch would refuse
     products on a GPU without a workspace setting that is made before the program starts.
     """
-    with _SHARED, torch.no_grad(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+    with _TOGETHER, torch.no_grad(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
         yield
-
-
-class _Shared:
-    """A block that many threads may be in at once, entered and left once for all of them."""
-
-    def __init__(self, block: Callable[[], AbstractContextManager[None]]) -> None:
-        self._block, self._lock, self._inside, self._stack = block, Lock(), 0, ExitStack()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._stack.enter_context(self._block())
-            self._inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._stack.close()
 
 
 @contextmanager
@@ -117,7 +98,7 @@ def _exact_settings() -> Iterator[None]:
             torch.set_float32_matmul_precision(legacy)
 
 
-_SHARED = _Shared(_exact_settings)
+_TOGETHER = Together(_exact_settings)
 
 
 def _reduction(name: str) -> bool | tuple[bool, bool]:
