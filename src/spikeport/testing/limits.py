@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
+from math import nextafter
 from typing import Any
 
 from spikeport.errors import SpikeportError
@@ -35,13 +37,14 @@ class Edge:
     lowered: bool
 
 
-def edge(fact: str, under_test: UnderTest) -> Edge | None:
-    """None where the suite has no network that comes to this limit on the target."""
+def edges(fact: str, under_test: UnderTest) -> tuple[Edge, ...]:
+    """None where the suite has no network that comes to this limit on the target; two where it has a negative end."""
     unit = structures.plain(under_test.target)
-    found = HAND_MADE[fact](fact, unit, under_test) if fact in HAND_MADE and unit is not None else None
-    if found is None and fact in CONVERTED:
-        return CONVERTED[fact](fact, under_test)
-    return found
+    made = [HAND_MADE[fact], *([NEGATIVE[fact]] if fact in NEGATIVE else [])] if fact in HAND_MADE else []
+    found = [] if unit is None else [make(fact, unit, under_test) for make in made]
+    if not any(found) and fact in CONVERTED:
+        found = [CONVERTED[fact](fact, under_test)]
+    return tuple(edge for edge in found if edge is not None)
 
 
 def _counted(make: Callable[..., Any], least: int = 1) -> Callable[[str, Any, UnderTest], Edge]:
@@ -71,8 +74,20 @@ def _weight(fact: str, unit: structures.Plain, under_test: UnderTest) -> Edge:
     bits = target.limit(fact)
     # a sign bit that all weights share is free where weights of both signs have to be even
     top = 2**bits if target.known("mixed_signs") == "even" else 2 ** (bits - 1)
-    at = run_of(structures.wide(unit, target, top - 1), f"a weight of {top - 1}")
-    beyond = run_of(structures.wide(unit, target, top), f"a weight of {top}")
+    return _weights(unit, under_test, top - 1, top)
+
+
+def _negative_weight(fact: str, unit: structures.Plain, under_test: UnderTest) -> Edge:
+    target = under_test.target
+    bits = target.limit(fact)
+    low = 1 - 2**bits if target.known("mixed_signs") == "even" else -(2 ** (bits - 1))
+    return _weights(unit, under_test, low, low - 1)
+
+
+def _weights(unit: structures.Plain, under_test: UnderTest, last: int, next_: int) -> Edge:
+    at, beyond = (
+        run_of(structures.wide(unit, under_test.target, weight), f"a weight of {weight}") for weight in (last, next_)
+    )
     return Edge(at, beyond, under_test, under_test, False)
 
 
@@ -172,6 +187,39 @@ def _axons_out(fact: str, unit: structures.Plain, under_test: UnderTest) -> Edge
     return Edge(at, beyond, on, on, True)
 
 
+def _shared_memory(fact: str, unit: structures.Plain, under_test: UnderTest) -> Edge | None:
+    """Bytes of sixteen synapses, and one synapse more."""
+    bits = under_test.target.known("weight_bits")
+    if bits is None:
+        return None
+    on = under_test.with_target(**{fact: 2 * bits})
+    at, beyond = (
+        run_of(structures.fan_in(unit, on.target, n), f"{n} synapses in {2 * bits} bytes for 16") for n in (16, 17)
+    )
+    return Edge(at, beyond, on, on, True)
+
+
+def _layers(fact: str, unit: structures.Plain, under_test: UnderTest) -> Edge | None:
+    limit = under_test.target.limit(fact)
+    if limit < 2:
+        return None  # no network has fewer than one
+    at, beyond = (
+        run_of(structures.layered(unit, under_test.target, layers), f"{layers} layers, {fact} of {limit}")
+        for layers in (limit, limit - 1)
+    )
+    return Edge(at, beyond, under_test, under_test, False)
+
+
+def _step(fact: str, unit: structures.Plain, under_test: UnderTest) -> Edge:
+    limit = under_test.target.limit(fact)
+
+    def of_steps(dt: float) -> Run:
+        contract = replace(unit.contract, dt=dt)
+        return run_of(structures.chain(replace(unit, contract=contract), under_test.target), f"steps of {dt!r} s")
+
+    return Edge(of_steps(limit), of_steps(nextafter(limit, 0)), under_test, under_test, False)
+
+
 HAND_MADE: Mapping[str, Callable[[str, Any, UnderTest], Edge | None]] = {
     "delay_max": _delay,
     "refractory_max": _refractory,
@@ -192,8 +240,14 @@ HAND_MADE: Mapping[str, Callable[[str, Any, UnderTest], Edge | None]] = {
     "neurons_per_core": _cores,
     "synapse_bits_per_core": _synapse_memory,
     "axons_out_per_core": _axons_out,
+    "shared_memory": _shared_memory,
+    "layers_min": _layers,
+    "fan_out_layers_max": _counted(structures.feeding),
+    "dt_min": _step,
 }
 """Limits that hand-made networks come to."""
+NEGATIVE: Mapping[str, Callable[[str, Any, UnderTest], Edge | None]] = {"weight_bits": _negative_weight}
+"""Their negative ends."""
 
 
 Made = Callable[[InputKind], IntegerNetwork]
@@ -264,6 +318,29 @@ def _encoded(
                     yield f"{code} code, {kind} input", network, networks.frames(integer)
 
 
+def _caps(fact: str, under_test: UnderTest) -> Edge | None:
+    """A network that stops counting at one of the numbers that are offered, and a target without it."""
+    for cap in under_test.target.limit(fact):
+        make = partial(networks.capped, cap)
+        found: Edge | None = _tight((make,), values=_one_less)(fact, under_test)
+        if found is not None:
+            return found
+    return None
+
+
+def _signed_input(fact: str, under_test: UnderTest) -> Edge | None:
+    """Input that is negative where the target takes such; if it does not, one that starts at zero, and one that does not."""
+    takes = under_test.target.limit(fact)
+    below, from_zero = ([*_encoded((make,), ("static",), under_test)] for make in (networks.signed_input, _boundaries))
+    for (about, network, x), (_, other, other_x) in zip(below, from_zero, strict=False):
+        negative = Run(network, x, {}, f"negative input, {about}")
+        if takes and not under_test.refused(network):
+            return Edge(negative, negative, under_test, under_test, False)  # and there is nothing beyond
+        if not takes and under_test.refused(network) and not under_test.refused(other):
+            return Edge(Run(other, other_x, {}, about), negative, under_test, under_test, False)
+    return None
+
+
 def _boundaries(kind: InputKind) -> IntegerNetwork:
     return networks.boundaries(kind).integer
 
@@ -282,6 +359,8 @@ CONVERTED: Mapping[str, Callable[[str, UnderTest], Edge | None]] = {
     "arrival_bits": _tight((_boundaries,)),
     "bias_bits": _tight((_boundaries,)),
     "payload_max": _tight((_boundaries,)),
+    "payload_caps": _caps,
+    "input_signed": _signed_input,
     "payload_min": _tight((_both_signs,), values=_downwards),
     "input_bits": _tight((_boundaries,), ("events",)),
     "channels_max": _tight(_CONVOLUTION),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -178,6 +178,24 @@ MAPS: Mapping[str, tuple[Synapse, ...]] = {
 }
 """Operators between maps of two channels; the map before is (2, 4, 4)."""
 MAP = (2, 4, 4)
+
+
+def capped(cap: int, kind: InputKind = "static") -> IntegerNetwork:
+    """A layer that stops counting at a number, below what its sums reach."""
+    source = InputEncoder("input", (3,), kind, ONE, 0, 7)
+    ends: dict[str, Any] = {"low": 0, "high": cap, "scale": ONE}
+    layer = CountLayer("capped", (3,), np.array(1), np.array([0, 1, 0]), np.array(0), **ends)
+    connections = (
+        Connection("input", "capped", (OneToOne(np.array([1, 2, 1]) * (cap // 7 + 1)),)),
+        Connection("capped", "output", (Dense(np.array([[1, -1, 2], [0, 1, 1]])),)),
+    )
+    return IntegerNetwork(source, (layer, Readout("output", (2,), np.array(0), 1.0)), connections, 4, STATE_BITS)
+
+
+def signed_input(kind: InputKind = "static") -> IntegerNetwork:
+    """The network of `boundaries`, whose input may be negative too."""
+    known = boundaries(kind).integer
+    return replace(known, input=replace(known.input, low=-7))
 
 
 def operator(kind: str, ending: str = "dense", input: InputKind = "static") -> IntegerNetwork:

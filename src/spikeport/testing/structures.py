@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -292,6 +293,37 @@ def fan_out(unit: Plain, target: Target, targets: int) -> Simulation:
     )
     x = np.zeros((5, 1, 1), dtype=np.int64)
     x[::2] = 1
+    return Simulation(network, {"in": x}, 5)
+
+
+def layered(unit: Plain, target: Target, layers: int) -> Simulation:
+    """So many populations in a row; the spike of step 0 passes all of them."""
+    names = ["in", *(f"layer{i}" for i in range(layers))]
+    network = DynamicNetwork(
+        "layered",
+        (SpikeInput("in", (2,)),),
+        tuple(unit.population(name, (2,)) for name in names[1:]),
+        tuple(unit.join(a, b, (OneToOne(unit.weights([1, 1])),)) for a, b in pairwise(names)),
+        unit.contract,
+    )
+    x = np.zeros((layers + 4, 1, 2), dtype=np.int64)
+    x[0] = x[2, 0, 1] = 1
+    return Simulation(network, {"in": x}, layers + 4)
+
+
+def feeding(unit: Plain, target: Target, populations: int) -> Simulation:
+    """One population that feeds so many."""
+    names = [f"last{i}" for i in range(populations)]
+    one = OneToOne(unit.weights([1, 1]))
+    network = DynamicNetwork(
+        "feeding",
+        (SpikeInput("in", (2,)),),
+        tuple(unit.population(name, (2,)) for name in ("first", *names)),
+        (unit.join("in", "first", (one,)), *(unit.join("first", name, (one,)) for name in names)),
+        unit.contract,
+    )
+    x = np.zeros((5, 1, 2), dtype=np.int64)
+    x[0] = x[2, 0, 1] = 1
     return Simulation(network, {"in": x}, 5)
 
 
