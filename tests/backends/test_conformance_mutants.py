@@ -1,4 +1,4 @@
-"""The suite notices: each backend is broken in three ways, and the tests that catch it are named.
+"""The suite notices: each backend is broken in three ways or more, and the tests that catch it are named.
 
 A mutant is the code of the backend with a part of a function replaced, or what its kernel is given where the code is compiled. The
 reference is its own oracle, so that its mutants are caught by answers that were worked out by hand.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
@@ -20,12 +20,13 @@ import pytest
 
 import spikeport as sp
 from spikeport import native
+from spikeport.backends.dynamics import plan
 from spikeport.backends.loihi import session as loihi_session
 from spikeport.backends.loihi import twin
 from spikeport.backends.native import dynamics as native_dynamics
 from spikeport.backends.native import layers as native_layers
 from spikeport.backends.reference import dynamics, second, stepper
-from spikeport.testing import EXACT, BackendConformance
+from spikeport.testing import EXACT, BackendConformance, worked_out
 from spikeport.testing.carrying import UnderTest
 from spikeport.testing.cases import claimed_codes
 from tests.backends.without_microcode import cuba_lif, loihi2_without_microcode
@@ -35,6 +36,7 @@ CODES = "test_codes_at_their_boundaries"
 NEURONS = "test_neurons_at_their_boundaries"
 ARRIVAL = "test_a_spike_arrives_when_its_delay_is_over"
 LEFT = "test_what_is_left_after_a_spike"
+BESIDES = "test_what_simulators_step_besides"
 RANDOM = "test_random_hand_made_networks"
 OWN = "loihi2 without microcode"
 RESET, COMPARE, DELAY = "another reset", "> for >=, or >= for >", "a dropped delay"
@@ -96,6 +98,7 @@ def caught(name: str) -> frozenset[str]:
     suite.examples = 5
     runs = [(CODES, (code,)) for code in sorted(claimed_codes(target))]
     runs += [(NEURONS, (kind,)) for kind in sorted(target.known("neurons", ()))]
+    runs += [(BESIDES, (what,)) for what in worked_out.CASES]
     runs += [(ARRIVAL, (3,)), (LEFT, ()), (RANDOM, ())]
     return frozenset(test for test, arguments in runs if fails(getattr(suite, test), under_test, *arguments))
 
@@ -136,6 +139,22 @@ def native_compare() -> Iterator[Change]:
 
 def native_delay() -> Iterator[Change]:
     yield Change(native_dynamics, "_open", "delay=p.delay", "delay=min(p.delay, 1)")
+
+
+def changing(owner: Any, function: str, old: str, new: str) -> Callable[[], Iterator[Change]]:
+    def changes() -> Iterator[Change]:
+        yield Change(owner, function, old, new)
+
+    return changes
+
+
+def changing_torch(function: str, old: str, new: str) -> Callable[[], Iterator[Change]]:
+    def changes() -> Iterator[Change]:
+        from spikeport.backends.torch import neurons
+
+        yield Change(neurons.Neurons, function, old, new)
+
+    return changes
 
 
 def by_operations_of_torch(patch: pytest.MonkeyPatch) -> None:
@@ -211,12 +230,74 @@ def example_compare() -> Iterator[Change]:
     yield from example_change("_counting", "v >= threshold", "v > threshold")()
 
 
+ONE, UNBOUND, SPIKES, NETWORKS = "one spike for several", "no lowest potential", "spikes for potentials", "one contract"
+OWN_CONTRACT = Change(plan, "_population", "network.contract_of(population.name)", "network.contract")
+BESIDE_CHIPS = [
+    Mutant("reference", ONE, changing(dynamics, "update", 'contract.spikes == "multi"', "False"), frozenset([BESIDES])),
+    Mutant("reference", UNBOUND, changing(dynamics, "update", "p.v_min is not None", "False"), frozenset([BESIDES])),
+    Mutant(
+        "reference",
+        SPIKES,
+        changing(
+            dynamics.DynamicStepper, "step", "sent.astype(self.plan.dtype)", "(sent != 0).astype(self.plan.dtype)"
+        ),
+        frozenset([BESIDES]),
+    ),
+    Mutant("reference", NETWORKS, lambda: iter([OWN_CONTRACT]), frozenset([BESIDES])),
+    Mutant(
+        "native",
+        ONE,
+        changing(native_dynamics, "_flags", 'population.fires and contract.spikes == "multi"', "False"),
+        frozenset([NEURONS, BESIDES]),
+    ),
+    Mutant(
+        "native",
+        UNBOUND,
+        changing(native_dynamics, "_flags", "population.v_min is not None", "False"),
+        frozenset([NEURONS, BESIDES]),
+    ),
+    Mutant(
+        "native",
+        SPIKES,
+        changing(native_dynamics, "_flags", "not population.fires", "False"),
+        frozenset([NEURONS, BESIDES]),
+    ),
+    Mutant(
+        "native",
+        NETWORKS,
+        changing(
+            native_dynamics, "_open", "_neurons(population)", "_neurons(replace(population, contract=plan.contract))"
+        ),
+        frozenset([BESIDES]),
+        lambda patch: patch.setattr(native_dynamics, "replace", replace, raising=False),
+    ),
+    Mutant(
+        "torch",
+        ONE,
+        changing_torch("__init__", 'plan.fires and plan.contract.spikes == "multi"', "False"),
+        frozenset([NEURONS, BESIDES]),
+    ),
+    Mutant(
+        "torch",
+        UNBOUND,
+        changing_torch("step", "torch.maximum(self.v, self.v_min)", "self.v"),
+        frozenset([NEURONS, BESIDES]),
+    ),
+    Mutant(
+        "torch",
+        SPIKES,
+        changing_torch("step", "return self.v\n", "return (self.v != 0).to(self.v.dtype)\n"),
+        frozenset([NEURONS, BESIDES]),
+    ),
+    Mutant("torch", NETWORKS, lambda: iter([OWN_CONTRACT]), frozenset([BESIDES])),
+]
+"""Of what simulators step and chips do not."""
 MUTANTS = [
-    Mutant("reference", RESET, reference_reset, frozenset([CODES, LEFT])),
-    Mutant("reference", COMPARE, reference_compare, frozenset([CODES, ARRIVAL, LEFT])),
+    Mutant("reference", RESET, reference_reset, frozenset([CODES, LEFT, BESIDES])),
+    Mutant("reference", COMPARE, reference_compare, frozenset([CODES, ARRIVAL, LEFT, BESIDES])),
     Mutant("reference", DELAY, reference_delay, frozenset([ARRIVAL])),
-    Mutant("native", RESET, native_reset, frozenset([NEURONS, LEFT, RANDOM])),
-    Mutant("native", COMPARE, native_compare, frozenset([CODES, NEURONS, ARRIVAL, LEFT, RANDOM])),
+    Mutant("native", RESET, native_reset, frozenset([NEURONS, LEFT, RANDOM, BESIDES])),
+    Mutant("native", COMPARE, native_compare, frozenset([CODES, NEURONS, ARRIVAL, LEFT, RANDOM, BESIDES])),
     Mutant("native", DELAY, native_delay, frozenset([ARRIVAL, RANDOM])),
     Mutant("torch", RESET, torch_reset, frozenset([CODES]), by_operations_of_torch),
     Mutant("torch", COMPARE, torch_compare, frozenset([CODES]), by_operations_of_torch),
@@ -236,7 +317,7 @@ MUTANTS = [
 ]
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+@pytest.mark.parametrize("mutant", [*MUTANTS, *BESIDE_CHIPS], ids=str)
 def test_a_mutant_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     backend_named(mutant.backend)  # or skip
     mutant.prepare(monkeypatch)

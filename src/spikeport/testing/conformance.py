@@ -30,7 +30,7 @@ from spikeport.plugin import PLUGIN_VERSION, Backend, BackendSession, Program
 from spikeport.plugin.inputs import arrival_shape, fed_populations
 from spikeport.primitives import Code, SpikingNetwork
 from spikeport.targets import FACTS, NeuronModel, SynapseKind, Target
-from spikeport.testing import cases, doors, limits, structures
+from spikeport.testing import cases, doors, limits, structures, worked_out
 from spikeport.testing.carrying import Options, Run, UnderTest, reference_of, sample
 from spikeport.testing.compare import EXACT, Tolerance, difference
 
@@ -145,6 +145,13 @@ class BackendConformance:
             assert fired == expected, f"cells gain 2 in every step and fire at 3: in {fired}, and should in {expected}"
             tried.append(True)
         _say(tried, "hand-made networks of integers")
+
+    @pytest.mark.parametrize("what", worked_out.CASES)
+    def test_what_simulators_step_besides(self, under_test: UnderTest, what: str) -> None:
+        for known in worked_out.worked_out(what):
+            if under_test.check(known.run):
+                told = known.differs(reference_of(known.run))  # type: ignore[arg-type]  # a hand-made network's
+                assert not told, f"{known.run.about}: {told}"
 
     @pytest.mark.parametrize("fact", limits.FACTS)
     def test_limits_at_their_edge_and_one_beyond(self, under_test: UnderTest, fact: str) -> None:
