@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cmath
 import math
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -209,6 +210,35 @@ def test_euler_takes_the_tangent() -> None:
     assert potentials == [0.5 + turn * 2, 0.5 * (0.5 + turn * 2) + turn * ((0.5 * 2 - turn) + 4.0)]
 
 
+def test_a_phase_at_zero_is_one_that_has_risen() -> None:
+    """Equal to zero, and equal to the threshold: v goes from -1 to -1/2 + 2/4, w to 2/2 + 1/4."""
+    turn = exact_turn(0.25)
+    for threshold, compare, spikes in ((1.25, ">=", [1]), (1.25, ">", [0]), (1.0, ">", [1])):
+        neuron = ResonateAndFire(tau=2e-3, frequency=turn, threshold=threshold, kind="rf", initial=-1.0, initial_w=2.0)
+        for simulate in steppers():
+            made = network(neuron, compare=compare)
+            found = simulate(made, np.zeros((1, 1, 1)), potentials=["n"])
+            assert found.spikes["n"].train().raster.ravel().tolist() == spikes
+            assert found.potentials["n"].item() == 0
+
+
+def exact_turn(angle: float) -> float:
+    """A frequency whose angle in a step of 1 ms is no other number."""
+    frequency = angle / (2 * math.pi * 1e-3)
+    near = [frequency, np.nextafter(frequency, 0), np.nextafter(frequency, np.inf)]
+    (found, *_) = [float(f) for f in near if 2 * math.pi * f * 1e-3 == angle]
+    return found
+
+
+def steppers() -> list[Any]:
+    """The reference, and the compiled kernels where they are."""
+    if not native.available():
+        return [simulate_dynamics]
+    from spikeport.backends.native import simulate_dynamics as by_native
+
+    return [simulate_dynamics, by_native]
+
+
 def test_it_answers_to_its_rhythm_alone() -> None:
     """Spikes a period of 20 ms apart add up; at half of that they cancel."""
     neuron = ResonateAndFire(tau=0.1, frequency=50.0, threshold=1.2)
@@ -277,6 +307,42 @@ EACH = (
     ResonateAndFire(tau=0.05, frequency=np.linspace(20, 200, 6), r=100.0, bias=0.5, threshold=0.1, kind="rf"),
     SigmaDelta(threshold=0.75),
 )
+
+
+CONTRACTS = {
+    "integrator": ("forward_euler", "exponential"),
+    "synapse": ("current", "delta"),
+    "compare": (">", ">="),
+    "reset": ("to_value", "subtract"),
+    "reset_when": ("same_step", "next_step", "after_next_update"),
+}
+MORE = (
+    Izhikevich(a=0.02, b=np.linspace(0.2, 0.25, 6), bias=12.0, recovery="old", substeps=1, leak=0.9, v_recovery=-1.0),
+    SigmaDelta(threshold=np.array([0, 1, 1, 2, 0.5, 3.0]), activation="unit", bias=np.array([0, 0, 1, -1, 0, 0.5])),
+)
+
+
+@pytest.mark.skipif(not native.available(), reason=native.why_missing())
+@pytest.mark.parametrize("neuron", [*EACH, *MORE], ids=lambda n: type(n).__name__)
+def test_native_gives_the_same_bits_under_every_contract_that_has_a_meaning(neuron: Any) -> None:
+    from spikeport.backends.native import simulate_dynamics as by_native
+
+    rng = np.random.default_rng(3)
+    x = rng.integers(-2, 4, (24, 1, 6)) * (rng.random((24, 1, 6)) < 0.5)
+    cells = DynamicPopulation("n", (6,), neuron)
+    tried = 0
+    for choices in product(*CONTRACTS.values()):
+        how = DynamicsContract(dt=1e-3, **dict(zip(CONTRACTS, choices, strict=True)))  # type: ignore[arg-type]
+        try:
+            made = DynamicNetwork(
+                "n", (SpikeInput("in", (6,)),), (cells,), (Projection("in", "n", (OneToOne(np.ones(6)),)),), how
+            )
+        except GraphError:
+            continue
+        expected = simulate_dynamics(made, x, potentials=["n"])
+        assert same(by_native(made, x, potentials=["n"]), expected), choices
+        tried += 1
+    assert tried >= 16
 
 
 def crowd(arithmetic: str) -> tuple[DynamicNetwork, np.ndarray]:
