@@ -5,6 +5,7 @@ from __future__ import annotations
 import cmath
 import math
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import spikeport as sp
 from spikeport import native
 from spikeport.backends.reference import simulate_dynamics
-from spikeport.errors import GraphError
+from spikeport.errors import GraphError, NirError
 from spikeport.primitives import (
     IF,
     AdaptiveLIF,
@@ -431,6 +432,22 @@ def test_what_has_no_meaning_is_refused_by_name() -> None:
     assert "n: Izhikevich goes to infinity" in refused(Izhikevich(), reset_when="after_next_update")
     for neuron in (adaptive, Izhikevich(), resonating, SigmaDelta(threshold=1)):
         assert f"n: {type(neuron).__name__} fires once a step at most" in refused(neuron, spikes="multi")
+
+
+def test_chips_and_nir_refuse_them_by_name(tmp_path: Path) -> None:
+    made, _ = crowd("float64")
+    kinds = {p.name: type(p.neuron).__name__ for p in made.populations}
+    for target in ("loihi2", "xylo", "spinnaker2", "fpga", "brainscales2"):
+        verdict = sp.check(made, target=target)
+        assert verdict.outcome == "impossible"
+        said = [str(reason) for reason in verdict.reasons]
+        assert [
+            any(f"{name}: is {kind}, and the target has" in text for text in said) for name, kind in kinds.items()
+        ] == [True] * 6
+    with pytest.raises(NirError) as error:
+        sp.to_nir(made, tmp_path / "crowd.nir")
+    assert [p.why for p in error.value.problems] == [f"{kind} has no node in NIR" for kind in kinds.values()]
+    assert not (tmp_path / "crowd.nir").exists()
 
 
 @pytest.mark.parametrize(
