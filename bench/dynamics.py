@@ -109,15 +109,18 @@ def measure(options: argparse.Namespace) -> Finding:
         session.close()
         total, wrong = differing(found["torch"], found["native"])
         native, other = median(took["native"]), median(took["torch"])
+        ratios = [theirs / ours for ours, theirs in zip(took["native"], took["torch"], strict=True)]
         share = total / (STEPS * BATCH * made.neurons)
         lines.append(
-            f"{arithmetic}: native {native:.2f} s (and {build:.2f} s to open it), torch {other:.2f} s in all ({other / native:.2f} times); {total:,} spikes "
+            f"{arithmetic}: native {native:.2f} s (and {build:.2f} s to open it), torch {other:.2f} s in all: {median(ratios):.2f} times "
+            f"({min(ratios):.2f} to {max(ratios):.2f}); {total:,} spikes "
             f"({100 * share:.1f} % of the neurons in a step), {wrong:,} differ"
         )
         values[arithmetic] = {
             "native_s": native,
             "open_s": build,
             "torch_s": other,
+            "ratios": ratios,
             "spikes": total,
             "differing": wrong,
         }
