@@ -129,7 +129,8 @@ def _crossed(
     if len(arriving[name]) != 1:
         return False
     linear = [n for n in _before(arriving, name, kept) if kind(found.nodes[n]) not in NEURONS]
-    added = any(_adds(found, contract, n) for n in linear)
+    # what a plain sum adds is in what it keeps
+    added = any(_adds(found, contract, n) for n in linear if not (n in kept and is_plain(found.nodes[n])))
     if kind(found.nodes[name]) == "Delay" and (not late or np.ptp(found.nodes[name].delay) > 0):
         return added
     delayed = any(kind(found.nodes[n]) == "Delay" for n in linear)
@@ -431,7 +432,7 @@ class Oracle:
         fires = beyond & active
         count: Any = np.ones_like(v)
         if p["spikes"] == "multi":
-            count = np.floor(v / p["threshold"])
+            count = np.minimum(np.floor(v / p["threshold"]), 2.0**53)
         self._judge(v, p, active, fires)
         fired = np.where(fires, count, 0)
         if p["reset_when"] == "same_step":

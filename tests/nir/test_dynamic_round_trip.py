@@ -149,12 +149,14 @@ def test_what_plain_nir_cannot_say_is_entered_or_refused_when_strict(tmp_path: P
 
 
 def test_every_reason_for_a_refusal_is_given_at_once(tmp_path: Path) -> None:
-    twice = Sparse([0, 2], [0, 0], [1.0, 2.0], post=1)
     network = DynamicNetwork(
         "refused",
         (SpikeInput("x", (1,)),),
-        (DynamicPopulation("a", (1,), IF()), DynamicPopulation("b", (2, 2), IF())),
-        (Projection("x", "a", (twice,)), Projection("x", "b", (Dense(np.ones((4, 1))), Reshape((2, 2))))),
+        (DynamicPopulation("a", (1, 1), IF()), DynamicPopulation("b", (2, 2), IF())),
+        (
+            Projection("x", "a", (Sparse([0, 1], [0], [1.0], post=1),)),
+            Projection("x", "b", (Dense(np.ones((4, 1))), Reshape((2, 2)))),
+        ),
         CONTRACT,
     )
     with pytest.raises(NirError) as caught:
@@ -190,3 +192,61 @@ def test_a_bias_on_another_stage_of_a_chain_is_found(tmp_path: Path, monkeypatch
     monkeypatch.setattr(outward.stages, "nodes", misplaced)
     with pytest.raises(NirError, match="would be read back as another network"):
         sp.to_nir(network, tmp_path / "net.nir")
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "float32", "integer"])
+def test_two_synapses_between_one_pair_stay_two_additions(arithmetic: Any) -> None:
+    """Numbers whose sum depends on the order: one weight for both, or another order, would show."""
+    rng = np.random.default_rng(3)
+    sources, targets = np.sort(rng.integers(0, 4, 60)), rng.integers(0, 3, 60)
+    weights = rng.integers(-9, 9, 60).astype(float) if arithmetic == "integer" else rng.normal(size=60) ** 5
+    sparse = Sparse.from_pairs(sources, targets, weights, pre=4, post=3)
+    contract = DynamicsContract(dt=1.0, integrator="accumulate", arithmetic=arithmetic)
+    bias = np.array([1.0, 2.0, -3.0])
+    network = DynamicNetwork(
+        "twice",
+        (SpikeInput("x", (4,)),),
+        (DynamicPopulation("sum", (3,), Relay()),),
+        (
+            Projection("x", "sum", (OneToOne(np.ones(4)), Dense(np.ones((3, 4))))),
+            Projection("x", "sum", (sparse,), 1, bias),
+        ),
+        contract,
+    )
+    again = through(network)
+    assert len(again.projections) > 2
+    assert_same(network, again, drive(network))
+
+
+@pytest.mark.parametrize("shapes", [((2, 3), (3, 2)), ((2, 3, 2), (1, 2, 3)), ((3, 1, 4), (2, 2, 1))])
+def test_sparse_synapses_from_maps_to_maps_come_back(shapes: Any) -> None:
+    source, target = shapes
+    rng = np.random.default_rng(0)
+    pre, post = int(np.prod(source)), int(np.prod(target))
+    sparse = Sparse.from_pairs(
+        np.repeat(np.arange(pre), 3), rng.integers(0, post, 3 * pre), rng.normal(size=3 * pre), pre=pre, post=post
+    )
+    network = DynamicNetwork(
+        "maps",
+        (SpikeInput("x", source),),
+        (DynamicPopulation("n", target, IF(threshold=0.5)),),
+        (Projection("x", "n", (sparse,)),),
+        DynamicsContract(dt=1.0, integrator="accumulate"),
+    )
+    assert_same(network, through(network), drive(network))
+
+
+def test_chains_of_grouped_convolutions_keep_their_last_bits() -> None:
+    """Groups written out with zeros would be multiplied in another order."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        one = Conv(rng.normal(size=(4, 2, 4, 1)), (1, 2), ((1, 1), (0, 0)), (1, 1), groups=2)
+        two = Conv(rng.normal(size=(8, 1, 4, 2)), (3, 1), ((2, 2), (1, 1)), (2, 2), groups=4)
+        network = DynamicNetwork(
+            "chain",
+            (SpikeInput("x", (4, 6, 3)),),
+            (DynamicPopulation("sum", (8, 1, 2), Relay()),),
+            (Projection("x", "sum", (one, two)),),
+            CONTRACT,
+        )
+        assert_same(network, through(network), drive(network))

@@ -21,16 +21,20 @@ from spikeport.nir import stages
 from spikeport.nir.limits import MAX_EDGES, MAX_ELEMENTS, MAX_NAME, MAX_NODES
 from spikeport.nir.names import free_name
 from spikeport.nir.nodes import TYPES
+from spikeport.nir.separate import from_maps
 from spikeport.primitives import (
     Approximation,
+    Conv,
     Dense,
     DynamicNetwork,
     DynamicPopulation,
+    OneToOne,
     Projection,
     Relay,
     Reshape,
     Shape,
     Sparse,
+    SumPool,
     Synapse,
     Threshold,
 )
@@ -156,6 +160,9 @@ class _Writer:
         if delay and not late:
             chain.append(("delay", nir.Delay(delay=np.full(shape, delay * network.contract.dt))))
         planned: list[stages.Stage] = []
+        # products of operators are rounded: with zeros among the taps, in another way
+        folded = sum(isinstance(s, Dense | Conv | OneToOne | SumPool) for s in projection.synapses) > 1
+        folded = folded and network.contract.arithmetic != "integer"
         for synapse in projection.synapses:
             for plain in self._plain(synapse, shape, target, where):
                 # one at a time: a run of slices and coefficients is one matrix of integers elsewhere
@@ -170,6 +177,8 @@ class _Writer:
             each = _of_channels(bias) if last and bias is not None else None
             bias = bias if each is None else None
             made = stages.nodes(stage, each, np.dtype(np.float64))
+            if folded and isinstance(stage, stages.Convolution) and isinstance(stage.weight, Conv):
+                made = _as_it_is(stage.weight, stage.source, each) or made
             chain += [(stages.kind(stage), node) for node in made]
         if bias is not None or (not chain and (projection.source, projection.target) in self.edges):
             chain.append(("scale", nir.Scale(scale=np.ones(target))))
@@ -191,20 +200,33 @@ class _Writer:
                 yield synapse
             return
         pre = prod(shape)
-        rows = np.repeat(np.arange(pre), np.diff(synapse.offsets))
-        if len(np.unique(rows * synapse.post + synapse.targets)) != len(rows):
-            why = "has two synapses from one source to one target, and NIR has one weight for both"
-            self.problems.append(Problem(where, why, "add their weights"))
-            return
         if pre * synapse.post > min(MAX_MATRIX, MAX_ELEMENTS):
             why = f"is sparse, and would be a matrix of {pre * synapse.post:,} weights in NIR"
             self.problems.append(Problem(where, why, f"stay below {MAX_MATRIX:,}"))
             return
+        matrix = np.asarray(synapse.dense(), dtype=np.float64)
+        if len(shape) == len(target) and len(shape) in (2, 3):
+            yield from_maps(matrix, shape, target)
+            return
         if len(shape) > 1:
             yield Reshape((pre,))
-        yield Dense(np.asarray(synapse.dense(), dtype=np.float64))
+        yield Dense(matrix)
         if len(target) > 1:
             yield Reshape(target)
+
+
+def _as_it_is(conv: Conv, source: Shape, bias: NDArray[Any] | None) -> tuple[nir.NIRNode, ...]:
+    """A convolution with its own groups and kernel, which the inference of `nir` 1.0.8 does not accept; none where padding is uneven."""
+    if any(low != high for low, high in conv.padding):
+        return ()
+    axes = len(source) - 1
+    padding = tuple(low for low, _ in conv.padding)
+    each = [values[0] if axes == 1 else values for values in (conv.stride, padding, conv.dilation)]
+    weight = np.asarray(conv.weight, dtype=np.float64)
+    zero = np.zeros(len(weight)) if bias is None else bias
+    node = (nir.Conv1d if axes == 1 else nir.Conv2d)(None, weight, *each, conv.groups, zero)
+    node.input_shape = source[1] if axes == 1 else source[1:]
+    return (node,)
 
 
 def _full(values: Any, shape: Shape) -> NDArray[np.float64]:

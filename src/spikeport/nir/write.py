@@ -14,6 +14,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.backends.dynamics.rows import rows
 from spikeport.errors import NirError, OptionError, Problem
 from spikeport.files import replacing
 from spikeport.nir import content, contract, declared, stages
@@ -28,6 +29,7 @@ from spikeport.nir.outward import graph_of_network
 from spikeport.nir.parse import graph_from_object
 from spikeport.nir.plain import remarks
 from spikeport.nir.rehearsal import carried
+from spikeport.nir.separate import separated
 from spikeport.nir.terms import REFUSED, TERMS
 from spikeport.nir.wave import DIALECTS, agreeing, wave_graph
 from spikeport.primitives import DynamicNetwork, Ledger, SpikingNetwork
@@ -94,11 +96,15 @@ def _written(name: str, graph: nir.NIRGraph, lost: Ledger, path: str | Path, str
 
 def _dynamic(network: DynamicNetwork) -> tuple[nir.NIRGraph, Ledger]:
     """The graph of a network with dynamics, read back to see that nothing of it went astray."""
+    network = separated(network)
     graph, meaning, lost = graph_of_network(network)
     text = declared.text_of(meaning)
     again = network_of(graph_from_object(graph), declared.parse(text), network.name)
     if _outline(again) != _outline(network) or not _weigh_alike(again, network):
         raise NirError(Problem(network.name, "would be read back as another network", "please report this network"))
+    rounded = list(_rounded(network, again))
+    if rounded:
+        raise NirError(rounded)
     kept = {
         "format": declared.NETWORK_FORMAT,
         "name": network.name,
@@ -117,6 +123,22 @@ def _outline(network: DynamicNetwork) -> tuple[Any, ...]:
     populations = [(p.name, p.shape, type(p.neuron), p.contract or network.contract) for p in network.populations]
     outputs = sorted((o.name, o.source) for o in network.outputs)
     return network.inputs, populations, projections, outputs
+
+
+def _rounded(one: DynamicNetwork, other: DynamicNetwork) -> Iterator[Problem]:
+    """Chains of operators that come to other weights, if only in the last bit, once they are read."""
+    if one.contract.arithmetic == "integer":
+        return
+    shapes = {i.name: i.shape for i in one.inputs} | {p.name: p.shape for p in one.populations}
+    pairs = zip(*(sorted(n.projections, key=lambda p: p.target) for n in (one, other)), strict=True)
+    for mine, theirs in pairs:
+        if len(mine.synapses) > 1:
+            found, expected = (rows(p, shapes[p.source], shapes[p.target]) for p in (theirs, mine))
+            if not all(
+                np.array_equal(getattr(found, f), getattr(expected, f)) for f in ("offsets", "targets", "weights")
+            ):
+                why = "is a chain of operators whose product would be rounded otherwise once it is read"
+                yield Problem(mine.name, why, "fold it into one matrix or convolution")
 
 
 def _weigh_alike(one: DynamicNetwork, other: DynamicNetwork) -> bool:
