@@ -82,7 +82,34 @@ def _answer(text: str) -> tuple[str, object]:
     return name, named.get(value, value)
 
 
-SUBCOMMANDS = (discover_command, show_command, diff_command, lint_command)
+@command
+@click.argument("simulator", metavar="NAME")
+@click.option("--python", metavar="PATH", help="A Python that has the simulator.  [default: this one]")
+@click.option("--dt", type=float, help="Of a step in seconds.  [default: the driver's]")
+@click.option("--patience", type=float, default=120.0, show_default=True, help="Seconds that an answer may take.")
+@click.option("--limit", type=float, default=600.0, show_default=True, help="Seconds after which the search ends.")
+def probe_command(
+    console: Console, simulator: str, python: str | None, dt: float | None, patience: float, limit: float
+) -> int:
+    """Find out how an installed simulator means NIR files.
+
+    NAME is norse, rockpool, sinabs, snntorch, spikingjelly or spyx, or the path of a driver, DRIVER.py, which is run. Three NIR files at most
+    are run by the simulator's own importer; prints the execution contract under which we give the same spikes, what three files do not tell
+    apart, and what the simulator refuses. The exit code is 1 if no contract was found.
+
+    \b
+    Example:
+      spikeport nir probe norse --python norse/bin/python
+    """
+    from spikeport.nir.probing import probe
+
+    found = probe(simulator, python=python, dt=dt, patience=patience, limit=limit)
+    console.say(str(found))
+    console.document(found.values())
+    return 0 if found.contract is not None and found.complete else 1
+
+
+SUBCOMMANDS = (discover_command, probe_command, show_command, diff_command, lint_command)
 
 
 @click.group(name="nir", commands=SUBCOMMANDS)
