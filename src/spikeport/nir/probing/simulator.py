@@ -97,7 +97,8 @@ class Simulator:
                 stdout=subprocess.PIPE,
                 stderr=self._noise,
                 cwd=self._folder.name,
-                env={**os.environ, **threads, "PYTHONUNBUFFERED": "1"},
+                # importers on nirtorch go through sets of names: the same hashes give the same answer
+                env={**os.environ, **threads, "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"},
                 start_new_session=True,  # what it starts is ended with it, and Ctrl-C is ours
             )
         except OSError as error:
