@@ -97,7 +97,7 @@ class Simulator:
                 stdout=subprocess.PIPE,
                 stderr=self._noise,
                 cwd=self._folder.name,
-                # importers on nirtorch go through sets of names: the same hashes give the same answer
+                # nirtorch goes through sets, of names and of objects: the order of names at least is the same each time
                 env={**os.environ, **threads, "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"},
                 start_new_session=True,  # what it starts is ended with it, and Ctrl-C is ours
             )
