@@ -10,6 +10,8 @@ NAMES = [
     "IF",
     "LI",
     "LIF",
+    "PES",
+    "STDP",
     "AdaptiveLIF",
     "AllToAll",
     "Approximation",
@@ -45,6 +47,7 @@ NAMES = [
     "NirContract",
     "NirError",
     "Normal",
+    "Oja",
     "OneToOne",
     "OptionError",
     "Poisson",
@@ -56,6 +59,8 @@ NAMES = [
     "Relay",
     "Report",
     "ResonateAndFire",
+    "RewardSTDP",
+    "Rule",
     "Run",
     "SigmaDelta",
     "Sparse",
@@ -66,6 +71,7 @@ NAMES = [
     "SpikingModel",
     "SpikingNetwork",
     "SumPool2d",
+    "SynapticScaling",
     "Target",
     "TargetError",
     "TargetInfo",
@@ -102,7 +108,9 @@ SIGNATURES = {
     "tolerance: 'float | None' = None, stepped: 'int | None' = None, progress: 'bool' = True) -> 'Report'",
     "simulate": "(network: 'SpikingNetwork | DynamicNetwork', x: 'Any' = None, *, "
     "record: 'Collection[str] | None' = (), max_steps: 'int | None' = None, "
-    "currents: 'Mapping[str, Any] | None' = None, on: 'str | None' = None) -> 'Recording | DynamicRecording'",
+    "currents: 'Mapping[str, Any] | None' = None, modulation: 'Mapping[str, Any] | None' = None, "
+    "record_weights: 'Collection[str]' = (), weights_every: 'int | None' = None, on: 'str | None' = None) "
+    "-> 'Recording | DynamicRecording'",
     "load": "(path: 'str | Path') -> 'SpikingModel'",
     "load_target": "(path: 'str | Path') -> 'Target'",
     "targets": "() -> 'TargetList'",

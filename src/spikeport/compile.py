@@ -19,6 +19,7 @@ from spikeport.lower import Cut, Verdict
 from spikeport.lower.text import bill_lines
 from spikeport.model import SpikingModel
 from spikeport.plugin import PLUGIN_VERSION, Backend, Program, find, installed
+from spikeport.plugin.learning import learning_problems
 from spikeport.plugin.registry import blamed, nearest
 from spikeport.primitives import Approximation, Code, DynamicNetwork, SpikingNetwork
 from spikeport.quantize import IntegerNetwork, NeuronLayer
@@ -96,6 +97,9 @@ def compile(
                 what = "transform" if transform is not None else "allow_host"
                 raise OptionError(Problem(what, "is for converted networks", "change the network, or leave it out"))
             try:
+                refused = list(learning_problems(network, chip, found.name))
+                if refused:
+                    raise LowerError(refused)
                 return job.finished(job.made(network))
             except LowerError as error:
                 raise explained(error, check(network, chip)) from error

@@ -11,14 +11,15 @@ from typing import Any, ClassVar, get_args
 
 from spikeport.errors import BackendError, LowerError, Problem
 from spikeport.plugin import Backend, BackendSession, Fact, Program, Target
+from spikeport.plugin.learning import learning_problems
 from spikeport.primitives import DynamicNetwork, FixedNeuron, SpikingNetwork
-from spikeport.targets import Feature, NeuronModel, SynapseKind
+from spikeport.targets import Feature, NeuronModel, Plasticity, SynapseKind
 from spikeport.version import __version__
 
 SOURCE = "spikeport"
 
 
-def _host(title: str, neurons: frozenset[NeuronModel], note: str) -> Target:
+def _host(title: str, neurons: frozenset[NeuronModel], note: str, *, learns: bool = True) -> Target:
     """This machine as a target without limits."""
 
     def fact(value: Any) -> Fact[Any]:
@@ -32,6 +33,7 @@ def _host(title: str, neurons: frozenset[NeuronModel], note: str) -> Target:
         neurons=fact(neurons),
         features=fact(frozenset[Feature](get_args(Feature))),
         synapses=fact(frozenset[SynapseKind](get_args(SynapseKind))),
+        plasticity=fact(frozenset[Plasticity](["rule"] if learns else [])),
         recurrent=fact(True),
         skips=fact(True),
         execution=fact("steps"),
@@ -53,7 +55,7 @@ class _Host(Backend):
         return (self.target,)
 
     def compile(self, network: SpikingNetwork | DynamicNetwork, target: Target, options: Any) -> Program:
-        problems = list(self._refused(network))
+        problems = [*self._refused(network), *learning_problems(network, self.target, self.name)]
         if problems:
             raise LowerError(problems)
         return Program(self.name, self.version, target.name, network)
@@ -92,6 +94,7 @@ class Native(_Host):
         "compiled kernels on this machine",
         _ALL - _FIXED,
         "Needs the native library, which is built at installation.",
+        learns=False,
     )
 
     def open(self, program: Program, *, record: Collection[str], potentials: Collection[str]) -> BackendSession:
@@ -104,7 +107,7 @@ class Torch(_Host):
     """torch on a processor or a GPU, time folded into the batch."""
 
     name: ClassVar[str] = "torch"
-    target: ClassVar[Target] = _host("torch on this machine", _ALL - _FIXED, "Needs torch.")
+    target: ClassVar[Target] = _host("torch on this machine", _ALL - _FIXED, "Needs torch.", learns=False)
 
     def open(self, program: Program, *, record: Collection[str], potentials: Collection[str]) -> BackendSession:
         if find_spec("torch") is None:

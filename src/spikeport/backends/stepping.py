@@ -10,7 +10,9 @@ from spikeport.backends.hosts import NATIVE, REFERENCE
 from spikeport.errors import LowerError, NativeError, OptionError, Problem
 from spikeport.plugin import Backend, BackendSession, Target, find, installed
 from spikeport.plugin.inputs import populations, spiking, with_membrane
+from spikeport.plugin.learning import learning_problems
 from spikeport.plugin.presenting import require_names
+from spikeport.plugin.weighing import Learning
 from spikeport.primitives import DynamicNetwork, DynamicRecording, Recording, SpikingNetwork
 
 BUILT_IN = ("native", "reference", "torch")
@@ -36,6 +38,9 @@ def simulate(
     record: Collection[str] | None = (),
     max_steps: int | None = None,
     currents: Mapping[str, Any] | None = None,
+    modulation: Mapping[str, Any] | None = None,
+    record_weights: Collection[str] = (),
+    weights_every: int | None = None,
     on: str | None = None,
 ) -> DynamicRecording: ...
 
@@ -47,6 +52,9 @@ def simulate(
     record: Collection[str] | None = (),
     max_steps: int | None = None,
     currents: Mapping[str, Any] | None = None,
+    modulation: Mapping[str, Any] | None = None,
+    record_weights: Collection[str] = (),
+    weights_every: int | None = None,
     on: str | None = None,
 ) -> Recording | DynamicRecording:
     """Step a batch: a converted network until no sample fires any more, one with dynamics as long as its input.
@@ -59,6 +67,9 @@ def simulate(
         max_steps: steps at most, default: the proved bound; of a network with dynamics how many there are, default: those of the input.
         currents: of a network with dynamics, by name of the population: constant, or (batch, *population), or
             (time, batch, *population).
+        modulation: third factors of plasticity, by name: a number, or (time, batch), or (time, batch, *target).
+        record_weights: projections that learn ("source -> target"), whose weights at the end are kept.
+        weights_every: their weights at the end of every so many steps are kept besides.
         on: any installed backend, by name or as "backend:target"; None takes the compiled one where it is built and carries the
             network, else the reference. The recording is the same on all of them.
 
@@ -74,8 +85,12 @@ def simulate(
         raise OptionError(Problem("currents", "a converted network has no currents to be fed", "give x alone"))
     require_names(record, "record")
     names = populations(network) if record is None else list(record)
+    told = modulation is not None or weights_every is not None or bool(record_weights)
     with through_the_door(network, on, names) as session:
-        return session.run(x, record=names, max_steps=max_steps, currents=currents)
+        if not told:
+            return session.run(x, record=names, max_steps=max_steps, currents=currents)
+        learning = Learning(modulation, record_weights, weights_every)
+        return session.run_learning(x, learning=learning, record=names, max_steps=max_steps, currents=currents)
 
 
 def through_the_door(
@@ -99,6 +114,9 @@ def through_the_door(
     if unknown:
         raise OptionError([Problem(name, "is not a population of this network") for name in unknown])
     try:
+        refused = list(learning_problems(network, target, found.name))
+        if refused:
+            raise LowerError(refused)
         program = found.compile(network, target, found.options())
     except LowerError as error:
         if found.name == "native":
@@ -112,7 +130,7 @@ def through_the_door(
 def _fastest(network: SpikingNetwork | DynamicNetwork) -> tuple[Backend, Target]:
     """The compiled backend where it is built and carries the network, else the reference."""
     if isinstance(network, DynamicNetwork):
-        carried = native.available() and not network.contract.chip
+        carried = native.available() and not network.contract.chip and not network.plastic
     else:
         carried = _carried(network)
     found: Backend = NATIVE if carried else REFERENCE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spikeport.lower import converted, hand_made, structure
+from spikeport.lower import converted, hand_made, learning, structure
 from spikeport.lower.bill import take_stock
 from spikeport.lower.cut import Cut
 from spikeport.lower.findings import Findings
@@ -43,6 +43,7 @@ def legalize(
         hand_made.neurons(network, wiring, found)
         hand_made.parameters(network, wiring, found)
         hand_made.meaning(network, wiring, found)
+        learning.plasticity(network, found)
     else:
         converted.features(network, wiring, found)
         converted.numbers(network, wiring, bounds or held(network), found)

@@ -114,6 +114,8 @@ def _ends(network: DynamicNetwork, tool: str, draft: _Draft) -> None:
     if contract.chip:
         why = f"is stepped as {contract.integrator} does, whose neurons NIR does not have"
         draft.problems.append(Problem(network.name, why, "build the network from NIR's neurons"))
+    for name in network.plastic:
+        draft.problems.append(Problem(name, "learns, and no file of NIR says how", "plasticity=None"))
     if len(network.inputs) != 1:
         why = f"has {len(network.inputs)} inputs, and {tool} runs one"
         draft.problems.append(Problem(network.name, why, "one input, with a slice of it where parts go"))

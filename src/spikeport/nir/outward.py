@@ -148,6 +148,11 @@ class _Writer:
 
     def _projection(self, projection: Projection) -> None:
         network, where = self.network, projection.name
+        if projection.plasticity is not None:
+            why = f"learns by {projection.plasticity.name}, and NIR has no learning"
+            hint = "keep the network in a .spp file, or give it plasticity=None and the weights that it has learned"
+            self.problems.append(Problem(where, why, hint))
+            return
         sources = {i.name: i.shape for i in network.inputs} | {p.name: p.shape for p in network.populations}
         shape, target = sources[projection.source], network[projection.target].shape
         chain: list[tuple[str, nir.NIRNode]] = []

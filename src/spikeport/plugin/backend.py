@@ -15,6 +15,7 @@ from spikeport.errors import BackendError, OptionError, Problem
 from spikeport.plugin.inputs import checked_count
 from spikeport.plugin.program import PLUGIN_VERSION, Program
 from spikeport.plugin.running import run_converted, run_dynamic
+from spikeport.plugin.weighing import Learning
 from spikeport.primitives import DynamicNetwork, DynamicRecording, Recording, SpikingNetwork
 from spikeport.targets import Target
 
@@ -123,6 +124,33 @@ class BackendSession(ABC):
         if currents is not None:
             raise OptionError(Problem("currents", "a converted network has no currents to be fed", "give x alone"))
         return run_converted(self, x, record, max_steps)
+
+    def run_learning(
+        self,
+        x: Any = None,
+        *,
+        learning: Learning,
+        record: Collection[str] | None = None,
+        max_steps: int | None = None,
+        currents: Mapping[str, Any] | None = None,
+    ) -> DynamicRecording:
+        """`run` of a network with plasticity, which is told third factors and keeps weights; it begins with the network's own weights.
+
+        Raises:
+            OptionError, DataError, BackendError: as `run`; and what is told or asked of projections that do not learn.
+        """
+        self.require_open()
+        if not isinstance(self.program.network, DynamicNetwork):
+            raise OptionError(Problem("learning", "a converted network learns nothing", "use run"))
+        return run_dynamic(self, x, record, max_steps, currents, learning)
+
+    def modulate(self, values: Mapping[str, NDArray[Any]]) -> None:
+        """Third factors of plasticity, by name, from the next step on until they are given anew: broadcastable to (batch, neurons of a target)."""
+        raise BackendError(Problem(type(self).__name__, "steps no plasticity", "another backend, or plasticity=None"))
+
+    def weights(self, name: str) -> NDArray[Any]:
+        """Weights of a projection that learns as they are now, by its name in `DynamicNetwork.plastic`, shape (batch, *weights of the synapse)."""
+        raise BackendError(Problem(type(self).__name__, "steps no plasticity", "another backend, or plasticity=None"))
 
     def require_open(self) -> None:
         """Refuse to work once closed."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,8 @@ class Drive:
     """One entry an input, in the order of the network."""
     currents: Mapping[str, NDArray[Any]]
     """By population, shape (time or 1, batch or 1, neuron)."""
+    modulation: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """By third factor, shape (time or 1, batch or 1, neuron or 1)."""
 
 
 def drive(
@@ -54,6 +57,7 @@ def drive(
     *,
     n_steps: int | None = None,
     currents: Mapping[str, Any] | None = None,
+    modulation: Mapping[str, Any] | None = None,
     batch: int | None = None,
 ) -> Drive:
     """Check and sort what enters.
@@ -64,6 +68,8 @@ def drive(
         n_steps: steps to simulate; by default as many as the input has.
         currents: by name of the population, shape broadcastable to (*population), constant in all samples and steps, or
             (batch, *population), or (time, batch, *population).
+        modulation: third factors that plasticity needs, by name: a number, or (time, batch), or (time, batch, *population) for one number
+            for each target; 1 in place of time or batch stands for all of them.
         batch: samples that there must be; by default as many as the input has, or 1.
 
     Raises:
@@ -106,9 +112,72 @@ def drive(
     samples = batch or max(found, default=1)
     events = tuple(_events(network, place, given.get(place.name), total, samples, problems) for place in network.inputs)
     ready = {name: _current(network, name, values, total, problems) for name, values in fed.items()}
+    told = checked_modulation(network, modulation, total, samples, problems)
     if problems:
         raise DataError(problems)
-    return Drive(total, samples, events, ready)
+    return Drive(total, samples, events, ready, told)
+
+
+def checked_modulation(
+    network: DynamicNetwork,
+    modulation: Mapping[str, Any] | None,
+    n_steps: int,
+    batch: int,
+    problems: list[Problem],
+) -> dict[str, NDArray[Any]]:
+    """Third factors as (time or 1, batch or 1, neuron or 1), in the dtype of the arithmetic; what does not fit is added to `problems`."""
+    needed, found = network.third_factors, dict[str, NDArray[Any]]()
+    given = dict(modulation or {})
+    for name in given.keys() - needed.keys():
+        hint = f"one of {', '.join(needed)}" if needed else "leave it out"
+        problems.append(Problem(f"modulation[{name!r}]", "is a third factor of no projection of this network", hint))
+    for name, targets in needed.items():
+        where = f"modulation[{name!r}]"
+        if name not in given:
+            why = f"is not given, and what leads to {', '.join(dict.fromkeys(targets))} learns by it"
+            problems.append(Problem(where, why, f"modulation={{{name!r}: 0.0}} for none"))
+            continue
+        values = np.asarray(given[name])
+        if not _numbers(values):
+            problems.append(Problem(where, "is not finite numbers"))
+            continue
+        shapes = {network[target].shape for target in targets}
+        lead = values.shape[:2] if values.ndim else (1, 1)
+        each = values.shape[2:]
+        fits = len(lead) == 2 and lead[0] in (1, *range(n_steps, lead[0] + 1)) and lead[1] in (1, batch)
+        if not fits or (each and shapes != {each}):
+            wanted = " and ".join(map(str, sorted(shapes)))
+            hint = f"a number, or (time, batch), or (time, batch, *target): {n_steps} steps, {batch} samples, target {wanted}"
+            problems.append(Problem(where, f"has shape {values.shape}", hint))
+            continue
+        flat = values.reshape(*lead, prod(each))
+        found[name] = _in_range(network, flat, LARGEST_INPUT, where, problems)
+    return found
+
+
+def checked_modulators(network: DynamicNetwork, batch: int, values: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Third factors of one step: (batch or 1, neuron or 1), in the dtype of the arithmetic.
+
+    Raises:
+        DataError: names or values that do not fit, or that are missing.
+    """
+    problems: list[Problem] = []
+    timed = {name: np.asarray(v)[None] if np.ndim(v) else v for name, v in values.items()}
+    found = checked_modulation(network, timed, 1, batch, problems)
+    if problems:
+        raise DataError(problems)
+    return {name: v[0] for name, v in found.items()}
+
+
+def require_modulation(network: DynamicNetwork, modulation: Mapping[str, Any]) -> None:
+    """Refuse a step of which a third factor is not known.
+
+    Raises:
+        DataError: it was never given.
+    """
+    missing = [name for name in network.third_factors if name not in modulation]
+    if missing:
+        raise DataError([Problem(name, "is a third factor that was not given", "session.modulate") for name in missing])
 
 
 def _named(network: DynamicNetwork, x: Any, problems: list[Problem]) -> dict[str, Any]:

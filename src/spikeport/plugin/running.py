@@ -26,6 +26,7 @@ from spikeport.plugin.presenting import (
     require_names,
     split,
 )
+from spikeport.plugin.weighing import Gauge, Learning
 from spikeport.primitives import (
     Accumulator,
     DynamicNetwork,
@@ -72,6 +73,7 @@ def run_hand_made(
     record: Collection[str] | None,
     max_steps: int | None,
     currents: Mapping[str, Any] | None,
+    **learning: Any,
 ) -> DynamicRecording:
     """`BackendSession.run` of a network with dynamics, for a session whose backend takes whole runs faster than steps."""
     session.require_open()
@@ -79,7 +81,7 @@ def run_hand_made(
     assert isinstance(network, DynamicNetwork)
     names = session.record if record is None else [n for n in record if n in spiking(network)]
     kept = [n for n in network.by_name if n in session.potentials] if record is None else list(record)
-    return simulate(network, x, n_steps=max_steps, currents=currents, record=names, potentials=kept)
+    return simulate(network, x, n_steps=max_steps, currents=currents, record=names, potentials=kept, **learning)
 
 
 def run_whole(
@@ -178,8 +180,9 @@ def run_dynamic(
     record: Collection[str] | None,
     n_steps: int | None,
     currents: Mapping[str, Any] | None,
+    learning: Learning | None = None,
 ) -> DynamicRecording:
-    """See `BackendSession.run`."""
+    """See `BackendSession.run` and `run_learning`."""
     network, offsets = session.program.network, session.program.offsets
     assert isinstance(network, DynamicNetwork)
     fire = spiking(network)
@@ -192,7 +195,9 @@ def run_dynamic(
     if record is None:
         trains = [name for name in trains if name in session.record]
     _require(session, fire, kept)
-    entering = drive(network, x, n_steps=n_steps, currents=currents)
+    asked = learning or Learning()
+    entering = drive(network, x, n_steps=n_steps, currents=currents, modulation=asked.modulation)
+    gauge = Gauge(network, asked, entering)
     batch, total, latest = entering.batch, entering.n_steps, max(offsets.values(), default=0)
     seconds = [n for n in kept if network.contract.chip and not isinstance(network[n].neuron, GradedThreshold)]
     session.reset(batch)
@@ -204,8 +209,15 @@ def run_dynamic(
     done = taken = 0
     while done < total:
         n = min(longest, PIECE, total + latest - taken)
+        if network.plastic:
+            n = min(n, gauge.until_next(taken))
+        if entering.modulation:
+            n = 1 if any(len(values) > 1 for values in entering.modulation.values()) else n
+            session.modulate({name: v[min(taken, len(v) - 1)] for name, v in entering.modulation.items()})
         stream.add(session.advance(n, *_driven(network, offsets, entering, taken, n)), n)
         taken += n
+        if gauge.names:
+            gauge.look(taken - 1, session.weights)
         ready = taken - latest - done
         if ready <= 0:
             continue
@@ -229,6 +241,8 @@ def run_dynamic(
         spikes={name: events_of(rasters[name], network[name].shape, network.contract.dt) for name in trains},
         potentials={name: over_time(parts, name) for name, parts in potentials.items()},
         currents={name: over_time(parts, name) for name, parts in second.items()},
+        weights=gauge.last,
+        weights_over_time=gauge.over_time,
     )
 
 

@@ -51,7 +51,9 @@ from spikeport.primitives.neurons import (
     UnitBank,
 )
 from spikeport.primitives.nir_contract import NirContract
+from spikeport.primitives.plasticity import Factor, Rule, Term, Trace
 from spikeport.primitives.population import InputEncoder, InputKind, Population
+from spikeport.primitives.rules import PES, STDP, Oja, RewardSTDP, SynapticScaling
 from spikeport.primitives.sparse import Sparse
 from spikeport.primitives.spikes import DynamicRecording, Recording, SpikeEvents, SpikeTrain
 from spikeport.primitives.synapses import (
@@ -77,6 +79,8 @@ __all__ = [
     "IF",
     "LI",
     "LIF",
+    "PES",
+    "STDP",
     "Accumulator",
     "AdaptiveLIF",
     "Analog",
@@ -93,6 +97,7 @@ __all__ = [
     "DynamicRecording",
     "DynamicsContract",
     "ExecutionContract",
+    "Factor",
     "FixedCubaLIF",
     "FixedNeuron",
     "FixedResonateAndFire",
@@ -109,6 +114,7 @@ __all__ = [
     "NetworkOutput",
     "Neuron",
     "NirContract",
+    "Oja",
     "OneToOne",
     "Pad",
     "Pairs",
@@ -121,7 +127,9 @@ __all__ = [
     "Relay",
     "Reshape",
     "ResonateAndFire",
+    "RewardSTDP",
     "Routing",
+    "Rule",
     "Shape",
     "SigmaDelta",
     "SignedIF",
@@ -136,7 +144,10 @@ __all__ = [
     "StaircaseUnit",
     "SumPool",
     "Synapse",
+    "SynapticScaling",
+    "Term",
     "Threshold",
+    "Trace",
     "Transpose",
     "TwoStates",
     "UnitBank",

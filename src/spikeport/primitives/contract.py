@@ -83,7 +83,8 @@ class DynamicsContract:
 
     A sum x begins at 0 and adds, in this order, `weight * value` by step of sending, source (inputs, then populations, in the order
     of their lists), projection in the order of the list, index of the source neuron, and position among its synapses; the
-    constant biases of projections are summed apart and added last.
+    constant biases of projections are summed apart and added last. What comes over projections that learn is summed apart too, and added
+    before the biases: see `spikeport.primitives.plasticity`.
 
     `loihi1` and `loihi2` are the fixed-point neurons of these chips, `loihi(...)` makes their contracts; everything else in a
     contract is settled by them. All numbers are integers, `>>` rounds down, T(x, k) = sign(x) (|x| k >> 12) towards zero, and

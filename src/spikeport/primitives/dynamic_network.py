@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from math import prod
@@ -34,8 +35,9 @@ from spikeport.primitives.dynamic_neurons import (
 )
 from spikeport.primitives.fixed_neurons import FixedNeuron, FixedResonateAndFire, chip_problems, parameter_problems
 from spikeport.primitives.frozen import freeze_fields
+from spikeport.primitives.plasticity import Rule
 from spikeport.primitives.sparse import Sparse
-from spikeport.primitives.synapses import Shape, Synapse
+from spikeport.primitives.synapses import Dense, OneToOne, Reshape, Shape, Synapse
 
 MAX_DELAY = 2**16
 """Steps; a population keeps what arrives later in a ring of this many slots at most."""
@@ -94,6 +96,8 @@ class Projection:
     """Under a chip's contract: what a step's spikes are worth, all together, is shifted left by it, or right (floor) if negative."""
     port: Literal["", "imag"] = ""
     """Where it arrives: "imag" is the imaginary part of `FixedResonateAndFire`."""
+    plasticity: Rule | None = None
+    """How its weights learn; then one synapse is `Dense`, `OneToOne` or `Sparse`, and others `Reshape` alone. A weight of zero is a synapse."""
 
     def __post_init__(self) -> None:
         problems = []
@@ -114,6 +118,7 @@ class Projection:
             problems.append(Problem(self.name, f"its exponent is {self.exponent!r}", hint))
         if self.port not in ("", "imag"):
             problems.append(Problem(self.name, f"its port is {self.port!r}", '"", or "imag" of FixedResonateAndFire'))
+        problems.extend(_plastic_problems(self))
         if problems:
             raise GraphError(problems)
         object.__setattr__(self, "delay", int(self.delay))
@@ -123,6 +128,11 @@ class Projection:
     @property
     def name(self) -> str:
         return f"{self.source} -> {self.target}"
+
+    @property
+    def weighted(self) -> Dense | OneToOne | Sparse | None:
+        """The first synapse that has weights of its own for single synapses."""
+        return next((s for s in self.synapses if isinstance(s, Dense | OneToOne | Sparse)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +179,57 @@ class DynamicNetwork:
         """How a population steps."""
         return self.by_name[name].contract or self.contract
 
+    @property
+    def plastic(self) -> Mapping[str, int]:
+        """Places in `projections` of those that learn, by name: `source -> target`, with ` #2` for the second from there to there."""
+        found, seen = dict[str, int](), Counter[str]()
+        for i, p in enumerate(self.projections):
+            seen[p.name] += 1
+            if p.plasticity is not None:
+                found[p.name if seen[p.name] == 1 else f"{p.name} #{seen[p.name]}"] = i
+        return found
+
+    @property
+    def third_factors(self) -> Mapping[str, tuple[str, ...]]:
+        """What learning has to be told in a run: the populations that it is told for, by name of the third factor."""
+        found = dict[str, tuple[str, ...]]()
+        for p in self.projections:
+            for name in () if p.plasticity is None else p.plasticity.third:
+                found[name] = (*found.get(name, ()), p.target)
+        return found
+
     def latency_from(self, source: str) -> int:
         """Steps that what an input or a population sends takes, without the delay of a projection."""
         population = self.by_name.get(source)
         return 0 if population is not None and isinstance(population.neuron, Relay) else self.contract.layer_latency
+
+
+def _plastic_problems(p: Projection) -> Iterator[Problem]:
+    """What a rule finds no single synapses in."""
+    rule: Any = p.plasticity
+    if rule is None:
+        return
+    if not isinstance(rule, Rule):
+        yield Problem(p.name, f"its plasticity is a {type(rule).__name__}", "a Rule, for example STDP()")
+        return
+    others = [type(s).__name__ for s in p.synapses if not isinstance(s, Dense | OneToOne | Sparse | Reshape)]
+    weighted = p.weighted
+    if others or weighted is None or len([s for s in p.synapses if not isinstance(s, Reshape)]) != 1:
+        what = " and ".join(dict.fromkeys(others)) or "none, or several"
+        why = f"learns by {rule.name}, and its synapses are {what}: a rule is of synapses that each have one weight"
+        yield Problem(p.name, why, "one Dense, OneToOne or Sparse; others can be written as Sparse")
+        return
+    weights = np.asarray(weighted.weights if isinstance(weighted, Sparse) else weighted.weight)
+    if weights.size and _finite(weights):
+        low, high = rule.w_min, rule.w_max
+        if low is not None and weights.min() < low:
+            yield Problem(
+                p.name, f"begins with weights down to {weights.min():g}, and {rule.name} keeps them from {low:g}"
+            )
+        if high is not None and weights.max() > high:
+            yield Problem(
+                p.name, f"begins with weights up to {weights.max():g}, and {rule.name} keeps them to {high:g}"
+            )
 
 
 def _finite(values: NDArray[Any]) -> bool:
@@ -271,6 +328,13 @@ def _network_problems(network: DynamicNetwork) -> Iterator[Problem]:
             hint = "give it a delay of 1 step, or the contract a layer latency of 1, or list the populations in another order"
             yield Problem(p.name, "would have an effect on its own step", hint)
         yield from _chip_projection_problems(p, network)
+        if (
+            p.plasticity is not None
+            and p.plasticity.delays == "dendritic"
+            and p.delay + network.latency_from(p.source) == 0
+        ):
+            hint = 'a delay of 1 step, or delays="axonal"'
+            yield Problem(p.name, "has no delay, and what passes a dendrite arrives in a later step", hint)
         if p.bias is not None and p.target in position and not _fits(p.bias.shape, network[p.target].shape):
             yield Problem(p.name, f"its bias has shape {p.bias.shape}, and the target {network[p.target].shape}")
 

@@ -127,3 +127,8 @@ class DynamicRecording:
     currents: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     """Second state of fixed-point neurons, as `potentials`: u of `FixedCubaLIF`, the residue of `FixedSigmaDelta`, the imaginary part of
     `FixedResonateAndFire`; none of `GradedThreshold`."""
+    weights: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """Weights at the end, of projections that learn, by their name in `DynamicNetwork.plastic`: the shape that the synapse has them in, with
+    the batch before it, (batch, post, pre) of `Dense`."""
+    weights_over_time: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """The same at the end of every so many steps, (record, batch, ...)."""

@@ -2,6 +2,7 @@
 
 from spikeport.backends.dynamics.fixed import FixedPlan, FixedPopulation, FixedProjection, apply_chain, make_fixed_plan
 from spikeport.backends.dynamics.plan import Kind, Plan, PopulationPlan, ProjectionPlan, make_plan
+from spikeport.backends.dynamics.plastic import PlasticPlan
 from spikeport.backends.dynamics.rows import Rows, rows
 from spikeport.backends.dynamics.second import SecondPlan
 from spikeport.backends.dynamics.shared import Shared
@@ -12,6 +13,7 @@ __all__ = [
     "FixedProjection",
     "Kind",
     "Plan",
+    "PlasticPlan",
     "PopulationPlan",
     "ProjectionPlan",
     "Rows",

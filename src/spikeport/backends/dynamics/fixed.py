@@ -87,6 +87,9 @@ def make_fixed_plan(network: DynamicNetwork) -> FixedPlan:
     projections = []
     for p in network.projections:
         before = len(problems)
+        if p.plasticity is not None:
+            why = f"learns by {p.plasticity.name}, and no learning is stepped under {network.contract.integrator}'s contract"
+            problems.append(Problem(p.name, why, 'arithmetic="integer" under another contract, or plasticity=None'))
         synapses = tuple(_whole(p, synapse, problems) for synapse in p.synapses)
         problems.extend(_shape_problems(p, synapses, places[p.source], places[p.target]))
         if len(problems) > before:

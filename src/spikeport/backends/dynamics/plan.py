@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.backends.dynamics.plastic import End, Place, PlasticPlan, make_plastic, plastic_rows
 from spikeport.backends.dynamics.rows import Rows, rows
 from spikeport.backends.dynamics.second import (
     SecondPlan,
@@ -154,6 +155,8 @@ class ProjectionPlan:
     delay: int
     """Steps from sending to arrival, the latency included."""
     rows: Rows
+    plastic: PlasticPlan | None = None
+    """How it learns; its weights are state then."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,8 +191,11 @@ def make_plan(network: DynamicNetwork, shared: Shared | None = None) -> Plan:
     shapes = {place.name: place.shape for place in network.inputs}
     shapes |= {place.name: place.shape for place in network.populations}
     sources = {name: i for i, name in enumerate(shapes)}
+    names = {place: name for name, place in network.plastic.items()}
+    sent = largest_sent(populations)
+    single = {population.name for population in populations} - sent.keys()
     projections = []
-    for p in network.projections:
+    for number, p in enumerate(network.projections):
         try:
             entry, wrong = _synapses(p, shapes[p.source], shapes[p.target], dtype, shared)
         except ValueError as error:
@@ -197,15 +203,23 @@ def make_plan(network: DynamicNetwork, shared: Shared | None = None) -> Plan:
             continue
         problems += wrong
         delay = p.delay + network.latency_from(p.source)
-        projections.append(ProjectionPlan(sources[p.source], sources[p.target], delay, entry))
+        learns = None
+        if p.plasticity is not None:
+            source, target = (
+                End(shapes[end], 1 if end in single else sent.get(end, LARGEST_INPUT)) for end in (p.source, p.target)
+            )
+            learns = make_plastic(
+                p, entry, Place(names[number], number, source, target), dt=network.contract.dt, problems=problems
+            )
+        projections.append(ProjectionPlan(sources[p.source], sources[p.target], delay, entry, learns))
     projections.sort(key=lambda p: p.source)  # stable: the list's order within a source
     if dtype is np.int64:
-        largest = largest_sent(populations)
-        names = list(sources)
-        arriving = dict.fromkeys(names, 0)
+        places = list(sources)
+        arriving = dict.fromkeys(places, 0)
         for made in projections:
-            most = largest_sum(made.rows, network[names[made.target]].size)
-            arriving[names[made.target]] += most * largest.get(names[made.source], LARGEST_INPUT)
+            held = made.rows if made.plastic is None else Rows(made.rows.offsets, made.rows.targets, made.plastic.most)
+            most = largest_sum(held, network[places[made.target]].size)
+            arriving[places[made.target]] += most * sent.get(places[made.source], LARGEST_INPUT)
         problems.extend(too_large(network, populations, arriving))
     if problems:
         raise GraphError(problems)
@@ -215,11 +229,11 @@ def make_plan(network: DynamicNetwork, shared: Shared | None = None) -> Plan:
 def _synapses(p: Projection, source: Shape, target: Shape, dtype: Any, shared: Shared) -> tuple[Rows, list[Problem]]:
     def make() -> tuple[Rows, list[Problem]]:
         problems: list[Problem] = []
-        found = rows(p, source, target)
+        found = rows(p, source, target) if p.plasticity is None else plastic_rows(p, source, target)
         weights = in_dtype(found.weights, dtype, p.name, "weights", problems)
         return Rows(found.offsets, found.targets, weights), problems
 
-    return shared.once("synapses", p.synapses, (source, target, dtype, p.name), make)
+    return shared.once("synapses", p.synapses, (source, target, dtype, p.name, p.plasticity is None), make)
 
 
 def population_plans(

@@ -179,6 +179,8 @@ class _Fitting:
                 self.network.name, f"is in the numerics of {contract.integrator}", "these are not rounded to others"
             )
             return
+        for name in self.network.plastic:
+            yield Problem(name, "learns, and no learning is fitted to the chip", "plasticity=None")
         if contract.reset == "subtract":
             yield Problem(self.network.name, "resets by subtraction, and the chip's LIF to zero", 'reset="to_value"')
         if contract.reset_when == "after_next_update":

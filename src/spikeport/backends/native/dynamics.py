@@ -144,6 +144,9 @@ def _planned(network: DynamicNetwork, shared: Shared | None = None) -> Plan:
         neurons = ", ".join(sorted({type(p.neuron).__name__ for p in network.populations}))
         why = f"its contract is {network.contract.integrator}'s ({neurons}), which these kernels do not step"
         raise NativeError(Problem(network.name, why, 'on="reference", or on=None'))
+    learning = [Problem(name, "learns, which these kernels do not step", 'on="reference"') for name in network.plastic]
+    if learning:
+        raise NativeError(learning)
     return make_plan(network, shared)
 
 

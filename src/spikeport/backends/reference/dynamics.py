@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,14 @@ from numpy.typing import NDArray
 from spikeport.backends.dynamics import FixedPlan, Kind, Plan, PopulationPlan, make_fixed_plan, make_plan
 from spikeport.backends.dynamics.plan import Current
 from spikeport.backends.reference.fixed import FixedStepper
+from spikeport.backends.reference.plastic import Plastic
 from spikeport.backends.reference.second import advance, after_spikes, difference, fit, is_beyond
 from spikeport.errors import OptionError, Problem
 from spikeport.plugin.driving import Drive, drive
 from spikeport.plugin.inputs import spiking
 from spikeport.plugin.presenting import require_names
 from spikeport.plugin.running import counts_of, events_of
+from spikeport.plugin.weighing import Gauge, Learning
 from spikeport.primitives import DynamicNetwork, DynamicRecording, GradedThreshold
 
 
@@ -52,13 +55,20 @@ class DynamicStepper:
         self.batch = batch
         self.step_index = 0
         self.state = {p.name: self._initial(p) for p in plan.populations}
+        self.learning = Plastic(plan, batch)
 
-    def step(self, inputs: Mapping[int, NDArray[Any]], currents: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def step(
+        self,
+        inputs: Mapping[int, NDArray[Any]],
+        currents: Mapping[str, NDArray[Any]],
+        modulation: Mapping[str, NDArray[Any]] = MappingProxyType({}),
+    ) -> dict[str, NDArray[Any]]:
         """One step; what each population that can fire sends, shape (batch, neuron).
 
         Args:
             inputs: values by number of the input, shape (batch, line).
             currents: by name of the population, broadcastable to (batch, neuron).
+            modulation: by name of the third factor, broadcastable to (batch, target).
         """
         for number, values in inputs.items():
             self._send(number, values)
@@ -68,6 +78,8 @@ class DynamicStepper:
             slot = state.ring[self.step_index % population.slots]
             arrived = slot.copy()
             slot[...] = 0
+            for brought in self.learning.arriving(len(self.plan.input_sizes) + i, self.step_index):
+                arrived = arrived + brought
             for begin, constant in reversed(population.constants):
                 if begin <= self.step_index:
                     arrived = arrived + constant
@@ -79,13 +91,15 @@ class DynamicStepper:
             if population.fires:
                 spikes[population.name] = sent
             self._send(len(self.plan.input_sizes) + i, sent.astype(self.plan.dtype))
+        self.learning.learn(self.step_index, modulation)
         self.step_index += 1
         return spikes
 
     def _send(self, source: int, values: NDArray[Any]) -> None:
         """Put what spikes are worth into the rings of their targets, one after the other."""
+        self.learning.remember(source, self.step_index, values)
         for projection in self.plan.projections:
-            if projection.source != source:
+            if projection.source != source or projection.plastic is not None:
                 continue
             population = self.plan.populations[projection.target - len(self.plan.input_sizes)]
             slot = self.state[population.name].ring[(self.step_index + projection.delay) % population.slots]
@@ -208,13 +222,18 @@ def simulate_dynamics(
     currents: Mapping[str, Any] | None = None,
     record: Collection[str] | None = None,
     potentials: Collection[str] = (),
+    modulation: Mapping[str, Any] | None = None,
+    record_weights: Collection[str] = (),
+    weights_every: int | None = None,
 ) -> DynamicRecording:
     """Step a batch from the initial state.
 
     Args:
-        x, n_steps, currents: see `spikeport.backends.dynamics.drive`.
+        x, n_steps, currents, modulation: see `spikeport.plugin.driving.drive`.
         record: populations whose spikes are kept; None keeps all.
         potentials: populations whose membrane potentials are kept.
+        record_weights: projections that learn, whose weights at the end are kept.
+        weights_every: their weights at the end of every so many steps are kept besides.
 
     Raises:
         GraphError: the network's synapses do not fit.
@@ -224,8 +243,9 @@ def simulate_dynamics(
     chip = network.contract.chip
     plan = make_fixed_plan(network) if chip else make_plan(network)
     kept = chosen(network, record, potentials)
-    entering = drive(network, x, n_steps=n_steps, currents=currents)
+    entering = drive(network, x, n_steps=n_steps, currents=currents, modulation=modulation)
     batch = entering.batch
+    gauge = Gauge(network, Learning(modulation, record_weights, weights_every), entering)
     stepper: DynamicStepper | FixedStepper = (
         FixedStepper(plan, batch) if isinstance(plan, FixedPlan) else DynamicStepper(plan, batch)
     )
@@ -236,7 +256,12 @@ def simulate_dynamics(
     }
     for step in range(entering.n_steps):
         fed = {name: values[min(step, len(values) - 1)] for name, values in entering.currents.items()}
-        spikes = stepper.step(_inputs(plan, entering, step), fed)
+        if isinstance(stepper, DynamicStepper):
+            told = {name: values[min(step, len(values) - 1)] for name, values in entering.modulation.items()}
+            spikes = stepper.step(_inputs(plan, entering, step), fed, told)
+            gauge.look(step, stepper.learning.weights)
+        else:
+            spikes = stepper.step(_inputs(plan, entering, step), fed)
         for name, values in spikes.items():
             found[name].append(values)
         for name in membranes:
@@ -255,6 +280,8 @@ def simulate_dynamics(
         spikes={name: events_of(rasters[name], shapes[name], network.contract.dt) for name in kept},
         potentials={name: over_time(values, name) for name, values in membranes.items()},
         currents={name: over_time(values, name) for name, values in seconds.items()},
+        weights=gauge.last,
+        weights_over_time=gauge.over_time,
     )
 
 

@@ -13,8 +13,9 @@ from spikeport.backends.reference.dynamics import DynamicStepper
 from spikeport.backends.reference.fixed import FixedStepper
 from spikeport.backends.reference.stepper import Stepper
 from spikeport.plugin import BackendSession, Intake, Program, Step
-from spikeport.plugin.driving import dtype_of
+from spikeport.plugin.driving import checked_modulators, dtype_of, require_modulation
 from spikeport.plugin.inputs import checked_batch, checked_names, checked_step
+from spikeport.plugin.weighing import checked_projections
 from spikeport.primitives import DynamicNetwork, GradedThreshold, SpikingNetwork
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -68,6 +69,17 @@ class DynamicSession(_Session):
         self.stepper: DynamicStepper | FixedStepper = (
             FixedStepper(self.plan, batch) if isinstance(self.plan, FixedPlan) else DynamicStepper(self.plan, batch)
         )
+        self.modulation: Arrays = {}
+
+    def modulate(self, values: Arrays) -> None:
+        self.require_open()
+        self.modulation = checked_modulators(self.plan.network, self.stepper.batch, values)
+
+    def weights(self, name: str) -> NDArray[Any]:
+        self.require_open()
+        checked_projections(self.plan.network, [name], None)
+        assert isinstance(self.stepper, DynamicStepper)
+        return self.stepper.learning.weights(name)
 
     def step(self, spikes: Arrays = {}, currents: Arrays = {}) -> Step:  # noqa: B006
         self.require_open()
@@ -79,7 +91,12 @@ class DynamicSession(_Session):
             else np.zeros((stepper.batch, place.size), dtype)
             for i, place in enumerate(network.inputs)
         }
-        sent = stepper.step(inputs, {n: v.astype(dtype).reshape(stepper.batch, -1) for n, v in fed.items()})
+        currents = {n: v.astype(dtype).reshape(stepper.batch, -1) for n, v in fed.items()}
+        if isinstance(stepper, FixedStepper):
+            sent = stepper.step(inputs, currents)
+        else:
+            require_modulation(network, self.modulation)
+            sent = stepper.step(inputs, currents, self.modulation)
 
         def shaped(values: NDArray[Any], name: str) -> NDArray[Any]:
             return values.reshape(stepper.batch, *network[name].shape)

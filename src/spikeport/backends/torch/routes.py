@@ -20,7 +20,7 @@ from spikeport.backends.dynamics.rows import Rows, checked_chain, rows
 from spikeport.backends.torch.bounds import reach
 from spikeport.backends.torch.operations import TorchOperations
 from spikeport.backends.torch.precision import exact_dtype
-from spikeport.errors import Problem
+from spikeport.errors import GraphError, Problem
 from spikeport.plugin.driving import DTYPES, LARGEST_INPUT
 from spikeport.primitives import DynamicNetwork, Projection, Shape, Sparse, Synapse
 
@@ -102,8 +102,16 @@ def make_routes(
     """All projections; `problems` are those of the neurons.
 
     Raises:
-        GraphError: what the reference refuses, of synapses and neurons.
+        GraphError: projections that learn; and what the reference refuses, of synapses and neurons.
     """
+    hint = "the reference or the compiled kernels, or plasticity=None"
+    learning = [
+        Problem(p.name, f"learns by {p.plasticity.name}, which torch does not step", hint)
+        for p in network.projections
+        if p.plasticity is not None
+    ]
+    if learning:
+        raise GraphError(learning)
     made = _Maker(network, populations, device)
     found = []
     for p in network.projections:
