@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.errors import GraphError, Problem, SpikeportError
+from spikeport.graph import apply_synapse
+from spikeport.network.converted import INPUT, OUTPUT, streamed
 from spikeport.network.module import Input, Link, Module, Neurons, Part, Port
 from spikeport.network.resolve import Chain, resolve, steps_of
 from spikeport.primitives import (
@@ -23,6 +25,7 @@ from spikeport.primitives import (
     Shape,
     Sparse,
     SpikeInput,
+    SpikingNetwork,
 )
 from spikeport.primitives.contract import NETWORK_WIDE
 
@@ -76,8 +79,9 @@ def built(module: Module, *, contract: DynamicsContract, seed: int) -> DynamicNe
     outputs = tuple(NetworkOutput(name, _source(module, "", port)) for name, port in module.outputs.items())
     if flat.problems:
         raise GraphError(flat.problems)
+    read = {output.source for output in outputs}
     for path in list(flat.ports):
-        _dissolve(path, flat)
+        _dissolve(path, flat, read)
     if flat.problems:
         raise GraphError(flat.problems)
     relays = {p.name for p in flat.populations if isinstance(p.neuron, Relay)}
@@ -99,10 +103,13 @@ def _walk(module: Module, prefix: str, flat: _Flat) -> None:
                     flat.problems.extend(error.problems)
             case Part():
                 flat.silent.update(f"{path}/{name}" for name in place.silent)
-                if isinstance(place.module, Module):
-                    _walk(place.module, path + "/", flat)
-                else:
-                    _finished(place.module, path, flat)
+                match place.module:
+                    case Module() as inner:
+                        _walk(inner, path + "/", flat)
+                    case DynamicNetwork() as inner:
+                        _finished(inner, path, flat)
+                    case SpikingNetwork() as inner:
+                        _converted(inner, path, flat)
     for number, link in enumerate(module.links):
         try:
             flat.edges.extend(_edges(module, prefix, link, number, flat))
@@ -141,6 +148,21 @@ def _finished(network: DynamicNetwork, path: str, flat: _Flat) -> None:
         flat.edges.append(edge)
 
 
+def _converted(network: SpikingNetwork, path: str, flat: _Flat) -> None:
+    """Add the units of a converted network; its read-out is a port too."""
+    made = streamed(network, flat.contract)
+    flat.ports[f"{path}/{INPUT}"] = network.input.shape
+    flat.ports[f"{path}/{OUTPUT}"] = network[network.output].shape
+    flat.populations.append(DynamicPopulation(f"{path}/{INPUT}", network.input.shape, Relay()))
+    flat.populations += [replace(p, name=f"{path}/{p.name}") for p in made.populations]
+    flat.populations.append(DynamicPopulation(f"{path}/{OUTPUT}", network[network.output].shape, Relay()))
+    for wire in made.wires:
+        bias = None if wire.bias is None or not np.any(wire.bias) else wire.bias
+        # what an input port hands on has had its latency
+        edge = _Edge(f"{path}/{wire.source}", f"{path}/{wire.target}", wire.chain, 0, wire.delay, bias)
+        flat.edges.append(edge)
+
+
 def _edges(module: Module, prefix: str, link: Link, number: int, flat: _Flat) -> Iterator[_Edge]:
     source, target = _source(module, prefix, link.source), prefix + link.target.path
     path = f"{prefix}{link.name}"
@@ -169,11 +191,13 @@ def _source(module: Module, prefix: str, port: Port) -> str:
         if isinstance(part.module, DynamicNetwork):
             sources = {output.name: output.source for output in part.module.outputs}
             return prefix + sources.get(port.name, port.name)
+        if isinstance(part.module, SpikingNetwork):
+            return prefix + port.name
         module, port = part.module, part.module.outputs[port.name]
     return prefix + port.name
 
 
-def _dissolve(path: str, flat: _Flat) -> None:
+def _dissolve(path: str, flat: _Flat, read: set[str]) -> None:
     """Join what arrives at a port with what leaves it, where one connection can say both; else the port stays, as a relay."""
     arriving = [edge for edge in flat.edges if edge.target == path]
     leaving = [edge for edge in flat.edges if edge.source == path]
@@ -182,8 +206,10 @@ def _dissolve(path: str, flat: _Flat) -> None:
         hint = f"connect it, or say so where it is added: silent=({name!r},)"
         flat.problems.append(Problem(path, "is an input that nothing is connected to", hint))
         return
+    if path in read or (arriving and not leaving):
+        return
     pairs = [(first, second) for first in arriving for second in leaving]
-    joined = [_joined(first, second) for first, second in pairs]
+    joined = [_joined(first, second, flat.ports[path]) for first, second in pairs]
     if any(edge is None for edge in joined) or any(edge.bias is not None for edge in leaving):
         return
     rest = [edge for edge in flat.edges if edge.target != path and edge.source != path]
@@ -192,18 +218,30 @@ def _dissolve(path: str, flat: _Flat) -> None:
     del flat.ports[path]
 
 
-def _joined(first: _Edge, second: _Edge) -> _Edge | None:
-    """Two connections as one, or None where that cannot be said."""
+def _joined(first: _Edge, second: _Edge, shape: Shape) -> _Edge | None:
+    """Two connections as one, through a port of that shape, or None where that cannot be said."""
     later = first.later + second.delay + second.later
     if second.plain:
         return replace(first, target=second.target, later=later)
     if first.plain:
         return replace(second, source=first.source, delay=first.delay, later=later)
-    rich = any(e.bias is not None or e.plasticity is not None or e.port or e.exponent for e in (first, second))
-    sparse = any(isinstance(s, Sparse) for e in (first, second) for s in e.chain)
-    if rich or sparse:  # sparse synapses stand alone in a projection
+    if any(e.plasticity is not None or e.port or e.exponent for e in (first, second)):
         return None
-    return _Edge(first.source, second.target, (*first.chain, *second.chain), first.delay, later)
+    operators = [s for e in (first, second) for s in e.chain if not isinstance(s, Sparse)]
+    if len(operators) < len(first.chain) + len(second.chain):  # sparse synapses stand alone in a projection
+        return None
+    bias = None if first.bias is None else _through(second.chain, first.bias, shape)
+    return _Edge(first.source, second.target, tuple(operators), first.delay, later, bias)
+
+
+def _through(chain: Chain, bias: NDArray[Any], shape: Shape) -> NDArray[Any]:
+    """What a constant is behind some operators."""
+    x = np.broadcast_to(bias, shape)[None]
+    for synapse in chain:
+        assert not isinstance(synapse, Sparse)
+        x = apply_synapse(synapse, x)
+    constant: NDArray[Any] = x[0]
+    return constant
 
 
 def _projection(edge: _Edge, flat: _Flat, relays: set[str]) -> Projection:

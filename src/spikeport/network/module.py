@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.errors import GraphError, Problem
+from spikeport.network.converted import ports_of, require_streamed
 from spikeport.network.recipes import Recipe
 from spikeport.primitives import (
     DynamicNetwork,
@@ -17,6 +18,7 @@ from spikeport.primitives import (
     FixedNeuron,
     Shape,
     Sparse,
+    SpikingNetwork,
     Synapse,
 )
 
@@ -108,7 +110,7 @@ class Part:
     """A module inside another, or a finished network."""
 
     name: str
-    module: Module | DynamicNetwork
+    module: Module | DynamicNetwork | SpikingNetwork
     silent: tuple[str, ...]
     """Inputs that nothing is connected to, on purpose."""
     ports: Mapping[str, Port]
@@ -123,6 +125,13 @@ class Part:
             hint = f"its ports are {', '.join(self.ports) or 'none'}"
             raise GraphError(Problem(self.name, f"has no port {name!r}", hint))
         return self.ports[name]
+
+
+class Converted(Protocol):
+    """A model that was converted: what `convert` gives."""
+
+    @property
+    def network(self) -> SpikingNetwork: ...
 
 
 class Module:
@@ -178,15 +187,18 @@ class Module:
         self.parts[name] = place
         return Port(self, name, place.shape, sends=True, takes=True)
 
-    def add(self, name: str, module: Module | DynamicNetwork, *, silent: tuple[str, ...] = ()) -> Part:
+    def add(self, name: str, module: Module | DynamicNetwork | Converted, *, silent: tuple[str, ...] = ()) -> Part:
         """A module, or a finished network, as part of this one. The module is sealed: nothing is added to it any more.
 
         Args:
-            module: a network of a file or of a conversion has its inputs and outputs as ports.
+            module: a network of a file has its inputs and outputs as ports. A converted one, in population code, has `input`, which takes
+                the integers of its encoder in each step, `output`, which gives those of its read-out as values, and a port a
+                population, the spikes of its units, shape (level, neuron).
             silent: inputs of it that nothing will be connected to.
 
         Raises:
-            GraphError: a name that is taken, something that is no module, or a module inside itself.
+            GraphError: a name that is taken, something that is no module, a module inside itself, or a converted network in a code
+                that needs more than one step.
         """
         self._free(name)
         where, given = f"{self.name}/{name}", _any(module)
@@ -197,6 +209,10 @@ class Module:
             module._sealed = where
         elif isinstance(given, DynamicNetwork):
             ports = _ports_of(given)
+        elif isinstance(given := getattr(given, "network", given), SpikingNetwork):
+            require_streamed(given, where)
+            owner = Module(name)
+            ports = {n: Port(owner, n, s, sends=sends, takes=not sends) for n, (s, sends) in ports_of(given).items()}
         else:
             hint = "a Module, or a network that was built, read or converted"
             raise GraphError(Problem(where, f"{type(given).__name__} is no module", hint))
@@ -204,7 +220,7 @@ class Module:
         if unknown:
             raise GraphError([Problem(where, f"{n!r} in `silent` is none of its inputs") for n in unknown])
         own = {n: Port(self, n, p.shape, sends=p.sends, takes=p.takes, part=name) for n, p in ports.items()}
-        part = Part(name, module, tuple(silent), own)
+        part = Part(name, given, tuple(silent), own)
         self.parts[name] = part
         return part
 

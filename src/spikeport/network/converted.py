@@ -1,0 +1,210 @@
+"""A converted network as part of one written by hand: its population code as memoryless units, streamed.
+
+In population code a neuron with the sum U and levels c[1] <= ... <= c[L] is L units without memory, of which unit k fires exactly if
+U >= c[k] (`spikeport.codes.population`). What such a network computes of one sample it computes here of the values of each step: they are
+the integers of its encoder, or counts of events, and the network is a function of what arrives in one step. With a layer latency
+of one step a layer works on what entered a step earlier than the layer behind it; connections that skip layers are
+delayed by as much, so that nothing meets what belongs to another step.
+
+    name          Threshold units, shape (level, neuron)
+    input         a port: what enters
+    output        a port: the read-out, integers; times its scale they are the network's output
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.errors import GraphError, Problem
+from spikeport.primitives import (
+    Accumulator,
+    Connection,
+    Conv,
+    DynamicPopulation,
+    DynamicsContract,
+    MaxUnit,
+    Population,
+    Reshape,
+    Shape,
+    SpikingNetwork,
+    StaircaseBank,
+    SumPool,
+    Synapse,
+    Threshold,
+    UnitBank,
+)
+
+INPUT, OUTPUT = "input", "output"
+"""Ports of a part: integers of the encoder or counts of events, and the read-out."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Streamed:
+    """What a part of a hand-made network is made of."""
+
+    populations: tuple[DynamicPopulation, ...]
+    wires: tuple[Wire, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wire:
+    """From units, or the port of the input, to units, or the port of the read-out."""
+
+    source: str
+    target: str
+    chain: tuple[Synapse, ...]
+    delay: int
+    """Steps in addition to the contract's latency."""
+    bias: NDArray[Any] | None
+
+
+def require_streamed(network: SpikingNetwork, where: str) -> None:
+    """Refuse what is no function of the values of one step.
+
+    Raises:
+        GraphError: another code than population, or a part that stays on the host.
+    """
+    problems = list(_problems(network, where))
+    if problems:
+        raise GraphError(problems)
+
+
+def ports_of(network: SpikingNetwork) -> dict[str, tuple[Shape, bool]]:
+    """Shapes of the ports of a part, and whether they send: input, read-out, and the units of each population.
+
+    Raises:
+        GraphError: a population that is called as a port is.
+    """
+    names = [p.name for p in network.populations if p.name != network.output]
+    problems = [
+        Problem(n, "is a population, and the name of a port", "rename the layer") for n in names if n in (INPUT, OUTPUT)
+    ]
+    if problems:
+        raise GraphError(problems)
+    ports = {INPUT: (network.input.shape, False), OUTPUT: (network[network.output].shape, True)}
+    return ports | {n: ((_units(network, network[n]), network[n].size), True) for n in names}
+
+
+def _problems(network: SpikingNetwork, where: str) -> Iterator[Problem]:
+    if network.contract.code != "population":
+        why = f"carries its integers over many steps by {network.contract.code} code"
+        yield Problem(where, why, 'give model.with_code("population"), one step of which is the whole network')
+        return
+    host = network.on_host() - {network.input.name}
+    for name in sorted(host):
+        yield Problem(f"{where}/{name}", "is a maximum over the input, which no units compute", "convert without it")
+    for population in network.populations:
+        if isinstance(population.neuron, MaxUnit) and population.name not in host:
+            into = network.incoming(population.name)
+            plain = len(into) == 1 and not into[0].synapses
+            if not plain or any(d != 1 for d in population.neuron.window.dilation):
+                why = "is a maximum over windows with gaps, or over what is put together first"
+                yield Problem(f"{where}/{population.name}", why, "a dilation of 1, right behind an activation")
+
+
+def streamed(network: SpikingNetwork, contract: DynamicsContract) -> Streamed:
+    """The units of a network in population code, and what joins them; `require_streamed` has accepted it."""
+    units = {p.name: _units(network, p) for p in network.populations}
+    depth = {network.input.name: 0}
+    for population in network.populations:
+        depth[population.name] = 1 + max(depth[c.source] for c in network.incoming(population.name))
+    ports = {network.input.name: INPUT, network.output: OUTPUT}
+    populations, wires = [], []
+    for population in network.populations:
+        levels = units[population.name]
+        readout = isinstance(population.neuron, Accumulator)
+        if not readout:
+            populations.append(_population(network, population, levels, contract))
+        bias = np.asarray(population.neuron.bias) if isinstance(population.neuron, Accumulator) else None
+        for connection in network.incoming(population.name):
+            waits = depth[population.name] - depth[connection.source] - 1
+            delay = waits * contract.layer_latency
+            if isinstance(population.neuron, MaxUnit):
+                chain = _maximum(network, connection, population, levels)
+            else:
+                before = network.input.shape if connection.source == network.input.name else None
+                chain = _chain(network, connection, before, units, population, None if readout else levels)
+            source, target = (ports.get(name, name) for name in (connection.source, population.name))
+            wires.append(Wire(source, target, chain, delay, bias))
+            bias = None
+    return Streamed(tuple(populations), tuple(wires))
+
+
+def _units(network: SpikingNetwork, population: Population) -> int:
+    match population.neuron:
+        case UnitBank(units=units):
+            return units
+        case StaircaseBank() as bank:
+            return bank.units
+        case MaxUnit():
+            return _units(network, network[network.incoming(population.name)[0].source])
+        case Accumulator():
+            return 1
+        case neuron:
+            raise AssertionError(f"{type(neuron).__name__} in population code")
+
+
+def _population(
+    network: SpikingNetwork, population: Population, levels: int, contract: DynamicsContract
+) -> DynamicPopulation:
+    """Units that fire exactly at their level or above it; all sums are integers."""
+    shape = (levels, population.size)
+    neuron = population.neuron
+    if isinstance(neuron, MaxUnit):
+        lowest, bias = np.ones(shape, np.int64), np.zeros(shape, np.int64)
+    else:
+        assert isinstance(neuron, UnitBank | StaircaseBank)
+        if isinstance(neuron, UnitBank):
+            rank = np.arange(1, levels + 1).reshape(-1, *(1,) * len(population.shape))
+            table = rank * np.broadcast_to(neuron.threshold, population.shape)
+        else:
+            table = np.broadcast_to(neuron.steps, (levels, *population.shape))
+        lowest = np.asarray(table).reshape(shape)
+        own = np.broadcast_to(np.asarray(neuron.initial) + np.asarray(neuron.bias), population.shape)
+        bias = np.broadcast_to(own.ravel(), shape)
+    if contract.arithmetic == "integer" or contract.chip:
+        threshold: NDArray[Any] = lowest - 1 if contract.compare == ">" else lowest
+    else:
+        threshold = lowest - 0.5  # which no sum meets, so that it does not matter how it is compared
+    return DynamicPopulation(population.name, shape, Threshold(threshold=threshold, bias=bias))
+
+
+def _chain(
+    network: SpikingNetwork,
+    connection: Connection,
+    entering: Shape | None,
+    units: dict[str, int],
+    target: Population,
+    levels: int | None,
+) -> tuple[Synapse, ...]:
+    """From the units of the source, or the input, to those of the target, or the read-out."""
+    chain: list[Synapse] = []
+    if entering is None:
+        source = network[connection.source]
+        chain += [*_tap(units[source.name], 1), Reshape(source.shape)]
+    chain += connection.synapses
+    if levels is not None:
+        chain += [Reshape((1, target.size)), *_tap(1, levels)]
+    return tuple(chain)
+
+
+def _tap(before: int, after: int) -> list[Synapse]:
+    """Adds up levels, or hands the same to each of them."""
+    if before == after == 1:
+        return []
+    return [Conv(np.ones((after, before, 1), np.int64), (1,), ((0, 0),), (1,))]
+
+
+def _maximum(network: SpikingNetwork, connection: Connection, target: Population, levels: int) -> tuple[Synapse, ...]:
+    """Unit k of a maximum fires if unit k of any neuron of its window does: lower units fire whenever higher ones do."""
+    assert isinstance(target.neuron, MaxUnit)
+    window, source = target.neuron.window, network[connection.source]
+    shape = source.shape
+    chain: list[Synapse] = [Reshape((levels * shape[0], *shape[1:]))]
+    chain.append(SumPool(window.kernel, window.stride, window.padding))
+    return (*chain, Reshape((levels, target.size)))
