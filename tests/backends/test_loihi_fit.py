@@ -26,6 +26,7 @@ from spikeport.primitives import (
     DynamicsContract,
     Projection,
     SpikeInput,
+    Threshold,
 )
 from tests.backends.test_loihi_session import run
 
@@ -75,6 +76,43 @@ def test_whole_numbers_that_add_up_are_the_same_on_the_chip(seed: int, compare: 
         for name in net.by_name:
             np.testing.assert_array_equal(found.spikes[name].train().raster, expected.spikes[name].train().raster)
             np.testing.assert_array_equal(found.potentials[name], expected.potentials[name])
+
+
+@given(st.integers(0, 2**32), st.sampled_from([">", ">="]))
+@settings(max_examples=25)
+def test_units_without_memory_are_the_same_on_the_chip(seed: int, compare: Any) -> None:
+    """Weights of both signs, of two synapses each, thresholds of both signs, biases, and sums that meet the threshold."""
+    rng = np.random.default_rng(seed)
+    contract = DynamicsContract(
+        dt=1e-3, integrator="accumulate", arithmetic="integer", compare=compare, layer_latency=1, synapse="delta"
+    )
+    weights = [rng.integers(-w, w + 1, (b, a)) for (a, b), w in zip(pairwise([4, 5, 3]), (3, 6500), strict=True)]
+    neurons = [
+        Threshold(threshold=rng.integers(-4, 5, 5), bias=rng.integers(-2, 3, 5)),
+        Threshold(threshold=abs(weights[1][:, 0]), bias=rng.integers(-1, 2, 3)),
+    ]
+    net = network(neurons, weights, contract, (0, 2))
+    x = rng.integers(0, 2, (12, 2, 4))
+    expected = reference.simulate_dynamics(net, x, record=None)
+    for backend in (LOIHI1, LOIHI2):
+        with backend.open(backend.compile(net, backend.targets[0]), record=["p0", "p1"], potentials=[]) as session:
+            found = session.run(x)
+        for name in net.by_name:
+            np.testing.assert_array_equal(found.spikes[name].train().raster, expected.spikes[name].train().raster)
+
+
+def test_units_without_memory_show_no_potential_and_end_where_the_register_does() -> None:
+    net = network([Threshold(threshold=1.0)], [[[127 * 128 + 63]]], WHOLE)
+    program = LOIHI2.compile(net, LOIHI2.targets[0])
+    session = LOIHI2.open(program, record=["p0"], potentials=["p0"])
+    with session, pytest.raises(sp.OptionError, match="p0: has no potential to show"):
+        session.run(np.ones((1, 1, 1)))
+    for weights, said in (
+        ([[127 * 128 + 64]], "rounded to 8 bits"),
+        ([[16000] * 9], "its sum of a step may leave 131,071, where it wraps"),
+    ):
+        with pytest.raises(LowerError, match=said):
+            LOIHI2.compile(network([Threshold(threshold=1.0)], [weights], WHOLE), LOIHI2.targets[0])
 
 
 def test_what_would_be_rounded_is_refused_and_fit_does_it_on_record() -> None:

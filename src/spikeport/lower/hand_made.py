@@ -12,7 +12,7 @@ from spikeport.lower.wiring import Link, Wiring
 from spikeport.primitives import IF, LIF, Analog, CubaLIF, DynamicNetwork, FixedCubaLIF, FixedNeuron
 from spikeport.targets import Target
 
-CLOSE = {"IF": "FixedCubaLIF", "LIF": "FixedCubaLIF", "CubaLIF": "FixedCubaLIF"}
+CLOSE = {"IF": "FixedCubaLIF", "LIF": "FixedCubaLIF", "CubaLIF": "FixedCubaLIF", "Threshold": "FixedCubaLIF"}
 """Neurons of fixed point that come close to those of floating point."""
 REGISTERS = {
     "threshold": "threshold_bits",

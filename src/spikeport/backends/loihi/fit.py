@@ -18,17 +18,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.backends.dynamics.rows import rows
 from spikeport.backends.loihi.engine import Chunk
 from spikeport.backends.loihi.fixed import place_fixed
 from spikeport.backends.loihi.placed import largest_sum
 from spikeport.backends.loihi.skew import Edge, delay_of, delay_problems, depths
 from spikeport.backends.loihi.view import View
-from spikeport.errors import LowerError, Problem
+from spikeport.errors import LowerError, OptionError, Problem
 from spikeport.plugin import Step
 from spikeport.primitives import (
     IF,
@@ -45,6 +47,7 @@ from spikeport.primitives import (
     OneToOne,
     Projection,
     Sparse,
+    Threshold,
 )
 from spikeport.targets import Target
 
@@ -53,6 +56,10 @@ THRESHOLD = 2**16
 """Largest threshold, in units of 64."""
 LARGEST_CURRENT = 2**22
 LARGEST_EXPONENT = 7
+LARGEST_SPLIT = 127 * 128 + 63
+"""Of a weight that two synapses hold."""
+LARGEST_ARRIVING = {"loihi1": 2**15 - 1, "loihi2": 2**17 - 1}
+"""Whole numbers that a sum of one step holds in units of 64."""
 LARGEST_MANTISSA = 2**12 - 1
 """Biases are whole multiples of a power of two, 2^7 at most, and so many of it at most."""
 LONGEST = 62
@@ -99,6 +106,10 @@ class FitView(View):
     resets: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     def asked(self, record: Any, potentials: Any) -> dict[str, Any]:
+        hidden = [name for name in potentials if name not in self.resets]
+        if hidden:
+            why = "has no potential to show: the chip sets it to zero where it fires, and Threshold keeps it"
+            raise OptionError([Problem(name, why, "record its spikes") for name in hidden])
         return {"record": list(record), "potentials": list(potentials)}
 
     def shown(self, chunk: Chunk, first: int) -> Step:
@@ -126,7 +137,11 @@ def carried(network: DynamicNetwork, chip: Any) -> View:
         hint = f"spikeport.backends.loihi.fit(network, target) accepts it for {chip}, and keeps it in the ledger"
         raise LowerError([replace(problem, hint=hint) for problem in problems])
     shapes = {p.name: (p.shape, p.neuron) for p in network.populations}
-    resets = {n: np.broadcast_to(np.asarray(neuron.v_reset, np.int64), shape) for n, (shape, neuron) in shapes.items()}  # type: ignore[union-attr]  # IF alone
+    resets = {
+        n: np.broadcast_to(np.asarray(neuron.v_reset, np.int64), shape)
+        for n, (shape, neuron) in shapes.items()
+        if isinstance(neuron, IF)
+    }
     return FitView(place_fixed(found.network), offsets=found.offsets, resets=resets)
 
 
@@ -199,9 +214,12 @@ class _Fitting:
             if getattr(neuron, "v_min", None) is not None:
                 why = "has a lowest potential, and is fitted to neurons without"
                 yield Problem(f"{population.name}.v_min", why, "leave it out")
-            if not isinstance(neuron, IF | LIF | CubaLIF):
+            if not isinstance(neuron, IF | LIF | CubaLIF | Threshold):
                 kind = type(neuron).__name__
-                yield Problem(population.name, f"{kind} has no threshold and reset of a LIF", "IF, LIF or CubaLIF")
+                hint = "IF, LIF, CubaLIF or Threshold"
+                yield Problem(population.name, f"{kind} has no threshold and reset of a LIF", hint)
+                continue
+            if isinstance(neuron, Threshold):
                 continue
             steps = np.rint(np.asarray(neuron.refractory, np.float64) / contract.dt)
             if self.chip == "loihi2" and steps.any():
@@ -273,6 +291,9 @@ class _Fitting:
         """Whole numbers that add up without end meet the end of the chip's register before their own."""
         if self.network.contract.arithmetic != "integer":
             return
+        self._reach(population, f)
+        if isinstance(population.neuron, Threshold):
+            return
         negative = (f.constant < 0).any()
         for p in self.network.projections:
             if p.target == population.name:
@@ -283,8 +304,26 @@ class _Fitting:
             what = "its potential saturates at -131,071, and may be driven there"
             self.losses.append(Approximation(population.name, what, 131071.0, "potential"))
 
+    def _reach(self, population: DynamicPopulation, f: _Factors) -> None:
+        """Sums of one step against the ends of their register."""
+        shapes = {i.name: i.shape for i in self.network.inputs} | {p.name: p.shape for p in self.network.populations}
+        into = [p for p in self.network.projections if p.target == population.name]
+        most = np.abs(f.constant) + sum((largest_sum(p.synapses, shapes[p.source]) for p in into), 0 * f.constant)
+        largest = LARGEST_ARRIVING[self.chip]
+        if (most > largest).any():
+            what = f"its sum of a step may leave {largest:,}, where it wraps"
+            self.losses.append(Approximation(population.name, what, float(most.max() - largest), "potential"))
+            return
+        lines = {place.name for place in self.network.inputs}
+        from_lines = sum((largest_sum(p.synapses, shapes[p.source]) for p in into if p.source in lines), 0 * most)
+        if from_lines.any() and self.chip == "loihi2":
+            room = int(((largest - (most - from_lines)) // np.maximum(1, from_lines)).min())
+            what = f"its sums are exact for values of up to {room:,} at its inputs"
+            self.losses.append(Approximation(population.name, what, 0.0))
+
     def _projection(self, p: Projection, f: _Factors, scale: Floats, delay: int) -> Iterator[Projection]:
         gain = f.gain * scale / 64
+        p = self._folded(p)
         shape = self.network[p.target].shape
         chain = self._scaled(p, gain.reshape(shape))
         if chain is None:
@@ -292,7 +331,14 @@ class _Fitting:
         at, weights = chain
         largest = float(np.abs(weights).max(initial=0))
         exponent = -1
-        whole = largest <= 127 and bool((weights == np.rint(weights)).all())
+        whole = bool((weights == np.rint(weights)).all())
+        if whole and 127 < largest <= LARGEST_SPLIT:
+            # as two sets of synapses, the upper one worth 128 times as much: nothing is rounded
+            upper = np.rint(weights / 128)
+            for part, shift in ((weights - 128 * upper, -1), (upper, 6)):
+                yield self._made(p, at, part, shift, delay)
+            return
+        whole &= largest <= 127
         if largest > 0 and not whole:
             fills = max(float(weights.max()) / 127, float(-weights.min()) / 128)  # eight bits, the sign included
             exponent = int(np.clip(np.ceil(np.log2(fills)) - 1, -LARGEST_EXPONENT, LARGEST_EXPONENT))
@@ -307,11 +353,28 @@ class _Fitting:
             unit = float(64 / scale[0])
             what = f"what arrives in a step rounded down to multiples of {unit:.3g}"
             self.losses.append(Approximation(p.name, what, unit, "potential at most, each step"))
-        synapse: Any = p.synapses[at] if at < len(p.synapses) else OneToOne(weights)
+        yield self._made(p, at, stored, exponent, delay)
+
+    @staticmethod
+    def _made(p: Projection, at: int, stored: Floats, exponent: int, delay: int) -> Projection:
+        """With other weights in the chain; the chip's memory holds even numbers alone where signs are mixed."""
+        synapse: Any = p.synapses[at] if at < len(p.synapses) else OneToOne(stored)
         name = "weights" if isinstance(synapse, Sparse) else "weight"
         made = replace(synapse, **{name: (2 * stored).astype(np.int64)})
         synapses = (*p.synapses[:at], made, *p.synapses[at + 1 :])
-        yield replace(p, synapses=synapses, delay=max(delay, 0), exponent=exponent, bias=None)
+        return replace(p, synapses=synapses, delay=max(delay, 0), exponent=exponent, bias=None)
+
+    def _folded(self, p: Projection) -> Projection:
+        """With one set of weights: a chain that has several is written out, synapse by synapse."""
+        if sum(_weights(s) is not None for s in p.synapses) < 2:
+            return p
+        shapes = {i.name: i.shape for i in self.network.inputs} | {q.name: q.shape for q in self.network.populations}
+        try:
+            found = rows(p, shapes[p.source], shapes[p.target])
+        except ValueError as error:
+            self.problems.append(Problem(p.name, str(error)))
+            return p
+        return replace(p, synapses=(Sparse(found.offsets, found.targets, found.weights, prod(shapes[p.target])),))
 
     def _scaled(self, p: Projection, gain: Floats) -> tuple[int, Floats] | None:
         """The weights of the chain in the chip's unit, and where they stand; factors differ from target to target at most by channel."""
@@ -320,8 +383,7 @@ class _Fitting:
         if not places:
             return len(p.synapses), gain
         if len(places) > 1:
-            self.problems.append(Problem(p.name, "has weights twice in a chain of synapses", "fold them into one"))
-            return None
+            return None  # what does not fit its shapes
         synapse: Any = p.synapses[places[0]]
         weights = np.asarray(_weights(synapse), np.float64)
         if one is not None:
@@ -403,6 +465,12 @@ class _Factors:
             return -np.expm1(-ratio) if contract.integrator == "exponential" else ratio
 
         one, delta = np.ones(population.size), contract.synapse == "delta"
+        if isinstance(neuron, Threshold):
+            # nothing is kept from step to step, so the bias may stand in the threshold, as far as that stays positive
+            level = flat("threshold") - flat("bias")
+            threshold = np.maximum(level, 1.0)
+            constant = threshold - level
+            return cls(one, one, one, one, constant, threshold, 0 * one, 0 * one, 0 * one)
         resistance = flat("r", 1.0)
         leak, reset = flat("v_leak"), flat("v_reset")
         if isinstance(neuron, CubaLIF):
