@@ -1,17 +1,16 @@
-"""Do simulators run NIR files with the spikes that we say? Files, importers and presets, cell by cell; and their exports, read by us.
+"""Do simulators run NIR files with the spikes that we say, and we their exports? Cell by cell, and as the page `docs/nir-conformance.md`.
 
-A cell is exact, refused (by whom and why), or differs: how many values, and the first one.
+A cell is exact, refused (by whom and why), or differs: how many values, and the first one. What is found of a simulator is kept as
+`docs/nir-conformance/TOOL.json`; the page is made from all that are there.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spikeport as sp
+from nir_losses import EXPORTS, LOSSES, layers_of
+from nir_page import ROADS, WRONG, Cell, Column, dumped, lines, loaded, page, recorded, together
+from nir_rows import ROWS, Row
 from peers.protocol import ENVIRONMENTS, PeerError, Worker, python_of
 from spikeport.backends.reference import simulate_dynamics
-from spikeport.nir.presets import PRESETS
 from spikeport.primitives import DynamicNetwork
 
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "nir-conformance.md"
+KEPT = ROOT / "docs" / "nir-conformance"
 PATIENCE = 120.0
 """Seconds that a simulator may take for a file."""
 STEPS = 60
-SIZE = 8
 WORKER = Path(__file__).parent / "peers" / "nir_worker.py"
+NUDGE = 2.0**-18
+"""A current beside thresholds of about 1: thirty times the rounding of float32."""
 MISSED = 1
+NO_CONTRACT = {
+    "rockpool": "of each layer it guesses another step, min(tau_mem / (1 + r)), and leaves out the gain of the input that the file says"
+}
+"""Why we do not read files as a tool does."""
+Values = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,279 +50,247 @@ class Tool:
     name: str
     group: str
     dt: float
-    exports: tuple[str, ...] = ()
-    """Networks of its own that its exporter is tried with."""
 
 
 TOOLS = (
-    Tool("snntorch", "nir_torch", 1e-4, ("lif", "cuba")),
+    Tool("snntorch", "nir_torch", 1e-4),
     Tool("norse", "nir_torch", 2.0**-10),
-    Tool("spikingjelly", "nir_torch", 2.0**-10, ("lif", "v_reset", "cuba", "cnn_avg")),
+    Tool("spikingjelly", "nir_torch", 2.0**-10),
     Tool("sinabs", "nir_torch", 1.0),
     Tool("spyx", "jax", 2.0**-10),
     Tool("rockpool", "nir_torch", 2.0**-10),
 )
-Graph = tuple[dict[str, Any], list[tuple[str, str]]]
-Row = Callable[[np.random.Generator, float], Graph]
 
 
-def _dyadic(rng: np.random.Generator, *shape: int, bits: int = 2) -> NDArray[np.float32]:
-    """Multiples of 2^-bits around 0, so that sums are exact and potentials meet the threshold."""
-    top = 2**bits
-    return (rng.integers(-top, top + 1, shape) / top).astype(np.float32)
+def played(network: DynamicNetwork, x: NDArray[np.float32], **nudged: Any) -> Values:
+    """What leaves each population in each step, and, as "output", what leaves the only output, in float64."""
+    source = network.outputs[0].source
+    recording = simulate_dynamics(network, x[:, None].astype(np.float64), potentials=[source], **nudged)
+    found = {name: np.asarray(r.train().raster[:, 0], dtype=np.float64) for name, r in recording.spikes.items()}
+    return {**found, "output": found[source] if source in found else recording.potentials[source][:, 0]}
 
 
-def _full(value: float, *shape: int) -> NDArray[np.float64]:
-    return np.full(shape or (SIZE,), value)
+def compared(network: DynamicNetwork, x: NDArray[np.float32], theirs: Values) -> Cell:
+    """Every value of every step, of all that both have; `network` is ours."""
+    mine = played(network, x)
+    shared = [name for name in mine if name in theirs]  # in the order of update
+    source = network.outputs[0].source
+    counted = [name for name in shared if name != "output" or source not in shared]
+    for name in shared:
+        if mine[name].shape != theirs[name].shape:
+            return Cell("differs", f"{name} has shape {theirs[name].shape[1:]}, not {mine[name].shape[1:]}")
+    odd = {name: np.argwhere(mine[name] != theirs[name]) for name in shared}
+    values, spikes = sum(mine[name].size for name in counted), int(mine["output"].sum())
+    steps = {name: int(places[0, 0]) for name, places in odd.items() if len(places)}
+    if not steps:
+        return Cell("exact", values=values, spikes=spikes)
+    name = min(steps, key=lambda n: steps[n])
+    at = tuple(int(i) for i in odd[name][0])
+    count = sum(len(odd[name]) for name in counted)
+    what = f"first {name} at {at}, {theirs[name][at]:g} for {mine[name][at]:g}"
+    if _on_the_edge(network, x, source if name == "output" else name, at, theirs[name][at]):
+        return Cell("rounds", f"{what}, where the potential equals the threshold but for rounding", values=values)
+    return Cell("differs", f"{count} of {values} values, {what}", values=values)
 
 
-def _ends(shape: tuple[int, ...], out: int) -> dict[str, Any]:
-    return {
-        "input": nir.Input(input_type={"input": np.array(shape)}),
-        "output": nir.Output(output_type={"output": np.array([out])}),
-    }
+def _on_the_edge(network: DynamicNetwork, x: NDArray[np.float32], name: str, at: tuple[int, ...], value: float) -> bool:
+    """Whether a current in one step, too small for anything but an equality, gives the simulator's value in that step."""
+    for nudge in (NUDGE, -NUDGE):
+        current = np.zeros((len(x), 1, *network[name].shape))
+        current[(at[0], 0, *at[1:])] = nudge
+        if played(network, x, currents={name: current})[name][at] == value:
+            return True
+    return False
 
 
-def _chain(shape: tuple[int, ...], outputs: int, /, **nodes: Any) -> Graph:
-    names = ["input", *nodes, "output"]
-    return {**_ends(shape, outputs), **nodes}, list(pairwise(names))
-
-
-def _affine(rng: np.random.Generator, n: int = SIZE) -> Any:
-    return nir.Affine(weight=_dyadic(rng, SIZE, n), bias=_dyadic(rng, SIZE, bits=3))
-
-
-def _lif(dt: float, **changes: Any) -> Any:
-    """A quarter of the way to rest in a step; the input counts in full."""
-    values = {"tau": 4 * dt, "r": 4.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0}
-    return nir.LIF(**{name: np.broadcast_to(value, (SIZE,)) * 1.0 for name, value in {**values, **changes}.items()})
-
-
-def _two(make: Callable[[np.random.Generator, float], Any]) -> Row:
-    def row(rng: np.random.Generator, dt: float) -> Graph:
-        return _chain((SIZE,), SIZE, fc1=_affine(rng), lif1=make(rng, dt), fc2=_affine(rng), lif2=make(rng, dt))
-
-    return row
-
-
-def _each(rng: np.random.Generator, dt: float) -> Any:
-    steps = rng.choice([2.0, 4.0, 8.0], SIZE)
-    return _lif(dt, tau=steps * dt, r=steps, v_threshold=rng.choice([0.5, 1.0, 1.5], SIZE))
-
-
-def _cuba(rng: np.random.Generator, dt: float) -> Any:
-    values = {
-        "tau_syn": 2 * dt,
-        "tau_mem": 4 * dt,
-        "r": 4.0,
-        "v_leak": 0.0,
-        "v_threshold": 1.0,
-        "v_reset": 0.0,
-        "w_in": 2.0,
-    }
-    return nir.CubaLIF(**{name: _full(value) for name, value in values.items()})
-
-
-def _linear(rng: np.random.Generator, dt: float) -> Graph:
-    return _chain((SIZE,), SIZE, fc=nir.Linear(weight=_dyadic(rng, SIZE, SIZE)), lif=_lif(dt))
-
-
-def _residual(rng: np.random.Generator, dt: float) -> Graph:
-    nodes = {"fc1": _affine(rng), "lif1": _lif(dt), "fc2": _affine(rng), "lif2": _lif(dt)}
-    made, edges = _chain((SIZE,), SIZE, **nodes)
-    return made, [*edges, ("lif1", "lif2")]
-
-
-def _recurrent(bias: bool, *, last: bool = False) -> Row:
-    """`last`: the edges of the loop come behind those to the output; some importers go by that."""
-
-    def row(rng: np.random.Generator, dt: float) -> Graph:
-        back = _affine(rng) if bias else nir.Linear(weight=_dyadic(rng, SIZE, SIZE))
-        made, edges = _chain((SIZE,), SIZE, fc=_affine(rng), lif=_lif(dt))
-        loop = [("lif", "w_rec"), ("w_rec", "lif")]
-        return {**made, "w_rec": back}, [*edges, *loop] if last else [*edges[:2], *loop, *edges[2:]]
-
-    return row
-
-
-def _cnn(pool: Any, neuron: str, gain: str) -> Row:
-    def row(rng: np.random.Generator, dt: float) -> Graph:
-        def neurons(*shape: int) -> Any:
-            reset = {"v_threshold": _full(1.0, *shape), "v_reset": _full(0.0, *shape)}
-            if neuron == "LIF":
-                return nir.LIF(tau=_full(4 * dt, *shape), r=_full(4.0, *shape), v_leak=_full(0.0, *shape), **reset)
-            return nir.IF(r=_full(1.0 if gain == "step" else 1 / dt, *shape), **reset)
-
-        conv = nir.Conv2d((6, 6), _dyadic(rng, 3, 2, 3, 3), 1, 1, 1, 1, _dyadic(rng, 3, bits=3))
-        two = np.array([2, 2])
-        flat = nir.Flatten(input_type={"input": np.array([3, 3, 3])}, start_dim=0, end_dim=-1)
-        nodes = {
-            "conv": conv,
-            "n1": neurons(3, 6, 6),
-            "pool": pool(kernel_size=two, stride=two, padding=np.array([0, 0])),
-            "flat": flat,
-            "fc": _affine(rng, 27),
-            "n2": neurons(SIZE),
-        }
-        return _chain((2, 6, 6), SIZE, **nodes)
-
-    return row
-
-
-ROWS: dict[str, Row] = {
-    "LIF, r = tau / dt": _two(lambda rng, dt: _lif(dt)),
-    "LIF, r = 1": _two(lambda rng, dt: _lif(dt, r=1.0, v_threshold=0.25)),
-    "LIF, each neuron its own": _two(_each),
-    "LIF, v_leak": _two(lambda rng, dt: _lif(dt, v_leak=0.25)),
-    "LIF, v_reset": _two(lambda rng, dt: _lif(dt, v_reset=-0.5)),
-    "LIF, v_reset = v_leak": _two(lambda rng, dt: _lif(dt, v_reset=-0.5, v_leak=-0.5)),
-    "CubaLIF": _two(_cuba),
-    "Linear": _linear,
-    "residual": _residual,
-    "CNN, IF r = 1, sum": _cnn(nir.SumPool2d, "IF", "step"),
-    "CNN, IF r = 1, average": _cnn(nir.AvgPool2d, "IF", "step"),
-    "CNN, IF r = 1 / dt, sum": _cnn(nir.SumPool2d, "IF", "dt"),
-    "CNN, IF r = 1 / dt, average": _cnn(nir.AvgPool2d, "IF", "dt"),
-    "CNN, LIF, sum": _cnn(nir.SumPool2d, "LIF", ""),
-    "CNN, LIF, average": _cnn(nir.AvgPool2d, "LIF", ""),
-    "recurrent, bias": _recurrent(True),
-    "recurrent, no bias": _recurrent(False),
-    "recurrent, loop last": _recurrent(True, last=True),
-}
+def _why(error: Exception, question: str = "") -> str:
+    """The first sentence of a reason."""
+    text = str(error).strip().splitlines() or [type(error).__name__]
+    return text[0].split(f": {question}: ", 1)[-1].split(". ")[0]
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """What came of one file in one simulator."""
+class Bench:
+    """A simulator that waits for questions."""
 
-    verdict: str
-    """"exact", "refused" or "differs"."""
-    detail: str
+    tool: Tool
+    worker: Worker
+    folder: Path
+
+    def run(self, path: Path, x: NDArray[np.float32]) -> Values:
+        """What the simulator makes of a file.
+
+        Raises:
+            PeerError: it does not run it.
+        """
+        given, found = self.folder / "x.npz", self.folder / "y.npz"
+        np.savez(given, input=x)
+        self.worker.ask("run", graph=str(path), given=str(given), into=str(found), dt=self.tool.dt)
+        with np.load(found) as arrays:
+            return dict(arrays)
+
+    def read(self, row: Row, seed: int) -> Cell:
+        """A plain file, in the simulator and, by its preset, in our reference."""
+        rng = np.random.default_rng(seed)
+        nodes, edges = row(rng, self.tool.dt)
+        path = self.folder / "graph.nir"
+        nir.write(path, nir.NIRGraph(nodes, edges, type_check=False))
+        x = drawn(rng, tuple(int(n) for n in nodes["input"].input_type["input"]))
+        theirs: Values | None = None
+        failed = ""
+        try:
+            theirs = self.run(path, x)
+        except PeerError as error:
+            failed = _why(error, "run")
+        plain = None if theirs is None else beside(as_written(path, x, self.tool.dt), theirs)
+        if theirs is None and self.tool.name in NO_CONTRACT:
+            return Cell("refused", failed, "it")
+        try:
+            mine = self.ours(path, self.tool.dt)
+        except (
+            sp.SpikeportError
+        ) as error:  # before its own failure: with nodes that it does not know that depends on chance
+            return Cell("refused", _why(error), "us", plain=plain)
+        if theirs is None:
+            return Cell("refused", failed, "it")
+        return replace(compared(mine, x, theirs), plain=plain)
+
+    def ours(self, path: Path, dt: float) -> DynamicNetwork:
+        """A file as the tool means it.
+
+        Raises:
+            NirError: we have no contract for it.
+        """
+        if self.tool.name in NO_CONTRACT:
+            raise sp.NirError(sp.Problem(self.tool.name, NO_CONTRACT[self.tool.name]))
+        network = sp.from_nir(path, like=self.tool.name, dt=dt)
+        assert isinstance(network, DynamicNetwork)
+        return network
+
+    def exported(self, case: str, seed: int) -> Cell:
+        """A network of the simulator, by its own exporter, run by us."""
+        path, given, found = self.folder / "theirs.nir", self.folder / "x.npz", self.folder / "y.npz"
+        try:
+            answer = self.worker.ask("export", case=case, seed=seed, path=str(path), given=str(given), into=str(found))
+        except PeerError as error:
+            return Cell("refused", _why(error, "export"), "it")
+        if "absent" in answer:
+            return Cell("absent", answer["absent"] or "no network of the kind")
+        with np.load(given) as a, np.load(found) as b:
+            x, theirs = a["input"], dict(b)
+        if (layers := layers_of(path)) < EXPORTS[case]:
+            return Cell(
+                "theirs", f"its exporter leaves out a layer of neurons: the file has {layers} of {EXPORTS[case]}"
+            )
+        loss = LOSSES.get((self.tool.name, case))
+        try:
+            cell = compared(self.ours(path, answer["dt"]), x, theirs)
+        except sp.SpikeportError as error:
+            cell = Cell("refused", _why(error), "us")
+        if loss is None or cell.verdict == "exact":
+            return cell
+        mended = compared(loss.read(path, answer["dt"]), x, theirs)
+        if mended.verdict != "exact":
+            return Cell("differs", f"{loss.why}, but read that way {mended.why}")
+        return replace(mended, verdict=loss.verdict, why=loss.why)
 
 
-def ours(path: Path, x: NDArray[np.float32], tool: str, dt: float) -> NDArray[np.float64]:
-    """What leaves the only output in each step, in float64."""
-    network = sp.from_nir(path, like=tool, dt=dt)
+def drawn(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Spikes for half of the inputs in each step."""
+    return rng.integers(0, 2, (STEPS, *shape)).astype(np.float32)
+
+
+def as_written(path: Path, x: NDArray[np.float32], dt: float) -> Values:
+    """NIR's own equations, every parameter in use."""
+    network = sp.from_nir(path, contract=sp.DynamicsContract(dt=dt, integrator="forward_euler"))
     assert isinstance(network, DynamicNetwork)
-    source = network.outputs[0].source
-    recording = simulate_dynamics(network, x[:, None].astype(np.float64), potentials=[source])
-    if source in recording.spikes:
-        return np.asarray(recording.spikes[source].train().raster[:, 0], dtype=np.float64)
-    return recording.potentials[source][:, 0]
+    return played(network, x)
 
 
-def compared(mine: NDArray[Any], theirs: NDArray[Any]) -> Cell:
-    """Every value of every step."""
-    if mine.shape != theirs.shape:
-        return Cell("differs", f"shape {theirs.shape} for {mine.shape}")
-    odd = np.argwhere(mine != theirs)
-    if len(odd):
-        at = tuple(int(i) for i in odd[0])
-        what = f"{len(odd)} of {mine.size} values, first at {at}: {theirs[at]:g} for {mine[at]:g}"
-        return Cell("differs", f"{what} ({theirs.sum():g} spikes for {mine.sum():g})")
-    return Cell("exact", f"{mine.size} values, {mine.sum():g} spikes")
+def beside(written: Values, theirs: Values) -> tuple[int, int]:
+    """Values of the output that are others, and how many there are."""
+    a, b = written["output"], theirs["output"]
+    return (int((a != b).sum()) if a.shape == b.shape else a.size), a.size
 
 
-def imported(tool: Tool, worker: Worker, row: Row, seed: int, folder: Path) -> Cell:
-    """A plain file, in the simulator and, by its preset, in our reference."""
-    rng = np.random.default_rng(seed)
-    nodes, edges = row(rng, tool.dt)
-    path, given, found = folder / "graph.nir", folder / "x.npz", folder / "y.npz"
-    nir.write(path, nir.NIRGraph(nodes, edges, type_check=False))
-    shape = tuple(int(n) for n in nodes["input"].input_type["input"])
-    x = rng.integers(0, 2, (STEPS, *shape)).astype(np.float32)
-    np.savez(given, input=x)
-    mine = None
-    try:
-        if tool.name in PRESETS:
-            mine = ours(path, x, tool.name, tool.dt)
-    except sp.SpikeportError as error:
-        return Cell("refused", f"by us: {str(error).splitlines()[0]}")
-    try:
-        worker.ask("run", graph=str(path), given=str(given), into=str(found), dt=tool.dt)
-    except PeerError as error:
-        return Cell("refused", "by it: " + str(error).splitlines()[0].split(": run: ", 1)[-1])
-    if mine is None:
-        return Cell("refused", "by us: there is no contract that all its layers have; it runs the file in its own way")
-    with np.load(found) as arrays:
-        return compared(mine, arrays["output"])
+def measured(tool: Tool, options: argparse.Namespace) -> Column:
+    """All cells of one simulator.
 
-
-def exported(tool: Tool, worker: Worker, case: str, folder: Path) -> Cell:
-    """A network of the simulator, by its own exporter, run by us."""
-    path, given, found = folder / "theirs.nir", folder / "x.npz", folder / "y.npz"
-    try:
-        dt = worker.ask("export", case=case, path=str(path), given=str(given), into=str(found))["dt"]
-    except PeerError as error:
-        return Cell("refused", "by it: " + str(error).splitlines()[0].split(": export: ", 1)[-1])
-    with np.load(given) as a, np.load(found) as b:
-        x, theirs = a["input"], b["output"]
-    try:
-        return compared(ours(path, x, tool.name, dt), theirs)
-    except sp.SpikeportError as error:
-        return Cell("refused", f"by us: {str(error).splitlines()[0]}")
-
-
-def together(cells: list[Cell]) -> Cell:
-    """Of several seeds: the first that differs, else the first that was refused."""
-    for verdict in ("differs", "refused"):
-        found = [cell for cell in cells if cell.verdict == verdict]
-        if found:
-            return found[0]
-    return Cell("exact", f"{len(cells)} networks, the last: {cells[-1].detail}")
-
-
-def columns(tool: Tool, options: argparse.Namespace) -> Iterator[tuple[str, Cell]]:
-    """All cells of one simulator."""
+    Raises:
+        PeerError: there is no environment, or the simulator cannot be imported.
+    """
+    python = python_of(tool.group, options.environments)
+    seeds = range(options.seeds)
     with (
         tempfile.TemporaryDirectory() as name,
-        Worker(
-            python_of(tool.group, options.environments), tool.name, script=WORKER, threads=1, limit=PATIENCE
-        ) as worker,
+        Worker(python, tool.name, script=WORKER, threads=1, limit=PATIENCE) as worker,
     ):
-        folder = Path(name)
         versions = worker.ask("describe")["versions"]
-        print(f"{tool.name}: " + ", ".join(f"{k} {v}" for k, v in versions.items()), file=sys.stderr)
-        for name, row in ROWS.items():
-            yield (
-                f"read: {name}",
-                together([imported(tool, worker, row, seed, folder) for seed in range(options.seeds)]),
-            )
-        for case in tool.exports:
-            yield f"wrote: {case}", exported(tool, worker, case, folder)
+        bench = Bench(tool, worker, Path(name))
+
+        def whole(names: Mapping[str, Any], make: Callable[[Any, int], Cell]) -> dict[str, Cell]:
+            return {row: together([make(what, seed) for seed in seeds]) for row, what in names.items()}
+
+        roads: Mapping[str, Callable[[], dict[str, Cell]]] = {
+            "read": lambda: whole(ROWS, bench.read),
+            "exported": lambda: whole({case: case for case in EXPORTS}, bench.exported),
+        }
+        cells = {road: roads[road]() for road in options.roads if road in roads}
+        return Column(tool.name, versions, tool.dt, options.seeds, cells)
+
+
+def keep(column: Column, path: Path) -> None:
+    """With the roads that were measured before, of the same versions and as many networks."""
+    if path.exists():
+        before = loaded(path.read_text(encoding="utf-8"))
+        if replace(before, cells={}) == replace(column, cells={}):
+            merged = {**before.cells, **column.cells}
+            column = replace(column, cells={road: merged[road] for road in ROADS if road in merged})
+    path.write_text(dumped(column), encoding="utf-8")
+
+
+def chosen(names: list[str]) -> Iterator[Tool]:
+    return (tool for tool in TOOLS if not names or tool.name in names)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "tools", nargs="*", metavar="TOOL", help=f"all of them if none is named: {', '.join(t.name for t in TOOLS)}"
-    )
+    known = [tool.name for tool in TOOLS]
+    parser.add_argument("tools", nargs="*", metavar="TOOL", help=f"all of them if none is named: {', '.join(known)}")
     parser.add_argument(
         "--environments", type=Path, default=ENVIRONMENTS, metavar="DIR", help="made by peers/environments.py"
     )
     parser.add_argument("--seeds", type=int, default=10, help="networks of each row")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    parser.add_argument(
+        "--roads",
+        nargs="+",
+        choices=list(ROADS),
+        default=list(ROADS),
+        help="what is measured; the rest stays as it is kept",
+    )
+    parser.add_argument(
+        "--kept", type=Path, default=KEPT, metavar="DIR", help="where the results of each simulator are"
+    )
+    parser.add_argument("--into", type=Path, default=PAGE, metavar="FILE", help="the page")
+    parser.add_argument("--page", action="store_true", help="run nothing: print what is kept, and write the page")
     options = parser.parse_args()
-    unknown = set(options.tools) - {tool.name for tool in TOOLS}
-    if unknown:
+    if unknown := set(options.tools) - set(known):
         parser.error(f"no such simulator: {', '.join(sorted(unknown))}")
-    found: dict[str, dict[str, Any]] = {}
-    for tool in TOOLS:
-        if options.tools and tool.name not in options.tools:
-            continue
-        cells = found.setdefault(tool.name, {})
+    options.kept.mkdir(parents=True, exist_ok=True)
+    for tool in [] if options.page else chosen(options.tools):
         try:
-            for row, cell in columns(tool, options):
-                cells[row] = {"verdict": cell.verdict, "detail": cell.detail}
-                if not options.json:
-                    print(f"{tool.name:13} {row:36} {cell.verdict:8} {cell.detail}", flush=True)
+            column = measured(tool, options)
         except PeerError as error:
             print(error, file=sys.stderr)
             return 2
-    if options.json:
-        print(json.dumps(found, indent=2))
-    wrong = [(t, row) for t, cells in found.items() for row, cell in cells.items() if cell["verdict"] == "differs"]
-    print(f"{sum(map(len, found.values()))} cells, {len(wrong)} differ", file=sys.stderr)
+        keep(column, options.kept / f"{tool.name}.json")
+        print(f"{tool.name}: done", file=sys.stderr)
+    columns = recorded(options.kept, known)
+    options.into.write_text(page(columns), encoding="utf-8")
+    print(*(line for column in columns for line in lines(column)), sep="\n")
+    verdicts = [cell.verdict for column in columns for rows in column.cells.values() for cell in rows.values()]
+    wrong = sum(verdict in WRONG for verdict in verdicts)
+    print(f"{len(verdicts)} cells, {wrong} wrong", file=sys.stderr)
     return MISSED if wrong else 0
 
 

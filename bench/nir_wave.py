@@ -27,9 +27,11 @@ from peers import protocol
 from spikeport.plugin.presenting import encode_steps
 
 TOOLS = ("norse", "snntorch", "spikingjelly", "sinabs")
-WORKER = Path(__file__).parent / "peers" / "nir_wave_worker.py"
+WORKER = Path(__file__).parent / "peers" / "nir_worker.py"
 NEEDED = {"mlp": 4, "cnn": 2}
 """In how many simulators predictions have to be equal."""
+DT = 1e-4
+"""Seconds; snnTorch's importer has no other step."""
 WIDEST_GAP = 0.5
 """Points that the integers may lie below the float model."""
 
@@ -114,7 +116,7 @@ def _through(
         python = protocol.python_of("nir_torch", options.environments)
         with protocol.Worker(python, tool, script=WORKER, threads=options.threads, limit=options.limit) as worker:
             versions = worker.ask("describe")["versions"]
-            worker.ask("run", graph=graph, given=given, into=into)
+            worker.ask("samples", graph=graph, given=given, into=into, dt=DT)
         with np.load(into) as arrays:
             return arrays["output"], versions[tool]
 

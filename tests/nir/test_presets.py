@@ -111,6 +111,32 @@ def test_what_a_tool_changes_without_a_word_is_refused_by_name(tmp_path: Path) -
     assert sp.from_nir(written(tmp_path, {"n": lif(), "w": back}, *loop), like="norse")
 
 
+@pytest.mark.parametrize("like", ["snntorch", "norse", "spikingjelly", "sinabs"])
+def test_sums_over_windows_whose_mean_rounds_are_refused(tmp_path: Path, like: str) -> None:
+    """15 / 25 * 25 is above 15 in float32; of 9 and of powers of two no count rounds."""
+
+    def read(side: int, padding: int = 0) -> Any:
+        window = np.array([side, side])
+        shape, left = (1, 10, 10), (10 - side) // side + 1
+        neurons = {"tau": 2e-4, "r": 2.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0}
+        nodes = {
+            "input": nir.Input(input_type={"input": np.array(shape)}),
+            "pool": nir.SumPool2d(kernel_size=window, stride=window, padding=np.array([padding, padding])),
+            "n": nir.LIF(**{name: np.full((1, left, left), value) for name, value in neurons.items()}),
+            "output": nir.Output(output_type={"output": np.array([1, left, left])}),
+        }
+        edges = [("input", "pool"), ("pool", "n"), ("n", "output")]
+        nir.write(tmp_path / "pool.nir", nir.NIRGraph(nodes, edges, type_check=False))
+        return sp.from_nir(tmp_path / "pool.nir", like=like, dt=1e-4)
+
+    assert isinstance(read(3), DynamicNetwork)
+    assert isinstance(read(8), DynamicNetwork)
+    with pytest.raises(NirError, match="a mean times 25, and 15 spikes add up to another number"):
+        read(5)
+    with pytest.raises(NirError, match="padding is dropped"):
+        read(4, padding=1)
+
+
 def test_a_node_that_norse_runs_before_one_of_its_sources_is_named(tmp_path: Path) -> None:
     nodes = {"a": nir.Linear(weight=np.ones((1, 1))), "n": lif(), "b": nir.Linear(weight=np.ones((1, 1)))}
     skip = ("input a", "a n", "a b", "b n", "n output")

@@ -8,6 +8,7 @@ in an order of their own; with dyadic numbers that changes nothing.
         Nothing scales the input: r dt / tau, and w_in dt / tau_syn, divide the threshold instead; of a layer it takes the first, so one value
         has to serve all neurons. CubaLIF takes the new current. Its decay 1 - dt / tau is clipped to 0 and 1.
         It refuses v_leak, different thresholds in a layer, r other than tau_mem / dt of CubaLIF; an IF becomes a leaky neuron.
+        SumPool2d is nirtorch's, without padding.
     norse 1.1.0 (import_nir.py, LIFBoxCell, LIBoxCell, IAFCell)
         dt is an argument, 1e-3 s by default; forward Euler, compare >, v begins at v_leak, reset to 0 in the same step: v_reset is ignored.
         r of LIF and IF is ignored, IF adds its input in each step; CubaLIF uses r and w_in, takes the new current, and leaks its current
@@ -16,7 +17,7 @@ in an order of their own; with dyadic numbers that changes nothing.
     spikingjelly 2.0.0 (nir_exchange/from_nir.py, IFNode, LIFNode, CUBALIFNode)
         dt is an argument, 1e-4 s by default; forward Euler, compare >=, reset to v_reset in the same step; v begins at v_reset.
         It refuses what its neurons are not: values that differ within a layer, v_leak other than v_reset, r of LIF other than 1 and
-        tau / dt, of IF other than 1 / dt, groups.
+        tau / dt, of IF other than 1 / dt, groups. SumPool2d is nirtorch's, without padding.
     sinabs 3.1.3 (nir.py, IAFSqueeze, LIFSqueeze, ExpLeakSqueeze; with nir 1.0.8, which its own pin does not allow)
         tau counts steps; decay exp(-1 / tau), nothing scales the input: r is ignored; floor(v / threshold) spikes from v >= threshold
         on, as many thresholds are subtracted: v_reset is ignored. An IF has a lower clip at -threshold, a LIF has none.
@@ -38,6 +39,7 @@ import numpy as np
 
 from spikeport.errors import NirError, OptionError, Problem
 from spikeport.nir.graph import NirGraph, NirNode
+from spikeport.nir.shapes import pooling_window
 from spikeport.primitives import DynamicsContract
 from spikeport.primitives.nir_contract import NirContract
 
@@ -63,6 +65,16 @@ def _differs(node: NirNode, name: str, value: float) -> bool:
 
 def _padded_sum(name: str, node: NirNode, graph: NirGraph, dt: float) -> str | None:
     return "its padding is dropped" if node.kind == "SumPool2d" and _differs(node, "padding", 0) else None
+
+
+def _rounded_sum(name: str, node: NirNode, graph: NirGraph, dt: float) -> str | None:
+    """torch's LPPool2d is a mean times the size of the window: of 5 x 5, 15 / 25 * 25 is not 15 in float32."""
+    if node.kind != "SumPool2d":
+        return None
+    area = np.float32(np.prod(pooling_window(node).kernel))
+    counts = np.arange(area + 1, dtype=np.float32)
+    off = counts[counts / area * area != counts]
+    return f"its sum is a mean times {area:g}, and {off[0]:g} spikes add up to another number" if off.size else None
 
 
 def _spyx_padding(name: str, node: NirNode, graph: NirGraph, dt: float) -> str | None:
@@ -169,8 +181,8 @@ _EULER = DynamicsContract(dt=1e-4, integrator="forward_euler")
 _TOOLS: Mapping[str, Preset] = {
     "snntorch": Preset(
         NirContract(dynamics=replace(_EULER, arithmetic="float32"), ignores=("LIF.v_reset", "CubaLIF.v_reset")),
-        ENDS | {"Affine", "Linear", "Conv2d", "AvgPool2d", "Flatten", "LIF", "CubaLIF"},
-        (_other_step, _several_gains, _clipped_decay),
+        ENDS | {"Affine", "Linear", "Conv2d", "AvgPool2d", "SumPool2d", "Flatten", "LIF", "CubaLIF"},
+        (_other_step, _several_gains, _clipped_decay, _padded_sum, _rounded_sum),
     ),
     "norse": Preset(
         NirContract(
@@ -179,13 +191,14 @@ _TOOLS: Mapping[str, Preset] = {
             ignores=("LIF.r", "LIF.v_reset", "IF.r", "IF.v_reset", "CubaLIF.v_reset"),
         ),
         ENDS | {"Affine", "Linear", "Conv2d", "SumPool2d", "Flatten", "IF", "LIF", "CubaLIF"},
-        (_padded_sum, _leaking_current, _executed_late),
+        (_padded_sum, _rounded_sum, _leaking_current, _executed_late),
     ),
     "spikingjelly": Preset(
         NirContract(
-            dynamics=replace(_EULER, compare=">=", initial="v_reset", bias_register="weighted", arithmetic="float32")
+            dynamics=replace(_EULER, arithmetic="float32", compare=">=", initial="v_reset", bias_register="weighted")
         ),
-        ENDS | {"Affine", "Linear", "Conv1d", "Conv2d", "AvgPool2d", "Flatten", "IF", "LIF", "CubaLIF"},
+        ENDS | {"Affine", "Linear", "Conv1d", "Conv2d", "AvgPool2d", "SumPool2d", "Flatten", "IF", "LIF", "CubaLIF"},
+        (_padded_sum, _rounded_sum),
     ),
     "sinabs": Preset(
         NirContract(
@@ -202,7 +215,7 @@ _TOOLS: Mapping[str, Preset] = {
             ignores=("LIF.r", "LIF.v_reset", "IF.r", "IF.v_reset"),
         ),
         ENDS | {"Affine", "Conv2d", "SumPool2d", "Flatten", "IF", "LIF"},
-        (_padded_sum, _leak, _loop, _executed_late),
+        (_padded_sum, _rounded_sum, _leak, _loop, _executed_late),
     ),
     "spyx": Preset(
         NirContract(
