@@ -256,6 +256,9 @@ def test_loops_take_a_step_and_their_biases_begin_when_they_did(tool: str, regis
         assert "layer.0: its constant drive would begin in step 0" in why(network, tool, tmp_path)
     else:
         same(network, tool, tmp_path, given(rng, 5))
+    if tool == "snntorch" and register == "spikes":  # it rewires a neuron and a matrix that lead to each other
+        edges = set(through(network, tool, tmp_path)[1].edges)
+        assert not any((b, a) in edges for a, b in edges)
     longer = replace(network, projections=(*network.projections[:-1], replace(back, delay=2, bias=None)))
     assert "layer.0 -> layer.0: takes 2 steps, and 1 would be" in why(longer, tool, tmp_path)
 
@@ -363,3 +366,10 @@ def test_the_first_spike_that_is_another_is_named(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(dialects, "fold", wrong)
     text = why(one(LIF(tau=4 * DT, r=4.0)), "norse", tmp_path)
     assert "layer.0: neuron 0 sends 0, not 1, in step 0 of run" in text
+
+
+def test_a_leak_that_balances_a_bias_leaves_nothing_to_add(tmp_path: Path) -> None:
+    network = chain([LIF(tau=4 * DT, r=4.0, v_leak=0.5)], EULER, [np.ones((1, 1))], (np.array([-0.125]),))
+    x = np.array([0.5, 0.75, 2.0, 0.0]).reshape(-1, 1)
+    for tool in ("snntorch", "spikingjelly"):
+        same(network, tool, tmp_path, x)

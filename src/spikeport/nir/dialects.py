@@ -55,6 +55,8 @@ class _Draft:
     ledger: list[Approximation] = field(default_factory=list)
     folded: dict[str, Folded] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    balanced: set[str] = field(default_factory=set)
+    """Populations in which what is added in each step comes to nothing."""
 
 
 def dialect_graph(network: DynamicNetwork, tool: str) -> tuple[nir.NIRGraph, Ledger]:
@@ -188,6 +190,7 @@ def _biases(
             else:
                 total = total + rows * np.broadcast_to(p.bias, population.shape)
         if not total.any():
+            draft.balanced.add(population.name)
             continue
         prompt = [i for i, p in incoming if place.get(p.source, -1) < place[p.target]]
         if not prompt:
@@ -248,7 +251,7 @@ def _drives(
         if made.extra is not None:
             mine.add(late.get(name, 0))
         theirs = _begins(running, draft.names[name])
-        if mine != theirs and mine:
+        if mine != theirs and mine and not (len(mine) == 1 and not theirs and name in draft.balanced):
             steps = " and ".join(str(n - late.get(name, 0)) for n in sorted(theirs)) or "no step"
             why = f"its constant drive would begin in step {steps} of the network in {tool}"
             problems.append(Problem(name, why, "leave biases out, or put them where the first layer has them"))
