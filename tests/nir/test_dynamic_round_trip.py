@@ -148,6 +148,35 @@ def test_what_plain_nir_cannot_say_is_entered_or_refused_when_strict(tmp_path: P
     assert not (tmp_path / "s.nir").exists()
 
 
+def test_what_readers_of_plain_nir_do_not_know_is_a_loss_and_the_step_a_remark(tmp_path: Path) -> None:
+    def losses(
+        contract: DynamicsContract, neuron: Any = None, own: DynamicsContract | None = None, delay: int = 0
+    ) -> list[str]:
+        population = DynamicPopulation("n", (1,), neuron or LIF(tau=0.004), own)
+        loop = (Projection("n", "n", (), delay),) if delay else ()
+        network = DynamicNetwork(
+            "net", (SpikeInput("x", (1,)),), (population,), (Projection("x", "n", ()), *loop), contract
+        )
+        return [str(entry) for entry in sp.to_nir(network, tmp_path / "n.nir") if not entry.is_remark]
+
+    plain = DynamicsContract(dt=1e-3, integrator="forward_euler")
+    assert losses(plain) == []
+    assert losses(replace(plain, current_order="old", bias_register="weighted", initial="v_reset")) == []
+    for change, what in {
+        ("reset", "subtract"): "n: plain NIR does not say that a reset subtracts",
+        ("compare", ">="): "n: plain NIR does not say that spikes are sent at",
+        ("spikes", "multi"): "n: plain NIR does not say that several",
+        ("synapse", "delta"): "n: plain NIR does not say that spikes jump",
+    }.items():
+        other = replace(plain, **dict([change]))
+        assert [text[: len(what)] for text in losses(other)] == [what]
+        assert [text[: len(what)] for text in losses(plain, own=other)] == [what]
+    assert "no latency" in losses(replace(plain, layer_latency=1))[0]
+    assert "where a loop keeps its step" in losses(plain, delay=1)[0]
+    assert "that input counts by steps" in losses(replace(plain, integrator="accumulate"), IF())[0]
+    assert "start at v_leak" in losses(replace(plain, initial="v_leak"), LIF(tau=0.004, v_leak=0.5))[0]
+
+
 def test_every_reason_for_a_refusal_is_given_at_once(tmp_path: Path) -> None:
     network = DynamicNetwork(
         "refused",

@@ -122,6 +122,8 @@ def test_the_public_functions_read_and_write(tmp_path):
     before = network(np.random.default_rng(9), (3,), [])
     ledger = sp.to_nir(before, str(tmp_path / "network.nir"))
     assert all(isinstance(entry, sp.Approximation) for entry in ledger)
+    assert any("statistical" in entry.what and not entry.is_remark for entry in ledger)
+    assert nir.read(tmp_path / "network.nir").metadata["spikeport_reading"].startswith("statistical")
     assert_same(before, sp.from_nir(str(tmp_path / "network.nir")))
 
 

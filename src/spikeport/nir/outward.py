@@ -22,6 +22,7 @@ from spikeport.nir.limits import MAX_EDGES, MAX_ELEMENTS, MAX_NAME, MAX_NODES
 from spikeport.nir.names import free_name
 from spikeport.nir.nodes import TYPES
 from spikeport.nir.separate import from_maps
+from spikeport.nir.unsaid import unsaid
 from spikeport.primitives import (
     Approximation,
     Conv,
@@ -99,6 +100,7 @@ class _Writer:
             self.problems.append(Problem(network.name, why, f"stay below {MAX_NODES} nodes and {MAX_EDGES} edges"))
         if self.problems:
             raise NirError(self.problems)
+        self.lost += unsaid(network)
         order = (*(i.name for i in network.inputs), *self.place)
         contract = NirContract(dynamics=network.contract, order=order, nodes=self.own)
         return nir.NIRGraph(self.nodes, self.edges, type_check=False), contract, self.lost

@@ -16,11 +16,13 @@ from spikeport.primitives import (
     SpikingNetwork,
 )
 
+BY_RATES = "statistical: rates of plain IF neurons come near the integers over many steps, and single spikes are others"
+"""What the graph of a converted network is worth to a tool that steps it as it stands."""
 POTENTIAL = "of membrane potential"
 
 
 def remarks(network: SpikingNetwork, plan: Plan) -> Ledger:
-    """One entry for the file, one for its input, its read-out and each population, and one for each bias that NIR cannot hold."""
+    """Two entries for the file, one for its input, its read-out and each population, and one for each bias that NIR cannot hold."""
     return tuple(_remarks(network, plan))
 
 
@@ -32,6 +34,7 @@ def _remarks(network: SpikingNetwork, plan: Plan) -> Iterator[Approximation]:
         f"time, and biases enter as 1/{contract.presentation} in each step, without end, not as whole shares of {contract.presentation} steps",
         0.0,
     )
+    yield Approximation(network.name, f"without our metadata the NIR file is {BY_RATES}", 0.0)
     if network.input.kind == "static":
         what = f"plain NIR takes the encoded integers, divided by {contract.presentation}, in each step; the encoder is metadata"
     else:

@@ -27,7 +27,7 @@ from spikeport.nir.names import free_name
 from spikeport.nir.network import network_of
 from spikeport.nir.outward import graph_of_network
 from spikeport.nir.parse import graph_from_object
-from spikeport.nir.plain import remarks
+from spikeport.nir.plain import BY_RATES, remarks
 from spikeport.nir.rehearsal import carried
 from spikeport.nir.separate import separated
 from spikeport.nir.terms import REFUSED, TERMS
@@ -35,6 +35,8 @@ from spikeport.nir.wave import DIALECTS, agreeing, wave_graph
 from spikeport.primitives import DynamicNetwork, Ledger, SpikingNetwork
 from spikeport.storage.check import network_problems as well_formed
 
+READING = "spikeport_reading"
+"""Metadata beside the contract: what the graph is worth to a tool that does not know the contract."""
 ROUNDING = 1e-9
 """What sums in another order may differ by, relative to the largest: chains of operators are folded when they are written."""
 
@@ -79,6 +81,7 @@ def to_nir(
             raise NirError(problems)
         lost = remarks(network, plan)
         graph = nir_graph(network, plan, lost)
+        graph.metadata[READING] = BY_RATES
     return _written(network.name, graph, lost, path, strict)
 
 
