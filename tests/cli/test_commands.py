@@ -13,6 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import spikeport as sp  # noqa: E402
+from spikeport import primitives  # noqa: E402
 from spikeport.backends.reference import simulate  # noqa: E402
 from spikeport.cli import main  # noqa: E402
 from spikeport.cli.running import line, parts  # noqa: E402
@@ -261,7 +262,8 @@ class TestExport:
     def test_what_is_wrong_is_said(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         for words, why in (
             (["mlp.spk", "-o", "no/mlp.nir"], "cannot be written"),
-            (["mlp.nir", "-o", "again.nir"], "does not end in .spk"),
+            (["data.npz", "-o", "again.nir"], "does not end in .spk"),
+            (["mlp.spk", "-o", "again.nir", "--strict"], "leave strict out"),
             (["missing.spk", "-o", "again.nir"], "does not exist"),
             (["mlp.spk", "-o", "again.nir", "--dialect", "torch"], "dialect: is 'torch'"),
         ):
@@ -274,6 +276,25 @@ class TestExport:
         found = sp.from_nir("again.nir")
         assert isinstance(found, sp.DynamicNetwork)
         assert found.outputs[0].name == "output"
+        assert main(["export", "mlp.spk", "-o", "again.nir", "--dialect", "norse", "--strict"]) == 0
+
+    def test_the_network_of_a_nir_file_is_written_for_a_tool(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        network = primitives.DynamicNetwork(
+            "net",
+            (primitives.SpikeInput("x", (1,)),),
+            (primitives.DynamicPopulation("n", (1,), primitives.LIF(tau=0.004, r=2.0)),),
+            (primitives.Projection("x", "n", (primitives.Dense(np.ones((1, 1))),)),),
+            primitives.DynamicsContract(dt=1e-3, integrator="forward_euler"),
+            outputs=(primitives.NetworkOutput("y", "n"),),
+        )
+        sp.to_nir(network, here / "net.nir")
+        assert main(["export", "net.nir", "-o", "norse.nir", "--dialect", "norse", "--strict"]) == 0
+        assert "are the same in our model of norse" in capsys.readouterr().out
+        found = sp.from_nir("norse.nir", like="norse")
+        assert isinstance(found, sp.DynamicNetwork)
+        assert float(np.asarray(found["n"].neuron.threshold).item()) == 0.5  # Norse reads no r
 
 
 class TestRun:

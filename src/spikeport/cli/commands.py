@@ -17,7 +17,7 @@ from spikeport.cli.loading import check_outputs, existing, load_data, load_model
 from spikeport.codes import CODES, STATISTICAL
 from spikeport.errors import OptionError, Problem
 from spikeport.model import load
-from spikeport.primitives import InputKind, Ledger
+from spikeport.primitives import DynamicNetwork, InputKind, Ledger, SpikingNetwork
 from spikeport.report import Report
 from spikeport.version import __version__
 
@@ -132,29 +132,36 @@ def validate_command(
 
 
 @command
-@click.argument("file", metavar="MODEL.spk")
+@click.argument("file", metavar="MODEL.spk|MODEL.nir")
 @click.option("-o", "--output", required=True, metavar="MODEL.nir", help="Where to write the NIR file.")
-@click.option(
-    "--dialect", metavar="TOOL", help="Write for norse, sinabs, snntorch or spikingjelly; in population code."
-)
-def export_command(console: Console, file: str, output: str, dialect: str | None) -> None:
-    """Write a spiking model as NIR.
+@click.option("--dialect", metavar="TOOL", help="Write for norse, sinabs, snntorch, spikingjelly or spyx.")
+@click.option("--strict", is_flag=True, help="Refuse what is lost.")
+def export_command(console: Console, file: str, output: str, dialect: str | None, strict: bool) -> None:
+    """Write a spiking model, or the network of a NIR file that says what it means, as NIR.
 
-    Prints what plain NIR cannot say: the entries for the ledger. With --dialect the same integers are written in population code,
-    as the tool reads it: one step of it, from the encoded input to the read-out, gives them.
+    Prints what plain NIR cannot say: the entries for the ledger. With --dialect a model is written in population code, as the tool
+    reads it: one step of it, from the encoded input to the read-out, gives the same integers. The network of a NIR file is written so
+    that the tool's importer gives its spikes.
 
     \b
     Example:
       spikeport export mlp.spk -o mlp.nir
       spikeport export mlp.spk -o mlp.nir --dialect snntorch
+      spikeport export network.nir -o norse.nir --dialect norse --strict
     """
     check_outputs((output, (".nir",)))
-    snn = load(existing(file, (".spk",)))
-    from spikeport.nir import to_nir
+    existing(file, (".spk", ".nir"))
+    from spikeport.nir import from_nir, to_nir
 
-    if dialect is not None and snn.network.contract.code != "population":
-        snn = snn.with_code("population")
-    ledger: Ledger = to_nir(snn.network, output, dialect=dialect)
+    network: SpikingNetwork | DynamicNetwork
+    if file.lower().endswith(".nir"):
+        network = from_nir(file)
+    else:
+        snn = load(file)
+        if dialect is not None and snn.network.contract.code != "population":
+            snn = snn.with_code("population")
+        network = snn.network
+    ledger: Ledger = to_nir(network, output, dialect=dialect, strict=strict)
     console.say("\n".join(map(str, ledger)) or "nothing is lost")
     entries = [{"node": e.node, "what": e.what, "error": e.error, "unit": e.unit} for e in ledger]
     console.document({"path": output, "ledger": entries})
