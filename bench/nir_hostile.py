@@ -1,4 +1,5 @@
-"""Does a damaged .nir file ever harm its reader, or pass for what was written? Truncations and bit flips of our files and of others'."""
+"""Does a damaged .nir file ever harm its reader, or pass for what was written? Truncations and bit flips of our files and of others', and of
+recordings (NIRData), which have no hash: those are refused, or are some recording that NIRData can hold."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ import h5py
 import numpy as np
 
 import spikeport as sp
-from spikeport.errors import FileError, NirError
+from spikeport.errors import DataError, FileError, NirError
 from spikeport.nir import content
 from spikeport.nir.storage import NIR, read_tree
 from spikeport.primitives import (
@@ -24,11 +25,13 @@ from spikeport.primitives import (
     Connection,
     Conv,
     Dense,
+    DynamicRecording,
     ExecutionContract,
     InputEncoder,
     Population,
     Reshape,
     SignedIF,
+    SpikeEvents,
     SpikingNetwork,
     SumPool,
 )
@@ -145,6 +148,44 @@ def hostile(files: list[Path], changes: int, folder: Path, seed: int) -> tuple[C
     return ours, foreign
 
 
+def recording(path: Path, rng: np.random.Generator) -> None:
+    """Events with values and without, and both kinds of grids."""
+    raster = rng.random((2, 40, 6)) < 0.2
+    samples, steps, neurons = np.nonzero(raster)
+    kinds = {
+        "single": SpikeEvents(samples, steps, neurons, (6,), 40, 2, 1e-3),
+        "multi": SpikeEvents(samples, steps, neurons, (6,), 40, 2, 1e-3, rng.integers(2, 9, len(steps))),
+    }
+    potentials = {"single": rng.normal(size=(40, 2, 6)), "fired": raster.transpose(1, 0, 2)}
+    sp.write_nirdata(DynamicRecording(40, {}, kinds, potentials), path)
+
+
+def hostile_recordings(path: Path, changes: int, folder: Path, seed: int) -> Counter[str]:
+    """What came of the changes of a recording."""
+    rng = np.random.default_rng(seed)
+    original, changed_path = path.read_bytes(), folder / "changed.nird"
+    counts: Counter[str] = Counter()
+    for _ in range(changes):
+        changed_path.write_bytes(changed(original, rng))
+        started = time.monotonic()
+        try:
+            read = sp.read_nirdata(changed_path)
+        except (DataError, FileError):
+            found = "refused"
+        except Exception as error:
+            found = f"UNTYPED {type(error).__name__}"
+        else:
+            try:
+                read.recording(1e-3)
+                found = "read"
+            except DataError:
+                found = "read, and refused as a recording"
+            except Exception as error:
+                found = f"UNTYPED {type(error).__name__} as a recording"
+        counts["HANG" if time.monotonic() - started > SLOW else found] += 1
+    return counts
+
+
 def cost(folder: Path, megabytes: int) -> list[str]:
     """Reading beside reading in the same process, in alternation: medians."""
     small, packed, plain = folder / "small.nir", folder / "packed.nir", folder / "plain.nir"
@@ -209,6 +250,12 @@ def main() -> int:
             for outcome, count in sorted(counts.items()):
                 print(f"  {count:>6,} {outcome}")
                 failed |= outcome.split()[0].isupper()
+        recording(folder / "ours.nird", np.random.default_rng(options.seed))
+        counts = hostile_recordings(folder / "ours.nird", options.changes, folder, options.seed)
+        print(f"recordings: {counts.total():,} changes of 1 file")
+        for outcome, count in sorted(counts.items()):
+            print(f"  {count:>6,} {outcome}")
+            failed |= outcome.split()[0].isupper()
     return int(failed)
 
 

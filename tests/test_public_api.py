@@ -90,12 +90,14 @@ NAMES = [
     "load_target",
     "open",
     "read_lava_dl",
+    "read_nirdata",
     "requantized",
     "run",
     "simulate",
     "targets",
     "to_nir",
     "validate",
+    "write_nirdata",
 ]
 
 SIGNATURES = {
@@ -120,6 +122,9 @@ SIGNATURES = {
     "given: 'Mapping[str, Any] | None' = None, limit: 'float' = 300.0, repair: 'bool' = False) -> 'Discovery'",
     "from_nir": "(path: 'str | Path', *, contract: 'NirContract | DynamicsContract | None' = None, like: 'str | None' = None, "
     "dt: 'float | None' = None, repair: 'bool' = False) -> 'SpikingNetwork | DynamicNetwork'",
+    "read_nirdata": "(path: 'str | Path') -> 'NirData'",
+    "write_nirdata": "(recording: 'DynamicRecording | NirData | NIRGraphData', path: 'str | Path', *, "
+    "dt: 'float | None' = None) -> 'Path'",
     "read_lava_dl": "(path: 'str | Path', *, input_shape: 'tuple[int, ...] | None' = None, spike_exp: 'int' = 6) -> 'DynamicNetwork'",
 }
 

@@ -105,9 +105,10 @@ from spikeport.validate import validate
 from spikeport.version import __version__
 
 if TYPE_CHECKING:
-    from nir import NIRGraph
+    from nir import NIRGraph, NIRGraphData
 
     from spikeport.nir.discovery import Discovery
+    from spikeport.nir.nirdata import NirData
 
 __all__ = [
     "IF",
@@ -193,12 +194,14 @@ __all__ = [
     "load_target",
     "open",
     "read_lava_dl",
+    "read_nirdata",
     "requantized",
     "run",
     "simulate",
     "targets",
     "to_nir",
     "validate",
+    "write_nirdata",
 ]
 
 
@@ -285,7 +288,8 @@ def discover(
     Args:
         graph: a file, or a `nir.NIRGraph`.
         recording: an npz with `input` and `expected`, each (time, *shape), or a mapping of such arrays; of several Inputs or Outputs
-            `input.NAME` and `expected.NAME`; or two `nir.NIRGraphData`, of what went in and what came out.
+            `input.NAME` and `expected.NAME`, where any node may be a NAME of what is expected. Or NIRData, a file or an object: what its
+            Inputs gave went in, and everything else is expected; or two of these, of what went in and what came out.
         dt: duration of a step in seconds, or several to try; default: the recording's.
         given: answers that are known and need no search, by question: {"compare": ">"}.
         limit: seconds after which the search ends with what it has; `complete` is False then.
@@ -300,6 +304,42 @@ def discover(
     from spikeport import nir
 
     return nir.discover(graph, recording, dt=dt, given=given, limit=limit, repair=repair)
+
+
+def read_nirdata(path: str | Path) -> NirData:
+    """Read a recording from a NIRData file, events and grids of time, within the same bounds as NIR files.
+
+    Returns:
+        What was observed, by node and name: `nodes["lif"]["spikes"]`. Its `recording(dt)` is the same as a simulation gives it.
+
+    Raises:
+        DataError: a file that is none, is damaged or unreasonable, or holds what NIRData does not have; all of it by name.
+        FileError: the file cannot be read.
+    """
+    from spikeport import nir
+
+    return nir.read_nirdata(path)
+
+
+def write_nirdata(
+    recording: DynamicRecording | NirData | NIRGraphData, path: str | Path, *, dt: float | None = None
+) -> Path:
+    """Write a recording as NIRData, which `nir.read_data` reads; a file that is there is replaced once the new one is whole.
+
+    NIRData has one axis of neurons, so they are flat, in C order. Spikes are events in the middle of their step, with payloads as values;
+    potentials are on a grid of time.
+
+    Args:
+        recording: what `simulate` recorded of a network with dynamics, or what `read_nirdata` gave.
+        dt: duration of a step in seconds, where potentials alone were recorded, which do not know it.
+
+    Raises:
+        DataError: it holds nothing, a name that HDF5 would take apart, or no duration of a step.
+        FileError: it cannot be written.
+    """
+    from spikeport import nir
+
+    return nir.write_nirdata(recording, path, dt=dt)
 
 
 def read_lava_dl(path: str | Path, *, input_shape: tuple[int, ...] | None = None, spike_exp: int = 6) -> DynamicNetwork:

@@ -13,6 +13,7 @@ import spikeport as sp
 from spikeport.cli import main
 from spikeport.cli.foreign import contract_text, read_contract
 from spikeport.errors import FileError, NirError, OptionError
+from spikeport.nir.nirdata import Gridded, NirData
 from spikeport.primitives import DynamicsContract, NirContract
 
 CONTRACT = NirContract(
@@ -99,6 +100,27 @@ def test_discover_repairs_and_writes_a_contract_that_run_takes(here: Path, capsy
     assert main(["run", "found.nir", "data.npz"]) == 2  # the copy has the defect still
     capsys.readouterr()
     assert spikes(["found.nir", "data.npz", "--repair"], capsys) == 2
+
+
+def test_discover_takes_nirdata(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pair = np.load("pair.npz")
+    data = {"i": Gridded(pair["input"][None], 1e-3), "n": Gridded(pair["expected"][None] > 0, 1e-3)}
+    sp.write_nirdata(NirData({name: {"x": seen} for name, seen in data.items()}), "pair.nird")
+    words = [
+        "nir",
+        "discover",
+        "net.nir",
+        "pair.nird",
+        "--given",
+        "synapse=current",
+        "--given",
+        "integrator=forward_euler",
+    ]
+    assert main(words) == 0
+    assert "contracts give all 4 recorded values exactly" in capsys.readouterr().out
+    Path("pair.h5").write_bytes(Path("pair.nird").read_bytes()[:500])
+    assert main([*words[:3], "pair.h5"]) == 2
+    assert "pair.h5: is not a readable HDF5 file" in capsys.readouterr().err
 
 
 def test_compile_and_check_take_them_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

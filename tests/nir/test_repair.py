@@ -14,6 +14,7 @@ import spikeport as sp
 from spikeport.backends.reference import simulate_dynamics
 from spikeport.errors import NirError
 from spikeport.nir.graph import NirGraph, NirNode
+from spikeport.nir.inline import inlined
 from spikeport.nir.lint import lint_graph
 from spikeport.nir.parse import graph_from_object
 from spikeport.nir.repair import MAX_WRITTEN, repaired
@@ -205,6 +206,8 @@ def test_edges_may_name_nodes_inside_of_nested_graphs() -> None:
     assert {("a", "sub.in1"), ("b", "sub.in2"), ("sub.out", "o")} <= set(flat.edges)
     assert str(ledger[0]) == "a -> sub.in1: repaired: sub.in1, which is no node of this graph, was read as sub.in1"
     assert len(ledger) == 3
+    with pytest.raises(NirError, match=r"sub\.in1 is no node .*\n  hint: it is inside of a nested graph"):
+        inlined(made)
     with pytest.raises(NirError, match=r"sub\.in3 is no node"):
         repaired(graph(nodes, "a sub.in3"))
     with pytest.raises(NirError, match="sub has 2 nodes of type Input"):
@@ -232,6 +235,9 @@ def test_a_nested_graph_without_ports_is_met_at_its_one_loose_end() -> None:
         "i -> sub: repaired: sub has no Input, and w was taken, the only node that nothing inside leads to",
         "sub -> o: repaired: sub has no Output, and n was taken, the only node that leads nowhere",
     ]
+    several = nested(graph({"w": linear([1]), "v": linear([1]), "n": neuron(1.0, (1,))}, "w n", "v n"))
+    with pytest.raises(NirError, match="sub has 0 nodes of type Input"):
+        repaired(graph({**made.nodes, "sub": several}, "i sub", "sub o"))
     loop = nested(graph({"w": linear([1]), "n": neuron(1.0, (1,))}, "w n", "n w"))
     with pytest.raises(NirError, match="sub has 0 nodes of type Input"):
         repaired(graph({**made.nodes, "sub": loop}, "i sub", "sub o"))

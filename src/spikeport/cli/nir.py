@@ -15,7 +15,7 @@ from spikeport.files import write_whole
 
 @command
 @click.argument("graph", metavar="GRAPH.nir")
-@click.argument("recording", metavar="RECORDING.npz")
+@click.argument("recording", metavar="RECORDING.npz|RECORDING.nird")
 @click.option(
     "--dt", type=float, multiple=True, help="Of a step in seconds; several to try. [default: the recording's]"
 )
@@ -40,7 +40,7 @@ def discover_command(
     """Find out what a NIR file means from a recording.
 
     RECORDING holds `input` and `expected`, each (time, *shape), of one sample; of several Inputs or Outputs `input.NAME` and
-    `expected.NAME`; and `dt`, the seconds of a step. Prints every execution contract under which the graph gives `expected` exactly, or the
+    `expected.NAME`; and `dt`, the seconds of a step. Or it is NIRData: what Inputs gave, and what came out of any node. Prints every execution contract under which the graph gives `expected` exactly, or the
     closest with its first deviation; then the exit code is 1. --repair looks at the repaired graph; a copy that --write makes is not repaired,
     and is read with --repair too.
 
@@ -49,9 +49,10 @@ def discover_command(
       spikeport nir discover net.nir recording.npz --dt 1e-4 --write declared.nir
     """
     from spikeport.nir import declare, discover
+    from spikeport.nir.recorded import DATA_FILES
 
     existing(graph, (".nir",))
-    existing(recording, (".npz",))
+    existing(recording, (".npz", *DATA_FILES))
     check_outputs((write, (".nir", ".json")))
     found = discover(graph, recording, dt=dt or None, given=dict(map(_answer, given)), limit=limit, repair=repair)
     console.say(str(found))

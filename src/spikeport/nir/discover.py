@@ -23,7 +23,7 @@ from spikeport.nir.graph import NirGraph
 from spikeport.nir.inline import inlined
 from spikeport.nir.network import Meanings
 from spikeport.nir.parse import graph_from_object, read_graph
-from spikeport.nir.recorded import NirRecording, recording_of
+from spikeport.nir.recorded import NirRecording, recording_of, with_outputs
 from spikeport.nir.repair import repaired, with_ways_out
 from spikeport.nir.trials import Trials, pieces
 from spikeport.primitives import DynamicNetwork
@@ -50,12 +50,15 @@ def discover(
 ) -> Discovery:
     """Every contract under which a graph gives what was recorded; see `spikeport.discover`."""
     made = _graph(graph)
-    recorded = recording_of(recording)
     flat, repairs = repaired(made) if repair else (made, ())
     try:
         meanings = Meanings(inlined(flat))
     except NirError as error:
         raise with_ways_out(error, made) from None
+    recorded = recording_of(recording, meanings.flat, _one(dt))
+    watched, recorded = with_outputs(meanings.flat, meanings.shapes, recorded)
+    if watched is not meanings.flat:
+        meanings = Meanings(watched)
     space = space_of(meanings.flat, meanings.shapes, _steps(dt, recorded), _given(given))
     if not limit > 0:
         raise OptionError(Problem("limit", f"is {limit!r}", "seconds, more than 0"))
@@ -128,6 +131,7 @@ class _Search:
         for begin, end in pieces(self.recorded.n_steps):
             ours = trial.outputs(begin, end)
             theirs = {name: values[begin:end] for name, values in self.expected.items()}
+            ours = {name: ours[name] for name in theirs}
             wrong = {name: differing(v, theirs[name], largest(self.expected[name])) for name, v in ours.items()}
             if any(w.any() for w in wrong.values()):
                 deviation = first_deviation(ours, theirs, wrong)
@@ -147,7 +151,7 @@ class _Search:
         contract = self.space.contract(assignment)
         assert self.trials is not None
         ours = self.trials.start(self.meanings.network(contract)).outputs(0, self.recorded.n_steps)
-        cells = sum(int(differing(values, self.expected[name]).sum()) for name, values in ours.items())
+        cells = sum(int(differing(ours[name], values).sum()) for name, values in self.expected.items())
         return Closest(contract, assignment, deviation, cells)
 
 
@@ -221,6 +225,13 @@ def _graph(graph: Any) -> NirGraph:
     if isinstance(graph, nir.NIRGraph):
         return graph_from_object(graph)
     raise OptionError(Problem("graph", f"is a {type(graph).__name__}", "a path, or a nir.NIRGraph"))
+
+
+def _one(dt: float | Sequence[float] | None) -> float | None:
+    """The duration of a step, where one is said."""
+    if isinstance(dt, Sequence):
+        return float(dt[0]) if len(dt) == 1 else None
+    return dt
 
 
 def _steps(dt: float | Sequence[float] | None, recorded: NirRecording) -> tuple[float, ...]:

@@ -109,7 +109,7 @@ class Run:
         """
         from spikeport.nir.recording import write_nirdata  # h5py and nir load only when they are used
 
-        return write_nirdata(self.recording, path, self.dt)
+        return write_nirdata(self.recording, path, dt=self.dt)
 
     def to_neo(self) -> neo.Block:
         """It as an object of Neo, which tools of electrophysiology read: a segment a sample, a spike train a neuron, a signal a potential.

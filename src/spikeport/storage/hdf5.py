@@ -13,10 +13,12 @@ from typing import Any
 
 from spikeport.errors import FileError, Problem, SpikeportError
 from spikeport.storage import hdf5_frames, hdf5_process
+from spikeport.storage.hdf5_reader import ATTRIBUTES as ATTRIBUTES
 from spikeport.storage.hdf5_reader import Bounds
 
 Tree = dict[str, Any]
-"""Names to trees, arrays, or strings; `Strings` are tables of strings, read cell by cell."""
+"""Names to trees, arrays, or strings; `Strings` are tables of strings, read cell by cell. Attributes of a group, where they are read, are a tree
+of their own by the name `ATTRIBUTES`."""
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 LARGEST_RATIO = 1100
@@ -47,10 +49,12 @@ class Kind:
     """Of a table of strings with two columns."""
     one_text: bool = False
     """An array that holds one string is that string."""
+    max_attributes: int = 0
+    """Of a group, each one number or text; 0: attributes are passed over."""
 
 
 def read_tree(path: Path, kind: Kind) -> Tree:
-    """Everything in a file, without attributes.
+    """Everything in a file; attributes of groups where the kind has them, those of datasets never.
 
     Raises:
         FileError: it does not exist, is not a regular file, or may not be read.
@@ -79,6 +83,7 @@ def bounds_of(size: int, kind: Kind) -> Bounds:
         text=kind.max_text,
         rows=kind.max_rows,
         one_text=kind.one_text,
+        attributes=kind.max_attributes,
     )
 
 

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from spikeport.storage import hdf5_heaps
 from spikeport.storage.hdf5_frames import RefusalError
 
+ATTRIBUTES = "/"
+"""Where the attributes of a group stand in its tree: no group or dataset can be called so."""
 FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 BLOCK_BYTES = 2**22
 UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError, zlib.error)
@@ -39,6 +41,7 @@ class Bounds:
     text: int
     rows: int
     one_text: bool
+    attributes: int = 0
 
 
 class Stored:
@@ -59,6 +62,19 @@ class Stored:
                 yield np.ascontiguousarray(self._numbers[start : start + step])
         else:
             yield np.ascontiguousarray(self._numbers)
+
+
+class Held:
+    """One number, as `Stored` has many."""
+
+    def __init__(self, value: Any) -> None:
+        self.shape: tuple[int, ...] = ()
+        self._number = np.asarray(value).reshape(())
+        self.dtype: np.dtype[Any] = self._number.dtype
+
+    def blocks(self) -> Iterator[NDArray[Any]]:
+        """The number."""
+        yield self._number
 
 
 @contextmanager
@@ -97,6 +113,8 @@ class Reader:
         if self.objects_left < 0:
             raise RefusalError(where or "/", f"holds more than {self.bounds.objects} objects")
         tree: dict[str, Any] = {}
+        if self.bounds.attributes and (found := self.attributes(group, where, depth + 1)):
+            tree[ATTRIBUTES] = found
         for name in group:
             here = f"{where}/{name}"
             if len(name) > self.bounds.name:
@@ -111,6 +129,28 @@ class Reader:
             else:
                 raise RefusalError(here, "is neither a group nor a dataset")
         return tree
+
+    def attributes(self, group: Any, where: str, depth: int) -> dict[str, Any]:
+        """What is attached to a group. A text that says it is long is bounded by the memory of this process alone: it cannot be asked first."""
+        count = h5py.h5a.get_num_attrs(group.id)
+        self.objects_left -= count + bool(count)
+        if count > self.bounds.attributes or self.objects_left < 0 or depth > self.bounds.depth:
+            raise RefusalError(where or "/", f"has more than {self.bounds.attributes} attributes, or too deep")
+        found: dict[str, Any] = {}
+        for name in group.attrs:
+            here = f"{where or '/'}@{name}"
+            if len(name) > self.bounds.name:
+                raise RefusalError(here[:100], "has a name that is too long")
+            attribute = group.attrs.get_id(name)
+            text = h5py.check_string_dtype(attribute.dtype)
+            shape = attribute.shape  # None: it is empty
+            if shape is None or len(shape) > self.bounds.rank or prod(shape) != 1:
+                raise RefusalError(here, f"has the shape {shape}, and one value is meant")
+            if text is None and (attribute.dtype.kind not in "biuf" or attribute.dtype.itemsize > 8):
+                raise RefusalError(here, f"has the type {attribute.dtype}, which is no number and no text")
+            value = np.asarray(group.attrs[name], dtype=None if text is None else object).reshape(-1)[0]
+            found[name] = Held(value) if text is None else self._text(_bytes(value), here, self.bounds.text)
+        return found
 
     def dataset(self, dataset: Any, where: str) -> Stored | str | list[list[str]]:
         self._once(dataset, where)
@@ -167,3 +207,8 @@ class Reader:
         if key in self.seen:
             raise RefusalError(where or "/", "is linked from two places")
         self.seen.add(key)
+
+
+def _bytes(value: Any) -> Any:
+    """A text of an attribute, which h5py decodes, as it does not those of datasets."""
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
