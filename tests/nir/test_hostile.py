@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from copy import deepcopy
 
 import h5py
 import numpy as np
@@ -268,7 +269,7 @@ def test_no_changed_contract_does_harm(data, content, tmp_path_factory):
             parent = parent[key]
         change = data.draw(st.sampled_from(["replace", "remove", "repeat"]))
         if change == "replace":
-            parent[at[-1]] = data.draw(VALUES)
+            parent[at[-1]] = deepcopy(data.draw(VALUES))  # the next change may be inside of it
         elif change == "remove":
             del parent[at[-1]]
         elif isinstance(parent, list):
