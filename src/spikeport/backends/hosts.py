@@ -94,7 +94,6 @@ class Native(_Host):
         "compiled kernels on this machine",
         _ALL - _FIXED,
         "Needs the native library, which is built at installation.",
-        learns=False,
     )
 
     def open(self, program: Program, *, record: Collection[str], potentials: Collection[str]) -> BackendSession:

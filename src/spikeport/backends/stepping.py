@@ -130,7 +130,7 @@ def through_the_door(
 def _fastest(network: SpikingNetwork | DynamicNetwork) -> tuple[Backend, Target]:
     """The compiled backend where it is built and carries the network, else the reference."""
     if isinstance(network, DynamicNetwork):
-        carried = native.available() and not network.contract.chip and not network.plastic
+        carried = native.available() and not network.contract.chip
     else:
         carried = _carried(network)
     found: Backend = NATIVE if carried else REFERENCE

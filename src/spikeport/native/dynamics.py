@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from spikeport.errors import NativeError, Problem
 from spikeport.native.loader import address, check, library, plain
+from spikeport.native.plastic import Learning, Third, third
 
 _Pointer, _Int, _Long = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
 
@@ -110,6 +111,8 @@ class DynamicsHandle:
     """Whether they may send several spikes a step."""
     graded: list[bool] = field(default_factory=list)
     """Whether they send numbers with spikes."""
+    synapses: list[int] = field(default_factory=list)
+    """Of the projections that learn, in order."""
     pointer: ctypes.c_void_p = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -210,6 +213,19 @@ class DynamicsHandle:
             )
         )
 
+    def learn(self, learning: Learning) -> None:
+        """Add a projection that learns, in the order in which they bring what arrives; the library copies all arrays."""
+        given, arrays = learning.structure(self.dtype)
+        check(library().sp_dynamics_plastic(self._open(), ctypes.byref(given)))
+        self.synapses.append(len(arrays[1]))
+
+    def weights(self, index: int) -> NDArray[Any]:
+        """Weights as they are of one of the projections that learn, in the order of its rows, shape (batch, synapse)."""
+        found = np.empty((self.batch, self.synapses[index]), self.dtype)
+        for sample in range(self.batch):
+            library().sp_dynamics_weights(self._open(), _Int(index), _Int(sample), address(found[sample]))
+        return found
+
     def finish(self) -> None:
         """All populations and projections are there: make the state of before the first step."""
         check(library().sp_dynamics_finish(self._open()))
@@ -227,6 +243,7 @@ class DynamicsHandle:
         currents: Sequence[NDArray[Any] | None],
         potentials: Sequence[NDArray[Any] | None],
         record: Sequence[bool],
+        modulation: Sequence[NDArray[Any]] = (),
         threads: int | None = None,
     ) -> None:
         """Step on.
@@ -237,6 +254,7 @@ class DynamicsHandle:
             currents: for each population None or (time or 1, batch or 1, neuron).
             potentials: for each population None or room for (n_steps, batch, neuron).
             record: for each population whether its spikes are kept.
+            modulation: third factors of each projection that learns, one after the other, (time or 1, batch or 1, target or 1).
             threads: fewer than the session was opened for.
         """
         given = (_Input * max(1, len(inputs)))()
@@ -256,9 +274,11 @@ class DynamicsHandle:
             current.sample_stride = size if array.shape[1] > 1 else 0
         room = (_Pointer * max(1, len(potentials)))(*(None if p is None else address(p).value for p in potentials))
         kept = (_Int * max(1, len(record)))(*map(int, record))
+        assert all(v.dtype == self.dtype and (len(v) == 1 or len(v) >= at + n_steps) for v in modulation)
+        told = (Third * max(1, len(modulation)))(*map(third, modulation))
         check(
             library().sp_dynamics_run(
-                self._open(), _Int(threads or self.threads), _Long(at), _Long(n_steps), given, fed, room, kept
+                self._open(), _Int(threads or self.threads), _Long(at), _Long(n_steps), given, fed, room, kept, told
             )
         )
 

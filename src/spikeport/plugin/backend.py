@@ -145,7 +145,7 @@ class BackendSession(ABC):
         return run_dynamic(self, x, record, max_steps, currents, learning)
 
     def modulate(self, values: Mapping[str, NDArray[Any]]) -> None:
-        """Third factors of plasticity, by name, from the next step on until they are given anew: broadcastable to (batch, neurons of a target)."""
+        """Third factors of plasticity, by name, from the next step on until they are given anew: broadcastable to (batch, 1 or neurons of a target)."""
         raise BackendError(Problem(type(self).__name__, "steps no plasticity", "another backend, or plasticity=None"))
 
     def weights(self, name: str) -> NDArray[Any]:

@@ -145,7 +145,8 @@ def checked_modulation(
         lead = values.shape[:2] if values.ndim else (1, 1)
         each = values.shape[2:]
         fits = len(lead) == 2 and lead[0] in (1, *range(n_steps, lead[0] + 1)) and lead[1] in (1, batch)
-        if not fits or (each and shapes != {each}):
+        told = prod(each) == 1 or all(each in (shape, (prod(shape),)) for shape in shapes)
+        if not fits or not told:
             wanted = " and ".join(map(str, sorted(shapes)))
             hint = f"a number, or (time, batch), or (time, batch, *target): {n_steps} steps, {batch} samples, target {wanted}"
             problems.append(Problem(where, f"has shape {values.shape}", hint))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from spikeport.backends.native.simulate import simulate
 from spikeport.errors import DataError, Problem
 from spikeport.native.stepping import MAX_CHUNK, Run
 from spikeport.plugin import BackendSession, Intake, Program, Step
+from spikeport.plugin.driving import checked_modulators, require_modulation
 from spikeport.plugin.inputs import arrival_shape, checked_batch, checked_names, checked_step
 from spikeport.plugin.running import run_hand_made, run_whole, step_by_advance
+from spikeport.plugin.weighing import Learning
 from spikeport.primitives import DynamicNetwork, DynamicRecording, MaxUnit, Recording, SpikingNetwork
 from spikeport.quantize import input_problems
 
@@ -148,10 +151,12 @@ class HandMadeSession(BackendSession):
         self.program, self.record, self.potentials = program, tuple(record), tuple(potentials)
         self._network = program.network
         self._session: DynamicSession | None = None
+        self._modulation: Arrays = {}
 
     def reset(self, batch: int = 1) -> None:
         self.require_open()
         batch = max(1, checked_batch(batch))
+        self._modulation = {}
         if self._session is not None and batch == self._session.batch:
             self._session.reset()
             return
@@ -168,8 +173,14 @@ class HandMadeSession(BackendSession):
             self.reset()
         assert self._session is not None
         given, fed = checked_step(self._network, self._session.batch, spikes, currents, steps=n_steps)
+        require_modulation(self._network, self._modulation)
         found = self._session.run(
-            given or None, n_steps=n_steps, currents=fed or None, record=self.record, potentials=self.potentials
+            given or None,
+            n_steps=n_steps,
+            currents=fed or None,
+            record=self.record,
+            potentials=self.potentials,
+            modulation=self._modulation,
         )
         return Step({name: events.train().raster for name, events in found.spikes.items()}, found.potentials)
 
@@ -182,6 +193,31 @@ class HandMadeSession(BackendSession):
         currents: Mapping[str, Any] | None = None,
     ) -> DynamicRecording:
         return run_hand_made(self, simulate_dynamics, x, record, max_steps, currents)
+
+    def run_learning(
+        self,
+        x: Any = None,
+        *,
+        learning: Learning,
+        record: Collection[str] | None = None,
+        max_steps: int | None = None,
+        currents: Mapping[str, Any] | None = None,
+    ) -> DynamicRecording:
+        told = {field.name: getattr(learning, field.name) for field in fields(learning)}
+        return run_hand_made(self, simulate_dynamics, x, record, max_steps, currents, **told)
+
+    def modulate(self, values: Arrays) -> None:
+        self.require_open()
+        batch = 1 if self._session is None else self._session.batch
+        checked_modulators(self._network, batch, values)
+        self._modulation = {name: np.asarray(v)[None] if np.ndim(v) else np.asarray(v) for name, v in values.items()}
+
+    def weights(self, name: str) -> NDArray[Any]:
+        self.require_open()
+        if self._session is None:
+            self.reset()
+        assert self._session is not None
+        return self._session.weights(name)
 
     def close(self) -> None:
         self.closed = True

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.backends.dynamics import Plan, PopulationPlan, Shared, make_plan
+from spikeport.backends.native.learning import learning_of
 from spikeport.backends.reference.dynamics import chosen
 from spikeport.errors import Interrupted, NativeError, OptionError, Problem
 from spikeport.native import DynamicsHandle, default_threads
 from spikeport.native.dynamics import NUMBERS, SECOND
 from spikeport.plugin.driving import Drive, drive
+from spikeport.plugin.weighing import Gauge, Learning, checked_projections
 from spikeport.primitives import (
     DynamicNetwork,
     DynamicRecording,
@@ -72,11 +75,16 @@ class DynamicSession:
         currents: Mapping[str, Any] | None = None,
         record: Collection[str] | None = None,
         potentials: Collection[str] = (),
+        modulation: Mapping[str, Any] | None = None,
+        record_weights: Collection[str] = (),
+        weights_every: int | None = None,
     ) -> DynamicRecording:
         """Step on from where the session is; arguments as in `spikeport.backends.reference.simulate_dynamics`.
 
+        Projections that learn go on with the weights that they have; `reset` brings those of the network back.
+
         Where the same enters several times, `x` may be what `spikeport.plugin.driving.drive` made of it, as it is for this session's
-        inputs, arithmetic and batch; it says the steps and the currents too.
+        inputs, arithmetic and batch; it says the steps, the currents and the third factors too.
 
         Steps of the recording count from the beginning of this run, its spike counts too.
 
@@ -90,8 +98,16 @@ class DynamicSession:
         if isinstance(x, Drive):
             entering = x
         else:
-            entering = drive(self.network, x, n_steps=n_steps, currents=currents, batch=self.batch)
-        return _run(self._handle, self._pace, self._plan, entering, kept, potentials)
+            entering = drive(
+                self.network, x, n_steps=n_steps, currents=currents, modulation=modulation, batch=self.batch
+            )
+        gauge = Gauge(self.network, Learning(modulation, record_weights, weights_every), entering)
+        return _run(self._handle, self._pace, self._plan, entering, kept, potentials, gauge)
+
+    def weights(self, name: str) -> NDArray[Any]:
+        """Weights of a projection that learns as they are, by its name in `DynamicNetwork.plastic`, (batch, *weights of the synapse)."""
+        checked_projections(self.network, [name], None)
+        return _weights(self._handle, self._plan, name)
 
     def become(self, network: DynamicNetwork) -> bool:
         """Step another network, from its beginning, if it has the same synapses, which then are not compiled again; whether it has.
@@ -103,7 +119,7 @@ class DynamicSession:
             NativeError: the network has fixed-point neurons, or the session is closed.
         """
         plan = _planned(network, self._shared)
-        if _wiring(plan) != _wiring(self._plan):
+        if network.plastic or _wiring(plan) != _wiring(self._plan):
             return False
         for index, population in enumerate(plan.populations):
             self._handle.replace(index, *_neurons(population), slots=population.slots, constants=population.constants)
@@ -144,9 +160,6 @@ def _planned(network: DynamicNetwork, shared: Shared | None = None) -> Plan:
         neurons = ", ".join(sorted({type(p.neuron).__name__ for p in network.populations}))
         why = f"its contract is {network.contract.integrator}'s ({neurons}), which these kernels do not step"
         raise NativeError(Problem(network.name, why, 'on="reference", or on=None'))
-    learning = [Problem(name, "learns, which these kernels do not step", 'on="reference"') for name in network.plastic]
-    if learning:
-        raise NativeError(learning)
     return make_plan(network, shared)
 
 
@@ -158,6 +171,9 @@ def _open(plan: Plan, batch: int, threads: int | None) -> DynamicsHandle:
         for population in plan.populations:
             handle.population(*_neurons(population), slots=population.slots, constants=population.constants)
         for p in plan.projections:
+            if p.plastic is not None:
+                handle.learn(learning_of(p, p.plastic))
+                continue
             handle.projection(
                 p.source,
                 p.target,
@@ -180,6 +196,7 @@ def _run(
     entering: Drive,
     kept: Collection[str],
     potentials: Collection[str],
+    gauge: Gauge,
 ) -> DynamicRecording:
     names, batch = [p.name for p in plan.populations], entering.batch
     rooms = [
@@ -190,8 +207,9 @@ def _run(
     before = {i: handle.counts(i) for i in spiking}
     begin = handle.steps
     with suppress(KeyboardInterrupt):  # the library stops between two steps; what it did by then is whole
-        _advance(handle, pace, plan, entering, rooms, [name in kept for name in names])
+        _advance(handle, pace, plan, entering, rooms, [name in kept for name in names], gauge)
     done = handle.steps - begin
+    gauge.finish(partial(_weights, handle, plan))
     shapes = [plan.network[name].shape for name in names]
     recording = DynamicRecording(
         n_steps=done,
@@ -202,6 +220,8 @@ def _run(
             for name, room, shape in zip(names, rooms, shapes, strict=True)
             if room is not None
         },
+        weights=gauge.last,
+        weights_over_time=gauge.over_time,
     )
     if done < entering.n_steps:
         raise Interrupted(recording if done else None, done, entering.n_steps, "steps")
@@ -215,18 +235,33 @@ def _advance(
     entering: Drive,
     rooms: list[NDArray[Any] | None],
     record: list[bool],
+    gauge: Gauge,
 ) -> None:
     """All steps, in pieces that are short enough for Ctrl-C."""
     inputs = [(e.offsets, e.neurons, e.values) for e in entering.events]
     fed = [entering.currents.get(p.name) for p in plan.populations]
+    told = [
+        entering.modulation[name] for p in plan.projections if p.plastic is not None for name in p.plastic.rule.third
+    ]
     done = 0
     while done < entering.n_steps:
-        threads, count = pace.next(entering.n_steps - done)
+        threads, count = pace.next(min(entering.n_steps - done, gauge.until_next(done)))
         start = time.perf_counter()
         room = [None if room is None else room[done:] for room in rooms]
-        handle.run(done, count, inputs=inputs, currents=fed, potentials=room, record=record, threads=threads)
+        handle.run(
+            done, count, inputs=inputs, currents=fed, potentials=room, record=record, modulation=told, threads=threads
+        )
         pace.learn(threads, count, time.perf_counter() - start)
         done += count
+        if gauge.every is not None:
+            gauge.look(done - 1, partial(_weights, handle, plan))
+
+
+def _weights(handle: DynamicsHandle, plan: Plan, name: str) -> NDArray[Any]:
+    """Weights of a projection that learns, in the shape of its synapse."""
+    learning = [p.plastic for p in plan.projections if p.plastic is not None]
+    index = [found.name for found in learning].index(name)
+    return learning[index].shaped(handle.weights(index))
 
 
 @dataclass(slots=True)
@@ -312,6 +347,9 @@ def simulate_dynamics(
     currents: Mapping[str, Any] | None = None,
     record: Collection[str] | None = None,
     potentials: Collection[str] = (),
+    modulation: Mapping[str, Any] | None = None,
+    record_weights: Collection[str] = (),
+    weights_every: int | None = None,
     threads: int | None = None,
 ) -> DynamicRecording:
     """Step a batch from the initial state; as `spikeport.backends.reference.simulate_dynamics`, many times faster.
@@ -321,9 +359,10 @@ def simulate_dynamics(
     """
     kept = chosen(network, record, potentials)
     plan = _planned(network)
-    entering = drive(network, x, n_steps=n_steps, currents=currents)
+    entering = drive(network, x, n_steps=n_steps, currents=currents, modulation=modulation)
+    gauge = Gauge(network, Learning(modulation, record_weights, weights_every), entering)
     handle = _open(plan, entering.batch, threads)
     try:
-        return _run(handle, _Pace(handle.threads), plan, entering, kept, potentials)
+        return _run(handle, _Pace(handle.threads), plan, entering, kept, potentials, gauge)
     finally:
         handle.close()

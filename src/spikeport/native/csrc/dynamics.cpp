@@ -7,7 +7,9 @@
 // Spikes wait in the list of their source and are delivered when a target is about to step: those of the step before from
 // populations that come later, then input, then those of this step from populations that came earlier. That is the order of sending.
 // Populations that no delay of zero joins are one stage and step together, so that a loop costs one hand-over of work a step.
+#include <algorithm>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -17,6 +19,7 @@
 #include "abi.h"
 #include "kernels/dynamics.h"
 #include "parallel.h"
+#include "plastic.h"
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -66,11 +69,13 @@ public:
     virtual void replace(int32_t index, const SpPopulation& given) = 0;
     virtual void projection(int32_t source, int32_t target, int64_t delay, int64_t pre, const int64_t* offsets,
                             const uint32_t* targets, const void* weights, int32_t mode) = 0;
+    virtual void plastic(const SpPlastic& given) = 0;
     virtual void finish() = 0;
     virtual int64_t now() const = 0;
     virtual void reset() = 0;
     virtual void run(int32_t threads, int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed, void* const* potentials,
-                     const int32_t* record) = 0;
+                     const int32_t* record, const SpThird* thirds) = 0;
+    virtual void weights(int32_t index, int32_t sample, void* room) const = 0;
 
     struct Log {
         std::vector<uint32_t> steps, neurons;
@@ -181,6 +186,13 @@ public:
         projections_.push_back(std::move(p));
     }
 
+    // In the order in which they bring what arrives.
+    void plastic(const SpPlastic& given) override {
+        plastics_.push_back(std::make_unique<sp::Plastic<T>>(given, batch_, populations_[given.target - inputs_]->bounds));
+    }
+
+    void weights(int32_t index, int32_t sample, void* room) const override { plastics_[index]->weights(sample, static_cast<T*>(room)); }
+
     void finish() override {
         const int32_t n = static_cast<int32_t>(populations_.size());
         int32_t stage = 0, first = 0;
@@ -190,6 +202,9 @@ public:
                     ++stage, first = k;
                     break;
                 }
+            }
+            for (const auto& p : plastics_) {
+                if (p->delay == 0 && p->target - inputs_ == k && p->source - inputs_ >= first) ++stage, first = k;
             }
             populations_[k]->stage = stage;
         }
@@ -205,6 +220,10 @@ public:
                     if (waited == (late == 1)) to.incoming.push_back({&p, late});
                 }
             }
+        }
+        for (const auto& p : plastics_) {
+            depth_ = std::max(depth_, p->delay + 1);
+            for (const int32_t end : {p->source, p->target}) sent_[end].resize(static_cast<size_t>(batch_));
         }
         samples_.assign(static_cast<size_t>(batch_), std::vector<State>());
         logs.assign(n, std::vector<Log>(batch_));
@@ -242,21 +261,26 @@ public:
                 for (auto& found : s.found) found.assign(found.size(), 0);
             }
         }
+        for (auto& p : plastics_) p->reset();
+        for (auto& place : sent_) for (auto& sample : place.second) sample.assign(static_cast<size_t>(depth_), sp::Events<T>());
         for (auto& population : counts) for (auto& sample : population) sample.assign(sample.size(), 0);
         for (auto& population : logs) for (auto& sample : population) sample = Log();
     }
 
     void run(int32_t threads, int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed, void* const* potentials,
-             const int32_t* record) override {
+             const int32_t* record, const SpThird* thirds) override {
         if (parts_ == 1) {
             std::vector<uint8_t> failed(static_cast<size_t>(batch_));
             sp::parallel_for(batch_, threads, [&](int64_t sample, int32_t) {
                 try {
                     for (int64_t t = 0; t < n_steps; ++t) {
+                        remember_inputs(sample, at + t, now_ + t, inputs);
                         for (int32_t stage = 0; stage < stages_; ++stage) {
                             step(stage, 0, sample, at + t, now_ + t, t, inputs, fed, potentials);
                             log(stage, sample, now_ + t, record);
+                            remember(stage, sample, now_ + t);
                         }
+                        learn(0, sample, at + t, now_ + t, thirds);
                     }
                 } catch (...) {
                     failed[sample] = 1;
@@ -265,14 +289,22 @@ public:
             for (uint8_t bad : failed) if (bad) throw std::bad_alloc();
         } else {
             for (int64_t t = 0; t < n_steps; ++t) {
+                for (int64_t sample = 0; sample < batch_; ++sample) remember_inputs(sample, at + t, now_ + t, inputs);
                 for (int32_t stage = 0; stage < stages_; ++stage) {
                     sp::parallel_for(parts_, threads, [&](int64_t part, int32_t) {
                         for (int64_t sample = 0; sample < batch_; ++sample) {
                             step(stage, part, sample, at + t, now_ + t, t, inputs, fed, potentials);
                         }
                     });
-                    for (int64_t sample = 0; sample < batch_; ++sample) log(stage, sample, now_ + t, record);
+                    for (int64_t sample = 0; sample < batch_; ++sample) {
+                        log(stage, sample, now_ + t, record);
+                        remember(stage, sample, now_ + t);
+                    }
                 }
+                if (plastics_.empty()) continue;
+                sp::parallel_for(parts_, threads, [&](int64_t part, int32_t) {
+                    for (int64_t sample = 0; sample < batch_; ++sample) learn(part, sample, at + t, now_ + t, thirds);
+                });
             }
         }
         now_ += n_steps;
@@ -412,6 +444,11 @@ private:
                 if (in.projection->source < inputs_) receive(*in.projection, part, inputs[in.projection->source], sample, at, slot);
                 else if (now >= in.late) deliver(*in.projection, part, states, now - in.late, slot);
             }
+            for (const auto& q : plastics_) {
+                if (q->target - inputs_ != static_cast<int32_t>(k)) continue;
+                const sp::Events<T>* sent = q->dendritic ? nullptr : seen(q->source, sample, now - q->delay);
+                q->arrive(part, sample, now, sent, s.ring.data() + now % p.slots * p.size);
+            }
             sp::Neurons<T> neurons = p.neurons;
             neurons.v = s.v.data(), neurons.current = s.current.data(), neurons.deaf = s.deaf.data();
             neurons.fired = s.fired.data(), neurons.times = s.times.data();
@@ -425,6 +462,52 @@ private:
             T* values = valued(p) ? s.values[now & 1].data() + begin : nullptr;
             s.found[now & 1][part] = update<T>(neurons, s.ring.data() + now % p.slots * p.size, constant, current, kept,
                                                s.spikes[now & 1].data() + begin, values, begin, end);
+        }
+    }
+
+    // What a place sent in a step, null before the first.
+    const sp::Events<T>* seen(int32_t place, int64_t sample, int64_t step) const {
+        return step < 0 ? nullptr : &sent_.at(place)[sample][step % depth_];
+    }
+
+    // Keeps what inputs send for projections that learn.
+    void remember_inputs(int64_t sample, int64_t at, int64_t now, const SpInput* inputs) {
+        for (auto& place : sent_) {
+            if (place.first >= inputs_) continue;
+            const SpInput& input = inputs[place.first];
+            const int64_t* offsets = input.offsets + sample * input.stride + at;
+            const T* values = static_cast<const T*>(input.values);
+            sp::Events<T>& kept = place.second[sample][now % depth_];
+            kept.neurons.assign(input.neurons + offsets[0], input.neurons + offsets[1]);
+            kept.values.assign(values + offsets[0], values + offsets[1]);
+        }
+    }
+
+    // The same of the populations of a stage.
+    void remember(int32_t stage, int64_t sample, int64_t now) {
+        for (auto& place : sent_) {
+            if (place.first < inputs_) continue;
+            const size_t k = static_cast<size_t>(place.first - inputs_);
+            const Population& p = *populations_[k];
+            if (p.stage != stage) continue;
+            const State& s = samples_[sample][k];
+            sp::Events<T>& kept = place.second[sample][now % depth_];
+            kept.clear();
+            for (int32_t part = 0; part < parts_; ++part) {
+                const uint32_t* spikes = s.spikes[now & 1].data() + p.bounds[part];
+                const int64_t n = s.found[now & 1][part];
+                kept.neurons.insert(kept.neurons.end(), spikes, spikes + n);
+                if (valued(p)) kept.values.insert(kept.values.end(), s.values[now & 1].data() + p.bounds[part], s.values[now & 1].data() + p.bounds[part] + n);
+                else kept.values.insert(kept.values.end(), static_cast<size_t>(n), T(1));
+            }
+        }
+    }
+
+    void learn(int64_t part, int64_t sample, int64_t at, int64_t now, const SpThird* thirds) {
+        for (auto& p : plastics_) {
+            const sp::Events<T>* pre = seen(p->source, sample, p->dendritic ? now : now - p->delay);
+            p->learn(part, sample, now, pre, seen(p->target, sample, p->dendritic ? now - p->delay : now), thirds, at);
+            thirds += p->thirds();
         }
     }
 
@@ -480,6 +563,9 @@ private:
     std::vector<std::unique_ptr<Population>> populations_;
     std::vector<Projection> projections_;
     std::vector<std::vector<State>> samples_;  // [sample][population]
+    std::vector<std::unique_ptr<sp::Plastic<T>>> plastics_;
+    int64_t depth_ = 1;  // steps that they look back, this one included
+    std::map<int32_t, std::vector<std::vector<sp::Events<T>>>> sent_;  // by place that they read: [sample][step modulo depth]
 };
 
 Session* cast(void* session) { return static_cast<Session*>(session); }
@@ -513,6 +599,16 @@ SP_API int32_t sp_dynamics_replace(void* session, int32_t index, const SpPopulat
     return sp::guarded([&]() -> int32_t { cast(session)->replace(index, *given); return SP_OK; });
 }
 
+// A projection that learns; after all populations.
+SP_API int32_t sp_dynamics_plastic(void* session, const SpPlastic* given) {
+    return sp::guarded([&]() -> int32_t { cast(session)->plastic(*given); return SP_OK; });
+}
+
+// Weights of one of them and one sample as they are.
+SP_API void sp_dynamics_weights(void* session, int32_t index, int32_t sample, void* room) {
+    cast(session)->weights(index, sample, room);
+}
+
 SP_API int32_t sp_dynamics_finish(void* session) {
     return sp::guarded([&]() -> int32_t { cast(session)->finish(); return SP_OK; });
 }
@@ -524,9 +620,9 @@ SP_API int32_t sp_dynamics_reset(void* session) {
 // Steps [at, at + n_steps) of the given inputs and currents, with at most so many threads as the session was opened for or fewer;
 // `potentials` has room for these steps alone.
 SP_API int32_t sp_dynamics_run(void* session, int32_t threads, int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed,
-                               void* const* potentials, const int32_t* record) {
+                               void* const* potentials, const int32_t* record, const SpThird* thirds) {
     return sp::guarded([&]() -> int32_t {
-        cast(session)->run(threads, at, n_steps, inputs, fed, potentials, record);
+        cast(session)->run(threads, at, n_steps, inputs, fed, potentials, record, thirds);
         return SP_OK;
     });
 }
