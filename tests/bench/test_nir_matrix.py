@@ -48,7 +48,9 @@ def test_the_page_in_the_tree_is_what_the_recorded_results_give(matrix: ModuleTy
 
 def test_the_recorded_results_hold_no_cell_that_is_silently_wrong(matrix: ModuleType, pages: ModuleType) -> None:
     for column in pages.recorded(DOCS / "nir-conformance", [tool.name for tool in matrix.TOOLS]):
+        assert list(column.cells) == list(pages.ROADS)
         assert list(column.cells["read"]) == list(matrix.ROWS)
+        assert list(column.cells["written"]) == list(matrix.WRITTEN)
         for rows in column.cells.values():
             for cell in rows.values():
                 assert cell.verdict not in pages.WRONG
