@@ -133,3 +133,76 @@ def test_neo_gives_the_spikes_back():
     for neuron, train in enumerate(segment.spiketrains):
         assert np.allclose(train.magnitude, (events.steps[events.neurons == neuron] + 1) * 1e-3)
     assert np.array_equal(np.asarray(segment.analogsignals[0].magnitude), run["hid.v"][:, 0])
+
+
+def learner(rule):
+    net = sp.Network("learner")
+    pre, drive = net.input("pre", (2,)), net.input("drive", (1,))
+    post = net.population("post", 1, sp.Threshold(threshold=50.0))
+    net.connect(drive, post, sp.Dense(np.array([[100.0]])))
+    net.connect(pre, post, sp.Dense(np.array([[0.25, 0.5]])), plasticity=rule)
+    net.output("out", post)
+    x = {"pre": sp.SpikeTimes([0.001], [0]), "drive": sp.SpikeTimes([0.005], [0])}
+    return net, x
+
+
+def test_a_connection_that_learns_gives_its_weights_by_default():
+    net, x = learner(sp.STDP(a_plus=0.1, tau_plus=0.02))
+    run = sp.run(net, x, duration=0.01, weights_every=5)
+    assert run.weights.keys() == {"pre -> post"}  # "drive -> post" does not learn
+    assert np.allclose(run.weights["pre -> post"], [[[0.25 + 0.1 * np.exp(-0.2), 0.5]]], rtol=1e-14, atol=0)
+    over = run.weights_over_time["pre -> post"]
+    assert np.array_equal(over[:, 0, 0, 0] == 0.25, [True, False])
+    assert np.array_equal(over[1], run.weights["pre -> post"])
+    assert not sp.run(net, x, duration=0.01, record_weights=[]).weights
+    with pytest.raises(sp.OptionError, match=r"drive -> post: is no projection that learns"):
+        sp.run(net, x, duration=0.01, record_weights=["drive -> post"])
+
+
+def test_a_run_is_told_third_factors():
+    net, x = learner(sp.RewardSTDP(a_plus=0.1, rate=10.0))
+    with pytest.raises(sp.DataError, match="reward"):
+        sp.run(net, x, duration=0.01)
+    ends = [sp.run(net, x, duration=0.01, modulation={"reward": r}).weights["pre -> post"][0, 0] for r in (-1, 0, 1)]
+    assert np.array_equal(ends[1], [0.25, 0.5])
+    assert ends[0][0] < 0.25 < ends[2][0]
+    assert np.allclose(ends[2][0] - 0.25, 0.25 - ends[0][0], rtol=1e-12, atol=0)
+    plain, _ = network()
+    with pytest.raises(sp.DataError, match="reward"):
+        sp.run(plain, duration=0.01, modulation={"reward": 1.0})
+
+
+def test_a_rule_inside_a_module_keeps_its_path():
+    inner, x = learner(sp.STDP(a_plus=0.1))
+    part = sp.Module("part")
+    pre, drive = part.input("pre", (2,)), part.input("drive", (1,))
+    post = part.population("post", 1, sp.Threshold(threshold=50.0))
+    part.connect(drive, post, sp.Dense(np.array([[100.0]])))
+    part.connect(pre, post, sp.Dense(np.array([[0.25, 0.5]])), plasticity=sp.STDP(a_plus=0.1))
+    net = sp.Network("outer")
+    a, b = net.input("pre", (2,)), net.input("drive", (1,))
+    ports = net.add("part", part)
+    net.connect(a, ports["pre"])
+    net.connect(b, ports["drive"])
+    found = sp.run(net, x, duration=0.01).weights
+    assert found.keys() == {"pre -> part/post"}
+    assert np.array_equal(found["pre -> part/post"], sp.run(inner, x, duration=0.01).weights["pre -> post"])
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3)])
+def test_third_factors_of_many_targets_mean_the_same_in_a_session_as_in_one_go(shape):
+    from spikeport.backends.reference import simulate_dynamics
+
+    rng, size = np.random.default_rng(0), int(np.prod(shape))
+    net = sp.Network("many")
+    x, post = net.input("x", (4,)), net.population("post", shape, sp.LIF(tau=0.02))
+    net.connect(x, post, sp.Dense(rng.uniform(0.3, 0.6, (size, 4))), plasticity=sp.RewardSTDP(a_plus=0.1, rate=10.0))
+    made, raster = net.build(), rng.random((20, 2, 4)) < 0.4
+    found = []
+    for reward in (1.0, rng.normal(size=(20, 1)), rng.normal(size=(20, 2, *shape)), rng.normal(size=(1, 2, *shape))):
+        told = {"reward": reward}
+        ours = sp.run(made, {"x": raster}, duration=0.02, modulation=told, on="reference").weights["x -> post"]
+        whole = simulate_dynamics(made, {"x": raster}, modulation=told, record_weights=["x -> post"])
+        assert np.array_equal(ours, whole.weights["x -> post"])
+        found.append(ours)
+    assert len({w.tobytes() for w in found}) == 4

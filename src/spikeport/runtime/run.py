@@ -15,7 +15,8 @@ from spikeport.backends.stepping import through_the_door
 from spikeport.errors import DataError, OptionError, Problem
 from spikeport.network import Network
 from spikeport.plugin.inputs import spiking
-from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContract, SpikeEvents
+from spikeport.plugin.weighing import Learning
+from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContract, Recording, SpikeEvents
 from spikeport.runtime.figures import Figure, Panel, figure
 from spikeport.runtime.inputs import entering
 
@@ -51,6 +52,16 @@ class Run:
     def counts(self) -> Mapping[str, NDArray[Any]]:
         """Spikes of every neuron that can spike, by population, shape (batch, *population)."""
         return self.recording.counts
+
+    @property
+    def weights(self) -> Mapping[str, NDArray[Any]]:
+        """At the end, of projections that learn, by name: `run.weights["a -> b"]`, shape (batch, *weight)."""
+        return self.recording.weights
+
+    @property
+    def weights_over_time(self) -> Mapping[str, NDArray[Any]]:
+        """At the end of every `weights_every` steps, shape (time, batch, *weight)."""
+        return self.recording.weights_over_time
 
     def __getitem__(self, name: str) -> Any:
         """One recording.
@@ -132,7 +143,10 @@ def run(
     dt: float | None = None,
     contract: DynamicsContract | None = None,
     currents: Mapping[str, Any] | None = None,
+    modulation: Mapping[str, Any] | None = None,
     record: Collection[str] | None = None,
+    record_weights: Collection[str] | None = None,
+    weights_every: int | None = None,
     on: str | None = None,
 ) -> Run:
     """Run a network from its initial state.
@@ -144,7 +158,10 @@ def run(
         dt: seconds of a step; default: 1 ms, or that of the contract.
         contract: how it is stepped; default: `spikeport.network.default_contract`. A network that was built has one.
         currents: by path of the population: what flows in besides, constant, or (batch, *population), or (time, batch, *population).
+        modulation: third factors of plasticity, by name: a number, or (time, batch), or (time, batch, *target).
         record: `"path.spikes"`, `"path.v"`, and of fixed-point neurons `"path.i"`; None: the network's probes, and its outputs.
+        record_weights: projections whose weights at the end are kept, `"source -> target"`; None: all that learn.
+        weights_every: those weights at the end of every so many steps are kept besides.
         on: the backend; None: the fastest on this machine that carries it.
 
     Raises:
@@ -181,7 +198,13 @@ def run(
         raise DataError(problems)
     shown = list(dict.fromkeys(n.rpartition(".")[0] for n in names if not n.endswith(".spikes")))
     with through_the_door(made, on, shown) as session:
-        found = session.run(given, max_steps=n_steps, currents=currents)
+        if made.plastic or modulation or record_weights or weights_every is not None:
+            learning = Learning(modulation, made.plastic if record_weights is None else record_weights, weights_every)
+            found: Recording | DynamicRecording = session.run_learning(
+                given, learning=learning, max_steps=n_steps, currents=currents
+            )
+        else:
+            found = session.run(given, max_steps=n_steps, currents=currents)
     assert isinstance(found, DynamicRecording)
     kept = {n.rpartition(".")[0] for n in names if n.endswith(".spikes")}
     return Run(made, replace(found, spikes={n: s for n, s in found.spikes.items() if n in kept}), names)
