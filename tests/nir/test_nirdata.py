@@ -178,6 +178,16 @@ def without(name: str) -> Any:
     return change
 
 
+def larger_than_the_file(group: Any) -> None:
+    del group["time"]
+    group.create_dataset("time", (1, 2**40), "f8", chunks=(1, 1024), compression="gzip")
+
+
+def in_another_file(group: Any) -> None:
+    del group["time"]
+    group["time"] = h5py.ExternalLink("other.h5", "/time")
+
+
 A, B, C = "nodes/a/observables/spikes", "nodes/b/observables/payload", "nodes/c/observables/v"
 
 
@@ -208,6 +218,10 @@ A, B, C = "nodes/a/observables/spikes", "nodes/b/observables/payload", "nodes/c/
         (A, dataset("time", np.full((2, 3), nan)), r"time: is not within"),
         (A, dataset("time", TIME[:, :2]), "has the shapes"),
         (A, dataset("idx", "text"), r"idx: is no number"),
+        (A, larger_than_the_file, "declares more data than can be in this file"),
+        (A, in_another_file, "is a link to another place or file"),
+        (A, dataset("time", np.void(b"\x80\x04K\x01.")), "which is no number and no text"),
+        (A, attribute("t_max", np.void(b"\x80\x04K\x01.")), "which is no number and no text"),
         (B, dataset("value", np.full((2, 3), inf)), r"value: is not finite"),
         (B, dataset("value", np.full((2, 3), 2**60)), "integers beyond"),
         (C, attribute("dt", 0.0), r"dt: is 0"),
