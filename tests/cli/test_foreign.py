@@ -123,14 +123,22 @@ def test_discover_takes_nirdata(here: Path, capsys: pytest.CaptureFixture[str]) 
     assert "pair.h5: is not a readable HDF5 file" in capsys.readouterr().err
 
 
-def test_compile_and_check_take_them_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compile_check_and_export_take_them_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["--contract", "own.json", "--repair"]
     assert main(["compile", "batch.nir", "--target", "reference", *given]) == 0
     assert "by backend reference" in capsys.readouterr().out
     assert main(["check", "batch.nir", "--target", "reference", *given]) == 0
     assert "batch fits" in capsys.readouterr().out
-    for command in (["compile"], ["check"]):
-        assert main([*command, "batch.nir", "--target", "reference"]) == 2
+    assert main(["export", "batch.nir", "-o", "said.nir", *given]) == 0
+    capsys.readouterr()
+    assert spikes(["said.nir", "data.npz"], capsys) == 2  # what was said, and mended, stands in the copy
+    reference = ["--target", "reference"]
+    for command in (
+        ["compile", "batch.nir", *reference],
+        ["check", "batch.nir", *reference],
+        ["export", "batch.nir", "-o", "x.nir"],
+    ):
+        assert main(command) == 2
         assert "(--like)" in capsys.readouterr().err
     Path("net.spk").touch()
     for command in (["compile", "net.spk", "--target", "reference"], ["check", "net.spk", "--target", "reference"],

@@ -13,6 +13,7 @@ import click
 from spikeport import certify
 from spikeport.cli.command import command
 from spikeport.cli.console import Console
+from spikeport.cli.foreign import Foreign, foreign_options
 from spikeport.cli.loading import check_outputs, existing, load_data, load_model
 from spikeport.codes import CODES, STATISTICAL
 from spikeport.errors import OptionError, Problem
@@ -136,12 +137,13 @@ def validate_command(
 @click.option("-o", "--output", required=True, metavar="MODEL.nir", help="Where to write the NIR file.")
 @click.option("--dialect", metavar="TOOL", help="Write for norse, sinabs, snntorch, spikingjelly or spyx.")
 @click.option("--strict", is_flag=True, help="Refuse what is lost.")
-def export_command(console: Console, file: str, output: str, dialect: str | None, strict: bool) -> None:
-    """Write a spiking model, or the network of a NIR file that says what it means, as NIR.
+@foreign_options
+def export_command(console: Console, file: str, output: str, dialect: str | None, strict: bool, **foreign: Any) -> None:
+    """Write a spiking model, or the network of a NIR file, as NIR.
 
     Prints what plain NIR cannot say: the entries for the ledger. With --dialect a model is written in population code, as the tool
     reads it: one step of it, from the encoded input to the read-out, gives the same integers. The network of a NIR file is written so
-    that the tool's importer gives its spikes.
+    that the tool's importer gives its spikes; where the file does not say what it means, --like or --contract does.
 
     \b
     Example:
@@ -151,12 +153,14 @@ def export_command(console: Console, file: str, output: str, dialect: str | None
     """
     check_outputs((output, (".nir",)))
     existing(file, (".spk", ".nir"))
-    from spikeport.nir import from_nir, to_nir
+    from spikeport.nir import to_nir
 
+    said = Foreign(**foreign)
     network: SpikingNetwork | DynamicNetwork
     if file.lower().endswith(".nir"):
-        network = from_nir(file)
+        network = said.read(file, console)
     else:
+        said.refuse(file)
         snn = load(file)
         if dialect is not None and snn.network.contract.code != "population":
             snn = snn.with_code("population")
