@@ -116,7 +116,7 @@ SIGNATURES = {
     "load": "(path: 'str | Path') -> 'SpikingModel'",
     "load_target": "(path: 'str | Path') -> 'Target'",
     "targets": "() -> 'TargetList'",
-    "to_nir": "(model: 'SpikingModel | SpikingNetwork | DynamicNetwork', path: 'str | Path', *, dialect: 'str | None' = None, "
+    "to_nir": "(model: 'SpikingModel | SpikingNetwork | DynamicNetwork | Network', path: 'str | Path', *, dialect: 'str | None' = None, "
     "strict: 'bool' = False) -> 'Ledger'",
     "discover": "(graph: 'str | Path | NIRGraph', recording: 'Any', *, dt: 'float | Sequence[float] | None' = None, "
     "given: 'Mapping[str, Any] | None' = None, limit: 'float' = 300.0, repair: 'bool' = False) -> 'Discovery'",

@@ -64,6 +64,7 @@ from spikeport.network import (
     Sparse,
     SumPool2d,
     Uniform,
+    as_built,
 )
 from spikeport.plugin import Program, TargetInfo, backend, load_program, targets
 from spikeport.primitives import (
@@ -206,7 +207,7 @@ __all__ = [
 
 
 def to_nir(
-    model: SpikingModel | SpikingNetwork | DynamicNetwork,
+    model: SpikingModel | SpikingNetwork | DynamicNetwork | Network,
     path: str | Path,
     *,
     dialect: str | None = None,
@@ -217,7 +218,7 @@ def to_nir(
     In population code (`code="population"`) the file means the same in other simulators: one step of any of them, from the encoded
     input to the read-out, gives our integers. Other codes are exact in spikeport alone, and approximate elsewhere.
 
-    A `DynamicNetwork` is written as the graph that is closest to it, and read back as it was, potentials bit for bit.
+    A `DynamicNetwork`, or a `Network` as it is built by default, is written as the graph that is closest to it, and read back as it was, potentials bit for bit.
 
     Args:
         dialect: the tool that will run it: "norse", "sinabs", "snntorch", "spikingjelly", or "spyx", which runs networks with dynamics alone. Its
@@ -235,7 +236,8 @@ def to_nir(
     """
     from spikeport import nir  # h5py and nir load only when they are used
 
-    return nir.to_nir(model.network if isinstance(model, SpikingModel) else model, path, dialect=dialect, strict=strict)
+    network = model.network if isinstance(model, SpikingModel) else as_built(model)
+    return nir.to_nir(network, path, dialect=dialect, strict=strict)
 
 
 def from_nir(

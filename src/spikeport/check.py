@@ -19,6 +19,8 @@ from spikeport.lower.counted import least_bill
 from spikeport.lower.examine import Bounds, Carried, carry, verdict_of
 from spikeport.lower.suggest import worded
 from spikeport.model import SpikingModel
+from spikeport.network import Network as HandMade
+from spikeport.network import as_built
 from spikeport.plugin import target_named
 from spikeport.primitives import Code, DynamicNetwork, InputKind, SpikingNetwork
 from spikeport.quantize import NeuronLayer, QuantizeOptions
@@ -47,7 +49,7 @@ UNTRAINED = "widths were found on {}: other data or training moves thresholds an
 
 
 def check(
-    model: nn.Module | SpikingModel | SpikingNetwork | DynamicNetwork,
+    model: nn.Module | SpikingModel | SpikingNetwork | DynamicNetwork | HandMade,
     target: str | Path | Target,
     *,
     example: Any = None,
@@ -83,6 +85,7 @@ def check(
         OptionError: an unknown target or code, an `nn.Module` without an example, or what is asked of another kind of model.
     """
     chip = target_named(target)
+    model = as_built(model)
     tried = _codes(code)
     widths = {
         "levels": levels,

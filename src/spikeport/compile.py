@@ -18,6 +18,8 @@ from spikeport.errors import BackendError, LowerError, OptionError, Problem, Spi
 from spikeport.lower import Cut, Verdict
 from spikeport.lower.text import bill_lines
 from spikeport.model import SpikingModel
+from spikeport.network import Network as HandMade
+from spikeport.network import as_built
 from spikeport.plugin import PLUGIN_VERSION, Backend, Program, find, installed
 from spikeport.plugin.learning import learning_problems
 from spikeport.plugin.registry import blamed, nearest
@@ -34,7 +36,7 @@ WIDTHS = ("levels", "weight_bits", "input_bits", "state_bits")
 
 
 def compile(
-    network: SpikingModel | Network,
+    network: SpikingModel | Network | HandMade,
     target: str,
     *,
     data: Iterable[Any] | None = None,
@@ -84,6 +86,7 @@ def compile(
         BackendError: the backend cannot be loaded.
         QuantizeError, DataError: widths or data that do not do.
     """
+    network = as_built(network)
     _refuse_what_is_no_network(network, allow_host)
     found, chip = find(target)
     chosen = options_of(found, options, more)

@@ -68,11 +68,17 @@ def test_units_are_memoryless_and_have_a_port_of_their_own():
     part = net.add("part", model)
     net.connect(net.input("x", 12), part["input"])
     name = next(n for n in part.ports if n not in ("input", "output"))
-    assert part[name].shape == (5, 9)
+    assert part[name].shape == (9 * 5,)
     net.output("units", part[name])
     built = net.build(contract=INTEGERS)
     assert isinstance(built[f"part/{name}"].neuron, Threshold)
-    spikes = sp.run(built, {"x": integers}, duration=0.02)[f"part/{name}.spikes"].train().raster[1:13, 0].sum(axis=1)
+    spikes = (
+        sp.run(built, {"x": integers}, duration=0.02)[f"part/{name}.spikes"]
+        .train()
+        .raster[1:13, 0]
+        .reshape(12, 9, 5)
+        .sum(axis=2)
+    )
     counts = sp.simulate(model.network, _values(model, integers)).counts[name]
     assert np.array_equal(spikes, counts)
     assert counts.max() > 1

@@ -268,3 +268,20 @@ def test_a_finished_network_is_a_part_that_does_what_it_did():
     other.connect(other.input("x", 10), other.add("part", built)["x"])
     with pytest.raises(sp.GraphError, match=r"part: was built with dt=0\.001"):
         other.build(dt=1e-4)
+
+
+def test_networks_by_hand_go_where_built_ones_go(tmp_path):
+    leaf = sp.Module("leaf")
+    leaf.output("out", leaf.population("cells", 3, sp.LIF(tau=0.02, bias=3.0)))
+    net = sp.Network("n")
+    net.output("y", net.add("v1", leaf)["out"])
+    ledger = sp.to_nir(net, tmp_path / "n.nir")
+    again = sp.from_nir(tmp_path / "n.nir")
+    assert [p.name for p in again.populations] == ["v1.cells"]
+    first, second = sp.run(net, duration=0.1), sp.run(again, duration=0.1)
+    assert first["v1/cells.spikes"].steps.tolist() == second["v1.cells.spikes"].steps.tolist()
+    assert len(first["v1/cells.spikes"]) > 3
+    assert sp.check(net, "loihi2").outcome == sp.check(net.build(), "loihi2").outcome
+    with sp.open(sp.compile(net, "reference")) as session:
+        assert session.run(max_steps=100).counts["v1/cells"].sum() == len(first["v1/cells.spikes"])
+    assert ledger

@@ -2,7 +2,7 @@
 
 from spikeport.network.defaults import default_contract
 from spikeport.network.module import Link, Module, Part, Port, Probe
-from spikeport.network.network import Network
+from spikeport.network.network import Network, as_built
 from spikeport.network.recipes import (
     AllToAll,
     AvgPool2d,
@@ -41,5 +41,6 @@ __all__ = [
     "Sparse",
     "SumPool2d",
     "Uniform",
+    "as_built",
     "default_contract",
 ]

@@ -6,7 +6,7 @@ the integers of its encoder, or counts of events, and the network is a function 
 of one step a layer works on what entered a step earlier than the layer behind it; connections that skip layers are
 delayed by as much, so that nothing meets what belongs to another step.
 
-    name          Threshold units, shape (level, neuron)
+    name          Threshold units: as many as there are levels for each neuron, or channel, one after the other
     input         a port: what enters
     output        a port: the read-out, integers; times its scale they are the network's output
 """
@@ -25,11 +25,11 @@ from spikeport.primitives import (
     Accumulator,
     Connection,
     Conv,
+    Dense,
     DynamicPopulation,
     DynamicsContract,
     MaxUnit,
     Population,
-    Reshape,
     Shape,
     SpikingNetwork,
     StaircaseBank,
@@ -87,7 +87,7 @@ def ports_of(network: SpikingNetwork) -> dict[str, tuple[Shape, bool]]:
     if problems:
         raise GraphError(problems)
     ports = {INPUT: (network.input.shape, False), OUTPUT: (network[network.output].shape, True)}
-    return ports | {n: ((_units(network, network[n]), network[n].size), True) for n in names}
+    return ports | {n: (_spread(network[n].shape, _units(network, network[n])), True) for n in names}
 
 
 def _problems(network: SpikingNetwork, where: str) -> Iterator[Problem]:
@@ -125,7 +125,7 @@ def streamed(network: SpikingNetwork, contract: DynamicsContract) -> Streamed:
             waits = depth[population.name] - depth[connection.source] - 1
             delay = waits * contract.layer_latency
             if isinstance(population.neuron, MaxUnit):
-                chain = _maximum(network, connection, population, levels)
+                chain = _maximum(population)
             else:
                 before = network.input.shape if connection.source == network.input.name else None
                 chain = _chain(network, connection, before, units, population, None if readout else levels)
@@ -153,7 +153,7 @@ def _population(
     network: SpikingNetwork, population: Population, levels: int, contract: DynamicsContract
 ) -> DynamicPopulation:
     """Units that fire exactly at their level or above it; all sums are integers."""
-    shape = (levels, population.size)
+    shape = _spread(population.shape, levels)
     neuron = population.neuron
     if isinstance(neuron, MaxUnit):
         lowest, bias = np.ones(shape, np.int64), np.zeros(shape, np.int64)
@@ -164,9 +164,9 @@ def _population(
             table = rank * np.broadcast_to(neuron.threshold, population.shape)
         else:
             table = np.broadcast_to(neuron.steps, (levels, *population.shape))
-        lowest = np.asarray(table).reshape(shape)
+        lowest = np.moveaxis(np.asarray(table), 0, 1).reshape(shape)
         own = np.broadcast_to(np.asarray(neuron.initial) + np.asarray(neuron.bias), population.shape)
-        bias = np.broadcast_to(own.ravel(), shape)
+        bias = np.repeat(own, levels, axis=0)
     if contract.arithmetic == "integer" or contract.chip:
         threshold: NDArray[Any] = lowest - 1 if contract.compare == ">" else lowest
     else:
@@ -186,25 +186,44 @@ def _chain(
     chain: list[Synapse] = []
     if entering is None:
         source = network[connection.source]
-        chain += [*_tap(units[source.name], 1), Reshape(source.shape)]
+        chain += _sums(source.shape, units[source.name])
     chain += connection.synapses
     if levels is not None:
-        chain += [Reshape((1, target.size)), *_tap(1, levels)]
+        chain += _copies(target.shape, levels)
     return tuple(chain)
 
 
-def _tap(before: int, after: int) -> list[Synapse]:
-    """Adds up levels, or hands the same to each of them."""
-    if before == after == 1:
+def _spread(shape: Shape, levels: int) -> Shape:
+    """Shape of the units of neurons."""
+    return (shape[0] * levels, *shape[1:])
+
+
+def _sums(shape: Shape, levels: int) -> list[Synapse]:
+    """Adds up the units of each neuron."""
+    if levels == 1:
         return []
-    return [Conv(np.ones((after, before, 1), np.int64), (1,), ((0, 0),), (1,))]
+    if len(shape) == 1:
+        return [Dense(np.repeat(np.eye(shape[0], dtype=np.int8), levels, axis=1))]
+    return [_tap(np.ones((shape[0], levels, *(1,) * (len(shape) - 1)), np.int64), shape)]
 
 
-def _maximum(network: SpikingNetwork, connection: Connection, target: Population, levels: int) -> tuple[Synapse, ...]:
+def _copies(shape: Shape, levels: int) -> list[Synapse]:
+    """Hands what a neuron gets to each of its units."""
+    if levels == 1:
+        return []
+    if len(shape) == 1:
+        return [Dense(np.repeat(np.eye(shape[0], dtype=np.int8), levels, axis=0))]
+    return [_tap(np.ones((shape[0] * levels, 1, *(1,) * (len(shape) - 1)), np.int64), shape)]
+
+
+def _tap(weight: NDArray[Any], shape: Shape) -> Conv:
+    """A convolution of one tap, each channel for itself."""
+    axes = len(shape) - 1
+    return Conv(weight, (1,) * axes, ((0, 0),) * axes, (1,) * axes, groups=shape[0])
+
+
+def _maximum(target: Population) -> tuple[Synapse, ...]:
     """Unit k of a maximum fires if unit k of any neuron of its window does: lower units fire whenever higher ones do."""
     assert isinstance(target.neuron, MaxUnit)
-    window, source = target.neuron.window, network[connection.source]
-    shape = source.shape
-    chain: list[Synapse] = [Reshape((levels * shape[0], *shape[1:]))]
-    chain.append(SumPool(window.kernel, window.stride, window.padding))
-    return (*chain, Reshape((levels, target.size)))
+    window = target.neuron.window
+    return (SumPool(window.kernel, window.stride, window.padding),)

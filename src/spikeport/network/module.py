@@ -193,7 +193,7 @@ class Module:
         Args:
             module: a network of a file has its inputs and outputs as ports. A converted one, in population code, has `input`, which takes
                 the integers of its encoder in each step, `output`, which gives those of its read-out as values, and a port a
-                population, the spikes of its units, shape (level, neuron).
+                population, the spikes of its units, as many as there are levels for each neuron or channel, one after the other.
             silent: inputs of it that nothing will be connected to.
 
         Raises:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar, overload
+
 from spikeport.errors import OptionError, Problem
 from spikeport.network.build import built
 from spikeport.network.defaults import DT, SEED, default_contract
 from spikeport.network.module import Module
 from spikeport.primitives import DynamicNetwork, DynamicsContract
+
+T = TypeVar("T")
 
 
 class Network(Module):
@@ -49,3 +53,20 @@ class Network(Module):
                 Problem("dt", f"is {dt:g} s, and that of the contract {contract.dt:g} s", "give one of them")
             )
         return built(self, contract=contract, seed=self.seed)
+
+
+@overload
+def as_built(network: Network) -> DynamicNetwork: ...
+
+
+@overload
+def as_built(network: T) -> T: ...
+
+
+def as_built(network: Any) -> Any:
+    """A network by hand as the flat one that it builds to, stepped as the defaults say; anything else as it is.
+
+    Raises:
+        GraphError: what does not fit in it.
+    """
+    return network.build() if isinstance(network, Network) else network

@@ -23,7 +23,7 @@ from spikeport.nir.contract import Placement
 from spikeport.nir.dialects import dialect_graph
 from spikeport.nir.limits import MAX_EDGES, MAX_LOADED_BYTES, MAX_NODES
 from spikeport.nir.lower import Plan, nodes_of, number_format, plan_network, population_node
-from spikeport.nir.names import free_name
+from spikeport.nir.names import dotted, free_name
 from spikeport.nir.network import network_of
 from spikeport.nir.outward import graph_of_network
 from spikeport.nir.parse import graph_from_object
@@ -49,6 +49,8 @@ def to_nir(
     Args:
         dialect: of a network in population code the tool that will run the file; None: any that adds inputs of IF to the potential.
 
+    Paths as names have dots in the file: `v1.exc` for `v1/exc`.
+
     Returns:
         What plain NIR cannot say: entries for the ledger; under `strict` they are refused.
 
@@ -60,6 +62,7 @@ def to_nir(
     if dialect is not None and dialect not in TERMS and dialect not in REFUSED:
         raise OptionError(Problem("dialect", f"is {dialect!r}", f"one of {', '.join(map(repr, TERMS))}"))
     if isinstance(network, DynamicNetwork):
+        network = dotted(network)
         graph, lost = _dynamic(network) if dialect is None else dialect_graph(network, dialect)
         return _written(network.name, graph, lost, path, strict)
     wave = network.contract.code == "population"
