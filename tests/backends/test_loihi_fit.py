@@ -115,6 +115,25 @@ def test_units_without_memory_show_no_potential_and_end_where_the_register_does(
             LOIHI2.compile(network([Threshold(threshold=1.0)], [weights], WHOLE), LOIHI2.targets[0])
 
 
+def test_values_that_would_wrap_in_the_register_are_refused_where_they_enter() -> None:
+    contract = DynamicsContract(
+        dt=1e-3, integrator="accumulate", arithmetic="integer", synapse="delta", layer_latency=1
+    )
+    net = network([IF(threshold=100.0)], [[[127, 1]]], contract)
+    most = (2**17 - 1) // 128
+    program = LOIHI2.compile(net, LOIHI2.targets[0])
+    for value in (most, most + 1):
+        x = np.full((3, 1, 2), value)
+        with LOIHI2.open(program, record=["p0"], potentials=[]) as session:
+            if value > most:
+                with pytest.raises(sp.DataError, match=r"in: has a value of 1,024, .* up to 1,023"):
+                    session.run(x)
+                continue
+            found = session.run(x)
+        expected = reference.simulate_dynamics(net, x, record=None)
+        np.testing.assert_array_equal(found.counts["p0"], expected.counts["p0"])
+
+
 def test_what_would_be_rounded_is_refused_and_fit_does_it_on_record() -> None:
     lif = LIF(tau=0.01, threshold=1.0)
     net = network([lif], [[[0.3]]], DynamicsContract(dt=1e-3, integrator="forward_euler"))

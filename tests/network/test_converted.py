@@ -1,5 +1,7 @@
 """A converted network as part of one written by hand: the same integers, step by step, on every simulator that steps it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -120,3 +122,33 @@ def test_what_reads_the_read_out_reaches_chips_without_it():
     for on in ("reference", "torch", None, "loihi2"):
         spikes = sp.run(built, {"x": integers}, duration=0.02, on=on)["chosen.spikes"]
         assert np.array_equal(spikes.train().raster[2:14, 0], wanted), on
+
+
+def test_sums_that_the_arithmetic_around_may_not_hold_are_refused_by_name():
+    model, _, _ = converted(Mlp, (12,))
+    net = sp.Network("n")
+    part = net.add("part", model)
+    net.connect(net.input("x", 12), part["input"])
+    net.output("y", part["output"])
+    for changes in ({"state_bits": 8}, {"state_bits": 12}):
+        with pytest.raises(sp.GraphError, match=r"part/output: its sums may reach [\d,]+, and integer arithmetic"):
+            net.build(contract=replace(INTEGERS, **changes))
+
+
+def test_units_send_one_spike_where_the_network_around_sends_several():
+    model, integers, readout = converted(Mlp, (12,))
+    net = sp.Network("n")
+    part = net.add("part", model)
+    net.connect(net.input("x", 12), part["input"])
+    net.output("y", part["output"])
+    built = net.build(contract=replace(FLOATS, spikes="multi"))
+    assert np.array_equal(sp.run(built, {"x": integers}, duration=0.02)["part/output.v"][2:14, 0], readout)
+
+
+def test_what_the_conversion_lost_stays_on_record():
+    model, _, _ = converted(Mlp, (12,))
+    assert model.network.ledger
+    net = sp.Network("n")
+    net.connect(net.input("x", 12), net.add("part", model)["input"])
+    said = {(e.node, e.what) for e in net.build(contract=INTEGERS).ledger}
+    assert said == {(f"part/{e.node}", e.what) for e in model.network.ledger}

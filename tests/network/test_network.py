@@ -1,5 +1,7 @@
 """Networks by hand: what is built from what was written, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -285,3 +287,82 @@ def test_networks_by_hand_go_where_built_ones_go(tmp_path):
     with sp.open(sp.compile(net, "reference")) as session:
         assert session.run(max_steps=100).counts["v1/cells"].sum() == len(first["v1/cells.spikes"])
     assert ledger
+
+
+def learner():
+    """A built network that learns, with its input and output."""
+    net = sp.Network("learner")
+    y = net.population("y", 3, sp.IF(threshold=2.0))
+    rule = sp.STDP(a_plus=0.5, a_minus=0.25, tau_plus=0.02, tau_minus=0.02, w_max=4.0)
+    net.connect(net.input("x", 3), y, sp.Dense(np.full((3, 3), 1.0)), plasticity=rule)
+    net.output("out", y)
+    return net
+
+
+def test_a_finished_network_goes_on_learning_as_a_part_and_keeps_its_ledger():
+    lost = sp.Approximation("y", "rounded", 0.5)
+    built = replace(learner().build(), ledger=(lost,))
+    net = sp.Network("whole")
+    part = net.add("part", built)
+    net.connect(net.input("x", 3), part["x"])
+    net.output("out", part["out"])
+    whole = net.build()
+    assert whole.ledger == (sp.Approximation("part/y", "rounded", 0.5),)
+    x = {"x": np.random.default_rng(0).integers(0, 2, (40, 3))}
+    alone, inside = sp.run(built, x, duration=0.04).weights["x -> y"], sp.run(whole, x, duration=0.04).weights
+    assert np.array_equal(inside["x -> part/y"], alone)
+    assert not np.array_equal(alone, np.full_like(alone, 1.0))
+
+
+def test_a_port_in_front_of_what_learns_stays_where_copies_or_delays_would_learn_otherwise():
+    def made(sources, delay):
+        leaf = sp.Module("leaf")
+        y = leaf.population("y", 3, sp.IF(threshold=2.0))
+        rule = sp.STDP(a_plus=0.5, a_minus=0.25, tau_plus=0.02, tau_minus=0.02, w_max=4.0)
+        leaf.connect(leaf.input("in", 3), y, sp.Dense(np.full((3, 3), 1.0)), plasticity=rule)
+        leaf.output("out", y)
+        net = sp.Network("n")
+        part = net.add("leaf", leaf)
+        for i in range(sources):
+            net.connect(net.input(f"x{i}", 3), part["in"], delay=delay)
+        return [p.name for p in net.build().populations]
+
+    assert made(1, 0.0) == ["leaf/y"]
+    assert made(2, 0.0) == made(1, 0.003) == ["leaf/in", "leaf/y"]
+
+
+def test_a_part_without_latency_is_refused_in_a_network_with_it():
+    inner = sp.Network("inner")
+    a, b = inner.population("a", 2, sp.IF()), inner.population("b", 2, sp.IF())
+    inner.connect(inner.input("x", 2), a)
+    inner.connect(a, b)
+    quick = inner.build(contract=sp.DynamicsContract(dt=1e-3, integrator="exponential", synapse="delta"))
+    net = sp.Network("n")
+    net.connect(net.input("x", 2), net.add("part", quick)["x"])
+    with pytest.raises(sp.GraphError, match="part/a -> b: takes 0 steps"):
+        net.build()
+
+
+def test_probes_of_parts_and_of_ports_are_recorded_under_the_path_of_their_population():
+    leaf = sp.Module("leaf")
+    cells = leaf.population("cells", 2, sp.LIF(tau=0.02, bias=3.0))
+    leaf.output("out", cells)
+    leaf.probe(cells, "v")
+    net = sp.Network("n")
+    net.probe(net.add("a", leaf)["out"])
+    net.add("b", leaf)
+    assert sp.run(net, duration=0.05).names == ("a/cells.spikes", "a/cells.v", "b/cells.v")
+    with pytest.raises(sp.GraphError, match="is no population"):
+        net.probe(net.input("x", 2))
+
+
+def test_drawn_delays_below_zero_are_refused_and_no_synapses_keep_their_bias():
+    with pytest.raises(sp.GraphError, match="give the distribution low=0"):
+        one_way(sp.FixedProbability(1.0, delay=sp.Normal(0.001, 0.001))).build()
+    assert one_way(sp.FixedProbability(1.0, delay=sp.Normal(0.001, 0.001, low=0.0))).build()
+    built = one_way(sp.FixedProbability(0.0, delay=sp.Uniform(0.0, 0.01)), bias=np.full(4, 2.0)).build()
+    assert built.projections[0].bias.tolist() == [2.0] * 4
+    mine = np.ones(40)
+    with pytest.raises(sp.GraphError, match="a number, Normal or Uniform"):
+        one_way(sp.AllToAll(mine)).build()
+    assert mine.flags.writeable

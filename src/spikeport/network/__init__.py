@@ -1,5 +1,6 @@
 """Networks by hand: what a person writes, and how it becomes one flat network."""
 
+from spikeport.network.build import probed
 from spikeport.network.defaults import default_contract
 from spikeport.network.module import Link, Module, Part, Port, Probe
 from spikeport.network.network import Network, as_built
@@ -43,4 +44,5 @@ __all__ = [
     "Uniform",
     "as_built",
     "default_contract",
+    "probed",
 ]

@@ -12,16 +12,19 @@ from numpy.typing import NDArray
 
 from spikeport.errors import GraphError, Problem, SpikeportError
 from spikeport.graph import apply_synapse
-from spikeport.network.converted import INPUT, OUTPUT, streamed
+from spikeport.network.converted import INPUT, OUTPUT, beyond, streamed
 from spikeport.network.module import Input, Link, Module, Neurons, Part, Port
 from spikeport.network.resolve import Chain, resolve, steps_of
 from spikeport.primitives import (
+    Approximation,
     DynamicNetwork,
     DynamicPopulation,
     DynamicsContract,
+    Ledger,
     NetworkOutput,
     Projection,
     Relay,
+    Rule,
     Shape,
     Sparse,
     SpikeInput,
@@ -42,7 +45,7 @@ class _Edge:
     later: int = 0
     """Steps of connections behind ports, in addition."""
     bias: NDArray[Any] | None = None
-    plasticity: Any = None
+    plasticity: Rule | None = None
     port: Literal["", "imag"] = ""
     exponent: int = 0
 
@@ -65,6 +68,11 @@ class _Flat:
     """Input ports of modules, by path."""
     silent: set[str]
     problems: list[Problem]
+    ledger: list[Approximation]
+
+    def inherit(self, path: str, ledger: Ledger) -> None:
+        """Keep what a part lost before it came here, under its path."""
+        self.ledger.extend(replace(entry, node=f"{path}/{entry.node}") for entry in ledger)
 
 
 def built(module: Module, *, contract: DynamicsContract, seed: int) -> DynamicNetwork:
@@ -73,7 +81,7 @@ def built(module: Module, *, contract: DynamicsContract, seed: int) -> DynamicNe
     Raises:
         GraphError: shapes that do not fit, delays that are no steps, ports that nothing is connected to, names that meet; all of them.
     """
-    flat = _Flat(seed, contract, [], [], {}, set(), [])
+    flat = _Flat(seed, contract, [], [], {}, set(), [], [])
     inputs = tuple(SpikeInput(p.name, p.shape) for p in module.parts.values() if isinstance(p, Input))
     _walk(module, "", flat)
     outputs = tuple(NetworkOutput(name, _source(module, "", port)) for name, port in module.outputs.items())
@@ -86,7 +94,9 @@ def built(module: Module, *, contract: DynamicsContract, seed: int) -> DynamicNe
         raise GraphError(flat.problems)
     relays = {p.name for p in flat.populations if isinstance(p.neuron, Relay)}
     projections = tuple(_projection(edge, flat, relays) for edge in flat.edges)
-    return DynamicNetwork(module.name, inputs, tuple(flat.populations), projections, contract, (), outputs)
+    return DynamicNetwork(
+        module.name, inputs, tuple(flat.populations), projections, contract, tuple(flat.ledger), outputs
+    )
 
 
 def _walk(module: Module, prefix: str, flat: _Flat) -> None:
@@ -134,6 +144,13 @@ def _finished(network: DynamicNetwork, path: str, flat: _Flat) -> None:
         hint = "build the whole with that, or the part with this"
         flat.problems.append(Problem(path, f"was built with {what}, and the network around it is not", hint))
         return
+    lines = {place.name for place in network.inputs}
+    for p in network.projections:
+        takes = p.delay + network.latency_from(p.source)
+        relays = p.source not in lines and isinstance(network[p.source].neuron, Relay)
+        if p.source not in lines and not relays and takes < outer.layer_latency:
+            why = f"takes {takes} steps, and connections of the network around it {outer.layer_latency} at least"
+            flat.problems.append(Problem(f"{path}/{p.name}", why, "build the whole with the part's layer latency"))
     _add_ports(path + "/", network.inputs, flat)
     for population in network.populations:
         keeps = replace(network.contract_of(population.name), layer_latency=outer.layer_latency)
@@ -141,16 +158,27 @@ def _finished(network: DynamicNetwork, path: str, flat: _Flat) -> None:
         flat.populations.append(replace(population, name=f"{path}/{population.name}", contract=contract))
     for p in network.projections:
         # from its input the latency is that of what is connected there
-        late = 0 if p.source in {i.name for i in network.inputs} else network.latency_from(p.source)
+        late = 0 if p.source in lines else network.latency_from(p.source)
         edge = _Edge(
-            f"{path}/{p.source}", f"{path}/{p.target}", p.synapses, p.delay + late, 0, p.bias, None, p.port, p.exponent
+            f"{path}/{p.source}",
+            f"{path}/{p.target}",
+            p.synapses,
+            p.delay + late,
+            0,
+            p.bias,
+            p.plasticity,
+            p.port,
+            p.exponent,
         )
         flat.edges.append(edge)
+    flat.inherit(path, network.ledger)
 
 
 def _converted(network: SpikingNetwork, path: str, flat: _Flat) -> None:
     """Add the units of a converted network; its read-out is a port too."""
     made = streamed(network, flat.contract)
+    flat.problems += [replace(p, where=f"{path}/{p.where}") for p in beyond(network, made, flat.contract)]
+    flat.inherit(path, network.ledger)
     flat.ports[f"{path}/{INPUT}"] = network.input.shape
     flat.ports[f"{path}/{OUTPUT}"] = network[network.output].shape
     flat.populations.append(DynamicPopulation(f"{path}/{INPUT}", network.input.shape, Relay()))
@@ -208,6 +236,11 @@ def _dissolve(path: str, flat: _Flat, read: set[str]) -> None:
         return
     if path in read or (arriving and not leaving):
         return
+    # copies of a connection that learns would learn each for itself
+    if (len(arriving) > 1 and any(e.plasticity is not None for e in leaving)) or (
+        len(leaving) > 1 and any(e.plasticity is not None for e in arriving)
+    ):
+        return
     pairs = [(first, second) for first in arriving for second in leaving]
     joined = [_joined(first, second, flat.ports[path]) for first, second in pairs]
     if any(edge is None for edge in joined) or any(edge.bias is not None for edge in leaving):
@@ -221,6 +254,8 @@ def _dissolve(path: str, flat: _Flat, read: set[str]) -> None:
 def _joined(first: _Edge, second: _Edge, shape: Shape) -> _Edge | None:
     """Two connections as one, through a port of that shape, or None where that cannot be said."""
     later = first.later + second.delay + second.later
+    if (first.plasticity is not None and later) or (second.plasticity is not None and first.delay + first.later):
+        return None  # on which side of the synapse a delay lies matters to what learns
     if second.plain:
         return replace(first, target=second.target, later=later)
     if first.plain:
@@ -247,7 +282,22 @@ def _through(chain: Chain, bias: NDArray[Any], shape: Shape) -> NDArray[Any]:
 def _projection(edge: _Edge, flat: _Flat, relays: set[str]) -> Projection:
     latency = 0 if edge.source in relays else flat.contract.layer_latency
     delay = max(0, edge.delay - latency) + edge.later
-    more = {} if edge.plasticity is None else {"plasticity": edge.plasticity}
     return Projection(
-        edge.source, edge.target, edge.chain, delay, edge.bias, exponent=edge.exponent, port=edge.port, **more
+        edge.source,
+        edge.target,
+        edge.chain,
+        delay,
+        edge.bias,
+        exponent=edge.exponent,
+        port=edge.port,
+        plasticity=edge.plasticity,
     )
+
+
+def probed(module: Module, prefix: str = "") -> Iterator[str]:
+    """What its probes and those of its parts record, by path in the flat network."""
+    for probe in module.probes:
+        yield f"{_source(module, prefix, probe.port)}.{probe.what}"
+    for part in module.parts.values():
+        if isinstance(part, Part) and isinstance(part.module, Module):
+            yield from probed(part.module, f"{prefix}{part.name}/")

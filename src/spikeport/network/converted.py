@@ -14,13 +14,14 @@ delayed by as much, so that nothing meets what belongs to another step.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.errors import GraphError, Problem
+from spikeport.graph import apply_synapse
 from spikeport.primitives import (
     Accumulator,
     Connection,
@@ -39,6 +40,8 @@ from spikeport.primitives import (
     UnitBank,
 )
 
+EXACT_FLOAT32, EXACT_FLOAT64 = 2**23, 2**52
+"""Half-integers up to it are exact in floats."""
 INPUT, OUTPUT = "input", "output"
 """Ports of a part: integers of the encoder or counts of events, and the read-out."""
 
@@ -167,11 +170,36 @@ def _population(
         lowest = np.moveaxis(np.asarray(table), 0, 1).reshape(shape)
         own = np.broadcast_to(np.asarray(neuron.initial) + np.asarray(neuron.bias), population.shape)
         bias = np.repeat(own, levels, axis=0)
-    if contract.arithmetic == "integer" or contract.chip:
+    if contract.arithmetic == "integer":
         threshold: NDArray[Any] = lowest - 1 if contract.compare == ">" else lowest
     else:
         threshold = lowest - 0.5  # which no sum meets, so that it does not matter how it is compared
-    return DynamicPopulation(population.name, shape, Threshold(threshold=threshold, bias=bias))
+    single = None if contract.spikes == "single" else replace(contract, spikes="single")  # a unit is one count
+    return DynamicPopulation(population.name, shape, Threshold(threshold=threshold, bias=bias), single)
+
+
+def beyond(network: SpikingNetwork, made: Streamed, contract: DynamicsContract) -> Iterator[Problem]:
+    """Units and read-outs whose sums the arithmetic around them may not hold, for what the encoder gives."""
+    room = {"integer": 2 ** (contract.state_bits - 1) - 1, "float32": EXACT_FLOAT32, "float64": EXACT_FLOAT64}
+    largest = room[contract.arithmetic]
+    shapes = {p.name: p.shape for p in made.populations}
+    sums = {p.name: np.abs(np.asarray(p.neuron.bias, np.float64)) for p in made.populations}  # type: ignore[union-attr]  # Threshold
+    sums[OUTPUT] = np.zeros(network[network.output].shape)
+    for wire in made.wires:
+        high = max(abs(network.input.low), abs(network.input.high)) if wire.source == INPUT else 1
+        x = np.full((1, *(shapes.get(wire.source) or network.input.shape)), float(high))
+        for synapse in wire.chain:
+            weight = getattr(synapse, "weight", None)
+            sized = synapse if weight is None else replace(synapse, weight=np.abs(weight))
+            x = apply_synapse(sized, x)
+        sums[wire.target] = sums[wire.target] + x[0] + (0.0 if wire.bias is None else np.abs(wire.bias))
+    for name, most in sums.items():
+        if most.max(initial=0) > largest:
+            why = (
+                f"its sums may reach {most.max():,.0f}, and {contract.arithmetic} arithmetic is exact up to {largest:,}"
+            )
+            hint = "more state_bits, or float64" if contract.arithmetic == "integer" else "float64, or integers"
+            yield Problem(name, why, hint)
 
 
 def _chain(

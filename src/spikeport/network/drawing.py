@@ -121,7 +121,8 @@ def pairs_by_distance(
             taken[here - begin, here] = False
         j, i = np.nonzero(taken)
         parts.append((j + begin, i, distance[j, i]))
-    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))  # type: ignore[return-value]
+    sources, targets, distances = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return sources, targets, distances
 
 
 def _probability(recipe: DistanceDependent, distance: NDArray[np.float64]) -> NDArray[np.float64]:

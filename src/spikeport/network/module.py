@@ -16,6 +16,7 @@ from spikeport.primitives import (
     DynamicNetwork,
     DynamicNeuron,
     FixedNeuron,
+    Rule,
     Shape,
     Sparse,
     SpikingNetwork,
@@ -66,7 +67,7 @@ class Link:
     synapses: Synapses | None
     delay: float
     bias: NDArray[Any] | None
-    plasticity: Any
+    plasticity: Rule | None
     port: Literal["", "imag"]
     exponent: int
 
@@ -206,7 +207,6 @@ class Module:
             if self in (module, *_inside(module)):
                 raise GraphError(Problem(where, f"{module.name} would be inside itself"))
             ports = {p.name: p for p in module.ports()}
-            module._sealed = where
         elif isinstance(given, DynamicNetwork):
             ports = _ports_of(given)
         elif isinstance(given := getattr(given, "network", given), SpikingNetwork):
@@ -220,6 +220,8 @@ class Module:
         if unknown:
             raise GraphError([Problem(where, f"{n!r} in `silent` is none of its inputs") for n in unknown])
         own = {n: Port(self, n, p.shape, sends=p.sends, takes=p.takes, part=name) for n, p in ports.items()}
+        if isinstance(module, Module):
+            module._sealed = where
         part = Part(name, given, tuple(silent), own)
         self.parts[name] = part
         return part
@@ -232,7 +234,7 @@ class Module:
         *,
         delay: float = 0.0,
         bias: Any = None,
-        plasticity: Any = None,
+        plasticity: Rule | None = None,
         port: Literal["", "imag"] = "",
         exponent: int = 0,
     ) -> Link:
@@ -240,7 +242,7 @@ class Module:
 
         Args:
             synapses: a recipe such as `Dense(weight)`, several of them in order, or None: each neuron to the one with its index.
-            delay: seconds from a spike to its arrival; 0 is as soon as the contract lets it. A recipe may state it instead.
+            delay: seconds from a spike to its arrival, added to that of the recipe; 0 is as soon as the contract lets it.
             bias: what arrives in every step besides, broadcastable to the target's shape.
             plasticity: the rule by which the weights change.
             port, exponent: as in `Projection`, for the fixed-point neurons of chips.
@@ -295,6 +297,8 @@ class Module:
             raise GraphError(Problem(f"{place.path}.{what}", "is nothing to record", f"one of {', '.join(QUANTITIES)}"))
         if place.module is not self:
             raise GraphError(Problem(place.path, f"belongs to module {place.module.name}, not to {self.name}"))
+        if not place.sends or (not place.part and isinstance(self.parts[place.name], Input)):
+            raise GraphError(Problem(f"{self.name}/{place.path}", "is no population", "probe what it leads to"))
         probe = Probe(place, what)
         self.probes.append(probe)
         return probe

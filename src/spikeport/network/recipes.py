@@ -1,7 +1,7 @@
 """Synapses as people write them: what joins two populations, before their shapes are known.
 
 Each is a value; `resolve` makes the operators of `primitives` of it. All take a `delay` in seconds, the whole time from a spike to its
-arrival; 0 means as soon as the contract lets it, which by default is in the next step. What is drawn takes a `seed`; without one
+arrival; 0 means as soon as the contract lets it, which by default is in the next step. Delays that are drawn are rounded to whole steps. What is drawn takes a `seed`; without one
 it is drawn from the network's seed and the name of the connection, so that it depends neither on the order of lines nor on other
 connections.
 """

@@ -40,10 +40,9 @@ from spikeport.primitives import Conv, Pairs, Reshape, Shape, SumPool, Synapse
 from spikeport.primitives import Dense as DenseSynapses
 from spikeport.primitives import OneToOne as OneToOneSynapses
 from spikeport.primitives import Sparse as SparseSynapses
+from spikeport.primitives.dynamic_network import WHOLE
 
 Chain = tuple[Synapse | SparseSynapses, ...]
-WHOLE = 1e-6
-"""A delay is a whole number of steps if it is so close to one: seconds are decimal fractions, which floats round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +254,9 @@ def _synapses(
     if not delays.ndim:
         yield Resolved((SparseSynapses(offsets, targets, weights, post),), steps_of(float(delays), dt))
         return
-    steps = np.rint(np.maximum(delays, 0) / dt).astype(np.int64)  # drawn delays stand on the grid of dt
+    if delays.size and not (np.isfinite(delays) & (delays >= 0)).all():
+        raise ValueError("its delays are drawn below 0: give the distribution low=0")
+    steps = np.rint(delays / dt).astype(np.int64)
     yield from _split(np.repeat(np.arange(pre), np.diff(offsets)), targets, weights, steps, pre, post)
 
 
@@ -268,6 +269,8 @@ def _check_counts(recipe: Sparse) -> None:
 
 
 def _drawn(values: Weights | Delays, n: int, rng: np.random.Generator) -> NDArray[Any]:
+    if isinstance(values, np.ndarray):
+        raise ValueError("its synapses are drawn, and so must their weights and delays be: a number, Normal or Uniform")
     try:
         return draw(values, n, rng)
     except OptionError as error:
@@ -284,6 +287,8 @@ def _split(
 ) -> Iterator[Resolved]:
     """One set of synapses for each delay."""
     each = np.asarray(weights)
+    if not steps.size:  # a connection without synapses is one all the same, and may have a bias
+        yield Resolved((SparseSynapses.from_pairs(sources, targets, each, pre=pre, post=post),), 0)
     for delay, which in by_delay(steps):
         part = each[which] if each.ndim else each
         made = SparseSynapses.from_pairs(sources[which], targets[which], part, pre=pre, post=post)

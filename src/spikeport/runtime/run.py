@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from spikeport.backends.stepping import through_the_door
 from spikeport.errors import DataError, OptionError, Problem
-from spikeport.network import Network
+from spikeport.network import Network, probed
 from spikeport.plugin.inputs import spiking
 from spikeport.plugin.weighing import Learning
 from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContract, Recording, SpikeEvents
+from spikeport.primitives.dynamic_network import WHOLE
 from spikeport.runtime.figures import Figure, Panel, figure
 from spikeport.runtime.inputs import entering
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 KINDS = {"spikes": "spikes", "v": "potentials", "i": "currents"}
 """What may be recorded, and where a recording has it."""
-WHOLE = 1e-6
-"""A duration is a whole number of steps if it is so close to one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +170,7 @@ def run(
         LowerError: the backend cannot carry the network.
     """
     if isinstance(network, Network):
-        probes = [probe.name for probe in network.probes]
+        probes = list(probed(network))
         made = network.build(dt=dt, contract=contract)
     elif isinstance(network, DynamicNetwork):
         probes, made = [], network
@@ -183,7 +182,7 @@ def run(
             Problem("network", f"is a {type(network).__name__}", "a Network, or what `build` or `from_nir` gave")
         )
     n_steps = _whole_steps(duration, made.contract.dt)
-    names = tuple(dict.fromkeys(_default_record(made, probes) if record is None else _checked(made, record)))
+    names = tuple(dict.fromkeys(_checked(made, _default_record(made, probes) if record is None else record)))
     given, problems = {}, []
     places = {place.name: place for place in made.inputs}
     for name, spikes in (inputs or {}).items():

@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from spikeport.backends.dynamics.rows import rows
 from spikeport.backends.loihi.engine import Chunk
 from spikeport.backends.loihi.fixed import place_fixed
-from spikeport.backends.loihi.placed import largest_sum
+from spikeport.backends.loihi.placed import LARGEST_LINE, largest_sum
 from spikeport.backends.loihi.skew import Edge, delay_of, delay_problems, depths
 from spikeport.backends.loihi.view import View
-from spikeport.errors import LowerError, OptionError, Problem
+from spikeport.errors import DataError, LowerError, OptionError, Problem
 from spikeport.plugin import Step
 from spikeport.primitives import (
     IF,
@@ -92,6 +92,8 @@ class Fitted:
     """S of each neuron."""
     losses: Ledger = ()
     """Everything that is not exact."""
+    room: int = LARGEST_LINE
+    """Values that may enter: beyond them a sum of whole numbers may wrap in the chip's register."""
 
 
 def fitted(network: DynamicNetwork, chip: Any) -> Fitted:
@@ -104,6 +106,14 @@ class FitView(View):
     """A network of whole numbers whose potentials are held as 64 (v - v_reset)."""
 
     resets: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    room: int = LARGEST_LINE
+    """See `Fitted`."""
+
+    def enter(self, name: str, payloads: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+        if payloads.size and int(np.abs(payloads).max()) > self.room:
+            why = f"has a value of {int(np.abs(payloads).max()):,}, and sums of a step are exact on the chip up to {self.room:,} at each line"
+            raise DataError(Problem(name, why, "smaller values, or smaller weights behind the input"))
+        return super().enter(name, payloads)
 
     def asked(self, record: Any, potentials: Any) -> dict[str, Any]:
         hidden = [name for name in potentials if name not in self.resets]
@@ -142,7 +152,7 @@ def carried(network: DynamicNetwork, chip: Any) -> View:
         for n, (shape, neuron) in shapes.items()
         if isinstance(neuron, IF)
     }
-    return FitView(place_fixed(found.network), offsets=found.offsets, resets=resets)
+    return FitView(place_fixed(found.network), offsets=found.offsets, resets=resets, room=found.room)
 
 
 @dataclass
@@ -151,6 +161,7 @@ class _Fitting:
     chip: Any
     problems: list[Problem] = field(default_factory=list)
     losses: list[Approximation] = field(default_factory=list)
+    room: int = LARGEST_LINE
 
     def run(self) -> Fitted:
         network, contract = self.network, self.network.contract
@@ -184,7 +195,7 @@ class _Fitting:
             DynamicsContract.loihi(self.chip, dt=contract.dt),
             (*network.ledger, *losses),
         )
-        return Fitted(made, {p.name: depth[p.name] for p in network.populations}, scales, losses)
+        return Fitted(made, {p.name: depth[p.name] for p in network.populations}, scales, losses, self.room)
 
     def _refused(self) -> Iterator[Problem]:
         """What no rounding helps against."""
@@ -318,8 +329,7 @@ class _Fitting:
         from_lines = sum((largest_sum(p.synapses, shapes[p.source]) for p in into if p.source in lines), 0 * most)
         if from_lines.any() and self.chip == "loihi2":
             room = int(((largest - (most - from_lines)) // np.maximum(1, from_lines)).min())
-            what = f"its sums are exact for values of up to {room:,} at its inputs"
-            self.losses.append(Approximation(population.name, what, 0.0))
+            self.room = min(self.room, room)
 
     def _projection(self, p: Projection, f: _Factors, scale: Floats, delay: int) -> Iterator[Projection]:
         gain = f.gain * scale / 64
