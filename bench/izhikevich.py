@@ -253,7 +253,7 @@ def network(pattern: Pattern) -> DynamicNetwork:
         initial=pattern.v,
         initial_u=pattern.u,
         substeps=1,
-        **pattern.more,  # type: ignore[arg-type]
+        **pattern.more,  # type: ignore[arg-type]  # names and values stand in the table above
     )
     contract = DynamicsContract(dt=pattern.tau * 1e-3, integrator="forward_euler", compare=">")
     return DynamicNetwork(pattern.letter, (), (DynamicPopulation("n", (1,), neuron),), (), contract)

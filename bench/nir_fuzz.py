@@ -91,7 +91,7 @@ def reading_here() -> Iterator[None]:
         with hdf5_reader.opened(path, bounds) as tree:
             return _loaded(tree)
 
-    hdf5_process.read = read  # type: ignore[assignment]
+    hdf5_process.read = read  # type: ignore[assignment]  # for the time of the block
     try:
         yield
     finally:

@@ -40,8 +40,10 @@ def pooled(p: Projection, network: DynamicNetwork, tool: str) -> tuple[Synapse |
         synapse = pending.pop(0)
         if isinstance(synapse, SumPool) and (tool not in SUMS or np.any(synapse.padding)):
             factor = 1.0
-            if pending and isinstance(pending[0], OneToOne) and np.ndim(pending[0].weight) == 0:
-                factor = float(pending.pop(0).weight)  # type: ignore[union-attr]
+            following = pending[0] if pending else None
+            if isinstance(following, OneToOne) and np.ndim(following.weight) == 0:
+                factor = float(following.weight)
+                del pending[0]
             eye = np.eye(shape[0]).reshape(shape[0], shape[0], *(1,) * len(synapse.kernel))
             weight = np.array(np.broadcast_to(eye * factor, (shape[0], shape[0], *synapse.kernel)))
             synapse = Conv(weight, synapse.stride, synapse.padding, (1,) * len(synapse.kernel))

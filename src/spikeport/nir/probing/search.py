@@ -82,7 +82,7 @@ def contract_of(reading: Reading, kinds: Mapping[str, str], dt: float, arithmeti
         integrator="forward_euler",
         layer_latency=network["layer_latency"],
         bias_register=network["bias_register"],
-        arithmetic=arithmetic,  # type: ignore[arg-type]
+        arithmetic=arithmetic,  # type: ignore[arg-type]  # one of ARITHMETICS
     )
     return NirContract(
         dynamics=dynamics,
@@ -313,7 +313,7 @@ def _outputs(network: DynamicNetwork, made: Made) -> dict[str, NDArray[Any]]:
 
 
 def _with(contract: NirContract, arithmetic: str) -> NirContract:
-    return replace(contract, dynamics=replace(contract.dynamics, arithmetic=arithmetic))  # type: ignore[arg-type]
+    return replace(contract, dynamics=replace(contract.dynamics, arithmetic=arithmetic))  # type: ignore[arg-type]  # one of ARITHMETICS
 
 
 def _distinct(asked: Mapping[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
