@@ -11,6 +11,7 @@ from spikeport.plugin.opening import backend_of
 from spikeport.plugin.presenting import split
 from spikeport.plugin.program import PLUGIN_VERSION, Program
 from spikeport.plugin.registry import Installed, backend, find, installed
+from spikeport.plugin.state import NeuronState, PlasticState, SessionState
 from spikeport.plugin.unrolled import unrolled
 from spikeport.targets import Fact, Target, load_target, read_target
 
@@ -22,9 +23,12 @@ __all__ = [
     "Installed",
     "Intake",
     "LowerError",
+    "NeuronState",
     "NoOptions",
+    "PlasticState",
     "Problem",
     "Program",
+    "SessionState",
     "Step",
     "Target",
     "TargetInfo",

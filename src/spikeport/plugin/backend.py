@@ -15,6 +15,7 @@ from spikeport.errors import BackendError, OptionError, Problem
 from spikeport.plugin.inputs import checked_count
 from spikeport.plugin.program import PLUGIN_VERSION, Program
 from spikeport.plugin.running import run_converted, run_dynamic
+from spikeport.plugin.state import SessionState
 from spikeport.plugin.weighing import Learning
 from spikeport.primitives import DynamicNetwork, DynamicRecording, Recording, SpikingNetwork
 from spikeport.targets import Target
@@ -151,6 +152,23 @@ class BackendSession(ABC):
     def weights(self, name: str) -> NDArray[Any]:
         """Weights of a projection that learns as they are now, by its name in `DynamicNetwork.plastic`, shape (batch, *weights of the synapse)."""
         raise BackendError(Problem(type(self).__name__, "steps no plasticity", "another backend, or plasticity=None"))
+
+    def snapshot(self) -> SessionState:
+        """Everything that the session of a network with dynamics knows between two steps.
+
+        Raises:
+            BackendError: this backend cannot tell.
+        """
+        raise BackendError(Problem(type(self).__name__, "gives no snapshot", "another backend"))
+
+    def restore(self, state: SessionState) -> None:
+        """Go on from there, with the batch that it has: what follows is, bit for bit, what followed it where it was taken.
+
+        Raises:
+            BackendError: this backend cannot.
+            DataError: it is the state of another network; everything that does not fit, by name. The session is as before.
+        """
+        raise BackendError(Problem(type(self).__name__, "restores no snapshot", "another backend"))
 
     def require_open(self) -> None:
         """Refuse to work once closed."""
