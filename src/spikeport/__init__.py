@@ -18,98 +18,101 @@ Importing it needs no torch; `convert` does.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from spikeport.backends.opening import open_program as open
-from spikeport.backends.stepping import simulate
-from spikeport.check import check
-from spikeport.compile import compile
-from spikeport.convert import convert, requantized
-from spikeport.errors import (
-    ArchiveError,
-    BackendError,
-    CaptureError,
-    DataError,
-    FileError,
-    GraphError,
-    Interrupted,
-    LavaError,
-    LowerError,
-    NativeError,
-    NirError,
-    OptionError,
-    Problem,
-    ProofError,
-    QuantizeError,
-    SpikeportError,
-    TargetError,
-)
-from spikeport.lower import Verdict
-from spikeport.model import SpikingModel, load
-from spikeport.network import (
-    AllToAll,
-    AvgPool2d,
-    Conv1d,
-    Conv2d,
-    Dense,
-    DistanceDependent,
-    FixedInDegree,
-    FixedProbability,
-    Module,
-    Network,
-    Normal,
-    OneToOne,
-    Sparse,
-    SumPool2d,
-    Uniform,
-    as_built,
-)
-from spikeport.plugin import Program, TargetInfo, backend, load_program, targets
-from spikeport.primitives import (
-    IF,
-    LI,
-    LIF,
-    PES,
-    STDP,
-    AdaptiveLIF,
-    Approximation,
-    CubaLI,
-    CubaLIF,
-    DynamicNetwork,
-    DynamicRecording,
-    DynamicsContract,
-    ExecutionContract,
-    I,
-    Izhikevich,
-    Ledger,
-    NirContract,
-    Oja,
-    Recording,
-    Relay,
-    ResonateAndFire,
-    RewardSTDP,
-    Rule,
-    SigmaDelta,
-    SpikeEvents,
-    SpikeTrain,
-    SpikingNetwork,
-    SynapticScaling,
-    Threshold,
-)
-from spikeport.quantize import IntegerNetwork
-from spikeport.report import Report
-from spikeport.runtime import Figure, Poisson, Run, SpikeTimes, run
-from spikeport.targets import Target, load_target
-from spikeport.validate import validate
 from spikeport.version import __version__
 
 if TYPE_CHECKING:
     from nir import NIRGraph, NIRGraphData
 
+    from spikeport.backends.opening import open_program as open
+    from spikeport.backends.stepping import simulate
+    from spikeport.check import check
+    from spikeport.compile import compile
+    from spikeport.convert import convert, requantized
+    from spikeport.errors import (
+        ArchiveError,
+        BackendError,
+        CaptureError,
+        DataError,
+        FileError,
+        GraphError,
+        Interrupted,
+        LavaError,
+        LowerError,
+        NativeError,
+        NirError,
+        OptionError,
+        Problem,
+        ProofError,
+        QuantizeError,
+        SpikeportError,
+        TargetError,
+    )
+    from spikeport.lower import Verdict
+    from spikeport.model import SpikingModel, load
+    from spikeport.network import (
+        AllToAll,
+        AvgPool2d,
+        Conv1d,
+        Conv2d,
+        Dense,
+        DistanceDependent,
+        FixedInDegree,
+        FixedProbability,
+        Module,
+        Network,
+        Normal,
+        OneToOne,
+        Sparse,
+        SumPool2d,
+        Uniform,
+    )
     from spikeport.nir.discovery import Discovery
     from spikeport.nir.nirdata import NirData
+    from spikeport.plugin import Program, TargetInfo, backend, load_program, targets  # type: ignore[no-redef]  # mypy takes the module of that name for it
+    from spikeport.primitives import (
+        IF,
+        LI,
+        LIF,
+        PES,
+        STDP,
+        AdaptiveLIF,
+        Approximation,
+        CubaLI,
+        CubaLIF,
+        DynamicNetwork,
+        DynamicRecording,
+        DynamicsContract,
+        ExecutionContract,
+        I,
+        Izhikevich,
+        Ledger,
+        NirContract,
+        Oja,
+        Recording,
+        Relay,
+        ResonateAndFire,
+        RewardSTDP,
+        Rule,
+        SigmaDelta,
+        SpikeEvents,
+        SpikeTrain,
+        SpikingNetwork,
+        SynapticScaling,
+        Threshold,
+    )
+    from spikeport.quantize import IntegerNetwork
+    from spikeport.report import Report
+    from spikeport.runtime import Figure, Poisson, Run, SpikeTimes, run  # type: ignore[no-redef]  # mypy takes the module of that name for it
+    from spikeport.targets import Target, load_target
+    from spikeport.validate import validate  # type: ignore[no-redef]  # mypy takes the module of that name for it
 
 __all__ = [
     "IF",
@@ -205,6 +208,139 @@ __all__ = [
     "write_nirdata",
 ]
 
+_HOMES = {
+    "spikeport.backends.opening": ("open_program as open",),
+    "spikeport.backends.stepping": ("simulate",),
+    "spikeport.check": ("check",),
+    "spikeport.compile": ("compile",),
+    "spikeport.convert": (
+        "convert",
+        "requantized",
+    ),
+    "spikeport.errors": (
+        "ArchiveError",
+        "BackendError",
+        "CaptureError",
+        "DataError",
+        "FileError",
+        "GraphError",
+        "Interrupted",
+        "LavaError",
+        "LowerError",
+        "NativeError",
+        "NirError",
+        "OptionError",
+        "Problem",
+        "ProofError",
+        "QuantizeError",
+        "SpikeportError",
+        "TargetError",
+    ),
+    "spikeport.lower": ("Verdict",),
+    "spikeport.model": (
+        "SpikingModel",
+        "load",
+    ),
+    "spikeport.network": (
+        "AllToAll",
+        "AvgPool2d",
+        "Conv1d",
+        "Conv2d",
+        "Dense",
+        "DistanceDependent",
+        "FixedInDegree",
+        "FixedProbability",
+        "Module",
+        "Network",
+        "Normal",
+        "OneToOne",
+        "Sparse",
+        "SumPool2d",
+        "Uniform",
+    ),
+    "spikeport.plugin": (
+        "Program",
+        "TargetInfo",
+        "backend",
+        "load_program",
+        "targets",
+    ),
+    "spikeport.primitives": (
+        "IF",
+        "LI",
+        "LIF",
+        "PES",
+        "STDP",
+        "AdaptiveLIF",
+        "Approximation",
+        "CubaLI",
+        "CubaLIF",
+        "DynamicNetwork",
+        "DynamicRecording",
+        "DynamicsContract",
+        "ExecutionContract",
+        "I",
+        "Izhikevich",
+        "Ledger",
+        "NirContract",
+        "Oja",
+        "Recording",
+        "Relay",
+        "ResonateAndFire",
+        "RewardSTDP",
+        "Rule",
+        "SigmaDelta",
+        "SpikeEvents",
+        "SpikeTrain",
+        "SpikingNetwork",
+        "SynapticScaling",
+        "Threshold",
+    ),
+    "spikeport.quantize": ("IntegerNetwork",),
+    "spikeport.report": ("Report",),
+    "spikeport.runtime": (
+        "Figure",
+        "Poisson",
+        "Run",
+        "SpikeTimes",
+        "run",
+    ),
+    "spikeport.targets": (
+        "Target",
+        "load_target",
+    ),
+    "spikeport.validate": ("validate",),
+}
+"""Where public names live. A module is imported when one of its names is asked for: importing spikeport takes no time, and no numpy."""
+
+
+class _Package(ModuleType):
+    """spikeport itself: some modules are named as the function that they hold, and importing one must not hide the function."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _PLACES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+_PLACES = {
+    entry.rpartition(" ")[2]: (module, entry.partition(" ")[0]) for module, names in _HOMES.items() for entry in names
+}
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        if name.startswith("_") or find_spec(f"{__name__}.{name}") is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return importlib.import_module(f"{__name__}.{name}")
+    module, its_name = _PLACES[name]
+    found = globals()[name] = getattr(importlib.import_module(module), its_name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 def to_nir(
     model: SpikingModel | SpikingNetwork | DynamicNetwork | Network,
@@ -235,6 +371,8 @@ def to_nir(
         FileError: the file cannot be written.
     """
     from spikeport import nir  # h5py and nir load only when they are used
+    from spikeport.model import SpikingModel
+    from spikeport.network import as_built
 
     network = model.network if isinstance(model, SpikingModel) else as_built(model)
     return nir.to_nir(network, path, dialect=dialect, strict=strict)

@@ -248,13 +248,3 @@ def write_report(report: Report, path: str | None) -> None:
         report.to_json(path)
     else:
         report.to_html(path)
-
-
-COMMANDS = (
-    convert_command,
-    validate_command,
-    certify_command,
-    check_certificate_command,
-    export_command,
-    version_command,
-)

@@ -10,14 +10,8 @@ from contextlib import suppress
 
 import click
 
-from spikeport.cli.checking import check_command
-from spikeport.cli.commands import COMMANDS
-from spikeport.cli.compiling import compile_command
 from spikeport.cli.console import Console, OutputClosedError
-from spikeport.cli.new_backend import new_backend_command
-from spikeport.cli.nir import nir_command
-from spikeport.cli.running import run_command
-from spikeport.cli.targets import targets_command
+from spikeport.cli.group import LazyGroup
 from spikeport.errors import Problem, SpikeportError
 from spikeport.version import __version__
 
@@ -29,15 +23,7 @@ NEED_TORCH = ("torch", "safetensors")
 
 
 @click.group(
-    commands=(
-        *COMMANDS,
-        check_command,
-        compile_command,
-        new_backend_command,
-        nir_command,
-        run_command,
-        targets_command,
-    ),
+    cls=LazyGroup,
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
