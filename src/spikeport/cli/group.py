@@ -12,6 +12,10 @@ COMMANDS = {
     "check-certificate": ("commands:check_certificate_command", "Prove a certificate of a spiking model again."),
     "compile": ("compiling:compile_command", "Compile a spiking model for a target."),
     "convert": ("commands:convert_command", "Convert a trained model and save it."),
+    "doctor": (
+        "doctor:doctor_command",
+        "Say what is installed, what works, and what to do about the rest.",
+    ),
     "export": ("commands:export_command", "Write a spiking model, or the network of a NIR file, as NIR."),
     "new-backend": ("new_backend:new_backend_command", "Write a backend that works, to be turned into one's own."),
     "nir": ("nir:nir_command", "What a NIR file says, and what it means."),
