@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
@@ -21,7 +22,7 @@ from spikeport.lower.suggest import worded
 from spikeport.model import SpikingModel
 from spikeport.network import Network as HandMade
 from spikeport.network import as_built
-from spikeport.plugin import target_named
+from spikeport.plugin import backend, extension_problems, installed, target_named
 from spikeport.primitives import Code, DynamicNetwork, InputKind, SpikingNetwork
 from spikeport.quantize import NeuronLayer, QuantizeOptions
 from spikeport.targets import Target
@@ -97,7 +98,8 @@ def check(
     asked: dict[str, Any] = {name: value for name, value in widths.items() if value is not None}
     _refuse_what_is_ignored(model, asked, example, code, allow_host)
     if isinstance(model, DynamicNetwork):
-        return verdict_of(Carried(None, model, legalize(model, chip)), chip)
+        verdict = verdict_of(Carried(None, model, legalize(model, chip)), chip)
+        return _with_settings(verdict, model, target if isinstance(target, str) else chip.name, chip)
     if isinstance(model, SpikingNetwork):
         carried = Carried(model.contract.code, model, legalize(model, chip))
         notes = () if carried.fits else ("other codes and widths need the integers: check the converted model",)
@@ -141,6 +143,18 @@ def _concluded(
     if setting is not None and not found:
         notes = (*notes, f"no change that was tried makes it fit; what is left: {why}")
     return verdict_of(carried, chip, notes=notes, suggestions=found)
+
+
+def _with_settings(verdict: Verdict, network: DynamicNetwork, name: str, chip: Target) -> Verdict:
+    """The verdict with what is wrong with settings for single backends: the one of this name may not be installed."""
+    name = name.partition(":")[0]
+    if name not in installed():
+        name = chip.name
+    of = backend(name) if name in installed() else None
+    reasons = [Reason(p.where, p.why, p.hint) for p in extension_problems(network, name, of)]
+    if not reasons:
+        return verdict
+    return replace(verdict, outcome="impossible", reasons=(*verdict.reasons, *reasons))
 
 
 def _refuse_what_is_ignored(model: Any, asked: Mapping[str, Any], example: Any, code: str, allow_host: bool) -> None:

@@ -21,6 +21,7 @@ from spikeport.model import SpikingModel
 from spikeport.network import Network as HandMade
 from spikeport.network import as_built
 from spikeport.plugin import PLUGIN_VERSION, Backend, Program, find, installed
+from spikeport.plugin.extending import refuse_extensions
 from spikeport.plugin.learning import learning_problems
 from spikeport.plugin.registry import blamed, nearest
 from spikeport.primitives import Approximation, Code, DynamicNetwork, SpikingNetwork
@@ -100,9 +101,7 @@ def compile(
                 what = "transform" if transform is not None else "allow_host"
                 raise OptionError(Problem(what, "is for converted networks", "change the network, or leave it out"))
             try:
-                refused = list(learning_problems(network, chip, found.name))
-                if refused:
-                    raise LowerError(refused)
+                refuse_extensions(network, found, learning_problems(network, chip, found.name))
                 return job.finished(job.made(network))
             except LowerError as error:
                 raise explained(error, check(network, chip)) from error

@@ -9,8 +9,9 @@ from collections.abc import Collection
 from importlib.util import find_spec
 from typing import Any, ClassVar, get_args
 
-from spikeport.errors import BackendError, LowerError, Problem
+from spikeport.errors import BackendError, Problem
 from spikeport.plugin import Backend, BackendSession, Fact, Program, Target
+from spikeport.plugin.extending import refuse_extensions
 from spikeport.plugin.learning import learning_problems
 from spikeport.primitives import DynamicNetwork, FixedNeuron, SpikingNetwork
 from spikeport.targets import Feature, NeuronModel, Plasticity, SynapseKind
@@ -55,9 +56,7 @@ class _Host(Backend):
         return (self.target,)
 
     def compile(self, network: SpikingNetwork | DynamicNetwork, target: Target, options: Any) -> Program:
-        problems = [*self._refused(network), *learning_problems(network, self.target, self.name)]
-        if problems:
-            raise LowerError(problems)
+        refuse_extensions(network, self, [*self._refused(network), *learning_problems(network, self.target, self.name)])
         return Program(self.name, self.version, target.name, network)
 
     def _refused(self, network: SpikingNetwork | DynamicNetwork) -> Collection[Problem]:

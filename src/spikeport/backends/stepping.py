@@ -9,6 +9,7 @@ from spikeport import native
 from spikeport.backends.hosts import NATIVE, REFERENCE
 from spikeport.errors import LowerError, NativeError, OptionError, Problem
 from spikeport.plugin import Backend, BackendSession, Target, find, installed
+from spikeport.plugin.extending import refuse_extensions
 from spikeport.plugin.inputs import populations, spiking, with_membrane
 from spikeport.plugin.learning import learning_problems
 from spikeport.plugin.presenting import require_names
@@ -114,9 +115,7 @@ def through_the_door(
     if unknown:
         raise OptionError([Problem(name, "is not a population of this network") for name in unknown])
     try:
-        refused = list(learning_problems(network, target, found.name))
-        if refused:
-            raise LowerError(refused)
+        refuse_extensions(network, found, learning_problems(network, target, found.name))
         program = found.compile(network, target, found.options())
     except LowerError as error:
         if found.name == "native":

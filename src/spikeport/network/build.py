@@ -20,6 +20,7 @@ from spikeport.primitives import (
     DynamicNetwork,
     DynamicPopulation,
     DynamicsContract,
+    Extension,
     Ledger,
     NetworkOutput,
     Projection,
@@ -48,11 +49,17 @@ class _Edge:
     plasticity: Rule | None = None
     port: Literal["", "imag"] = ""
     exponent: int = 0
+    ext: tuple[Extension, ...] = ()
 
     @property
     def plain(self) -> bool:
         """It only hands on."""
-        return not self.chain and self.bias is None and self.plasticity is None and not self.port and not self.exponent
+        return not self.chain and self.bias is None and not self.special
+
+    @property
+    def special(self) -> bool:
+        """It says more than operators do."""
+        return self.plasticity is not None or bool(self.port or self.exponent or self.ext)
 
 
 @dataclass
@@ -108,7 +115,7 @@ def _walk(module: Module, prefix: str, flat: _Flat) -> None:
         match place:
             case Neurons():
                 try:
-                    flat.populations.append(DynamicPopulation(path, place.shape, place.neuron))
+                    flat.populations.append(DynamicPopulation(path, place.shape, place.neuron, ext=place.ext))
                 except GraphError as error:
                     flat.problems.extend(error.problems)
             case Part():
@@ -169,6 +176,7 @@ def _finished(network: DynamicNetwork, path: str, flat: _Flat) -> None:
             p.plasticity,
             p.port,
             p.exponent,
+            p.ext,
         )
         flat.edges.append(edge)
     flat.inherit(path, network.ledger)
@@ -206,7 +214,7 @@ def _edges(module: Module, prefix: str, link: Link, number: int, flat: _Flat) ->
     ):
         delay = made.delay + steps_of(link.delay, dt)
         bias = link.bias if first else None
-        yield _Edge(source, target, made.chain, delay, 0, bias, link.plasticity, link.port, link.exponent)
+        yield _Edge(source, target, made.chain, delay, 0, bias, link.plasticity, link.port, link.exponent, link.ext)
         first = False
 
 
@@ -260,7 +268,7 @@ def _joined(first: _Edge, second: _Edge, shape: Shape) -> _Edge | None:
         return replace(first, target=second.target, later=later)
     if first.plain:
         return replace(second, source=first.source, delay=first.delay, later=later)
-    if any(e.plasticity is not None or e.port or e.exponent for e in (first, second)):
+    if any(e.special for e in (first, second)):
         return None
     operators = [s for e in (first, second) for s in e.chain if not isinstance(s, Sparse)]
     if len(operators) < len(first.chain) + len(second.chain):  # sparse synapses stand alone in a projection
@@ -291,6 +299,7 @@ def _projection(edge: _Edge, flat: _Flat, relays: set[str]) -> Projection:
         exponent=edge.exponent,
         port=edge.port,
         plasticity=edge.plasticity,
+        ext=edge.ext,
     )
 
 

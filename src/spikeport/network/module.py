@@ -15,12 +15,14 @@ from spikeport.network.recipes import Recipe
 from spikeport.primitives import (
     DynamicNetwork,
     DynamicNeuron,
+    Extension,
     FixedNeuron,
     Rule,
     Shape,
     Sparse,
     SpikingNetwork,
     Synapse,
+    extensions,
 )
 
 Synapses = Recipe | Synapse | Sparse | tuple[Recipe | Synapse, ...]
@@ -70,6 +72,7 @@ class Link:
     plasticity: Rule | None
     port: Literal["", "imag"]
     exponent: int
+    ext: tuple[Extension, ...] = ()
 
     @property
     def name(self) -> str:
@@ -104,6 +107,7 @@ class Neurons:
     name: str
     shape: Shape
     neuron: DynamicNeuron | FixedNeuron
+    ext: tuple[Extension, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,22 +173,31 @@ class Module:
         self.parts[name] = place
         return Port(self, name, place.shape, sends=True, takes=False)
 
-    def population(self, name: str, shape: int | Shape, neuron: DynamicNeuron | FixedNeuron) -> Port:
+    def population(
+        self,
+        name: str,
+        shape: int | Shape,
+        neuron: DynamicNeuron | FixedNeuron,
+        *,
+        ext: Mapping[str, Any] | None = None,
+    ) -> Port:
         """Neurons of one kind.
 
         Args:
             shape: a number of neurons, or (channel, *space).
             neuron: its parameters are numbers, or arrays that broadcast to `shape`.
+            ext: settings that one backend alone understands, by its name: `{"loihi2": {"cores": (3,)}}`, or an instance of its class for them.
 
         Raises:
-            GraphError: a name that is taken, or something else than a neuron.
+            GraphError: a name that is taken, something else than a neuron, or settings that are none.
         """
         given: Any = neuron
         if not isinstance(given, DynamicNeuron | FixedNeuron):
             hint = "for example LIF(tau=0.02)"
             kind = given.__name__ if isinstance(given, type) else type(given).__name__
             raise GraphError(Problem(f"{self.name}/{name}", f"{kind} is not a neuron with its parameters", hint))
-        place = Neurons(self._free(name), checked_shape(name, shape), neuron)
+        own = extensions(ext, f"{self.name}/{name}")
+        place = Neurons(self._free(name), checked_shape(name, shape), neuron, own)
         self.parts[name] = place
         return Port(self, name, place.shape, sends=True, takes=True)
 
@@ -237,6 +250,7 @@ class Module:
         plasticity: Rule | None = None,
         port: Literal["", "imag"] = "",
         exponent: int = 0,
+        ext: Mapping[str, Any] | None = None,
     ) -> Link:
         """Spikes of `source` pass `synapses` and arrive at `target`.
 
@@ -246,6 +260,7 @@ class Module:
             bias: what arrives in every step besides, broadcastable to the target's shape.
             plasticity: the rule by which the weights change.
             port, exponent: as in `Projection`, for the fixed-point neurons of chips.
+            ext: settings that one backend alone understands, as for `population`.
 
         Raises:
             GraphError: a place where no connection may begin or end, or one of another module. Shapes are checked by `build`.
@@ -266,7 +281,8 @@ class Module:
         if problems:
             raise GraphError(problems)
         values = None if bias is None else np.asarray(bias)
-        link = Link(source, target, synapses, float(delay), values, plasticity, port, exponent)
+        own = extensions(ext, f"{source.path} -> {target.path}")
+        link = Link(source, target, synapses, float(delay), values, plasticity, port, exponent, own)
         self.links.append(link)
         return link
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeport.errors import NirError, OptionError, Problem
-from spikeport.nir import content, declared
+from spikeport.nir import content, declared, settings
 from spikeport.nir import contract as converted
 from spikeport.nir.graph import NirGraph
 from spikeport.nir.inline import inlined
@@ -60,7 +60,8 @@ def from_nir(
         if isinstance(kept, str):
             name, ledger = declared.parse_network(kept)
             made = _made(graph, lambda made: network_of(made, given, path.stem))
-            return replace(made, name=name, ledger=(*repairs, *ledger))
+            made = replace(made, name=name, ledger=(*repairs, *ledger))
+            return settings.given_back(made, metadata.get(settings.KEY))
     return _made(graph, lambda made: network_of(made, given, path.stem), repairs)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from spikeport.backends.dynamics.rows import rows
 from spikeport.errors import NirError, OptionError, Problem
 from spikeport.files import replacing
-from spikeport.nir import content, contract, declared, stages
+from spikeport.nir import content, contract, declared, settings, stages
 from spikeport.nir.checks import network_problems
 from spikeport.nir.contract import Placement
 from spikeport.nir.dialects import dialect_graph
@@ -32,7 +32,7 @@ from spikeport.nir.rehearsal import carried
 from spikeport.nir.separate import separated
 from spikeport.nir.terms import REFUSED, TERMS
 from spikeport.nir.wave import DIALECTS, agreeing, wave_graph
-from spikeport.primitives import DynamicNetwork, Ledger, SpikingNetwork
+from spikeport.primitives import DynamicNetwork, Ledger, SpikingNetwork, extended, without_extensions
 from spikeport.storage.check import network_problems as well_formed
 
 READING = "spikeport_reading"
@@ -63,7 +63,11 @@ def to_nir(
         raise OptionError(Problem("dialect", f"is {dialect!r}", f"one of {', '.join(map(repr, TERMS))}"))
     if isinstance(network, DynamicNetwork):
         network = dotted(network)
-        graph, lost = _dynamic(network) if dialect is None else dialect_graph(network, dialect)
+        if dialect is None:
+            graph, lost = _dynamic(network)
+        else:
+            graph, lost = dialect_graph(without_extensions(network), dialect)
+            lost = (*lost, *settings.dropped(network, dialect))
         return _written(network.name, graph, lost, path, strict)
     wave = network.contract.code == "population"
     problems = well_formed(network) if wave else network_problems(network)
@@ -117,7 +121,9 @@ def _dynamic(network: DynamicNetwork) -> tuple[nir.NIRGraph, Ledger]:
         "ledger": [[e.node, e.what, e.error] for e in network.ledger],
     }
     graph.metadata |= {declared.KEY: text, declared.NETWORK_KEY: json.dumps(kept)}
-    return graph, tuple(lost)
+    if extended(network):
+        graph.metadata[settings.KEY] = settings.text_of(network)
+    return graph, (*lost, *settings.unsaid(network))
 
 
 def _outline(network: DynamicNetwork) -> tuple[Any, ...]:

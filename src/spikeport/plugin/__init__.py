@@ -3,6 +3,7 @@
 from spikeport.errors import LowerError, Problem
 from spikeport.lower import legalize
 from spikeport.plugin.backend import Backend, BackendSession, NoOptions, Step
+from spikeport.plugin.extending import extension_problems, settings_of
 from spikeport.plugin.files import load_program
 from spikeport.plugin.inputs import checked_batch, checked_names, checked_step
 from spikeport.plugin.intake import Intake
@@ -38,12 +39,14 @@ __all__ = [
     "checked_batch",
     "checked_names",
     "checked_step",
+    "extension_problems",
     "find",
     "installed",
     "legalize",
     "load_program",
     "load_target",
     "read_target",
+    "settings_of",
     "split",
     "target_named",
     "targets",

@@ -194,6 +194,11 @@ class Backend(ABC):
     """The contract it was written for."""
     options: ClassVar[type[Any]] = NoOptions
     """A frozen dataclass: what only this backend knows."""
+    population_settings: ClassVar[type[Any] | None] = None
+    """A frozen dataclass: what a network may say to this backend alone of a population, `ext={name: ...}`; None: nothing. `settings_of` gives an
+    instance, with types and what its `__post_init__` refuses checked; every field has a default."""
+    projection_settings: ClassVar[type[Any] | None] = None
+    """And of a projection."""
     takes_spikes: ClassVar[bool] = True
     """Whether spikes of a population may enter, of both signs and in any step; a part behind the host's is not compiled without."""
 

@@ -212,6 +212,10 @@ def _faults(loaded: Backend, found: Installed) -> Iterator[str]:
         yield f"has the version {version!r}, which is no text"
     if not isinstance(kind, type) or not is_dataclass(kind):
         yield f"has the options {kind!r}, which are no dataclass"
+    for what in ("population_settings", "projection_settings"):
+        settings = getattr(loaded, what, None)
+        if settings is not None and not (isinstance(settings, type) and is_dataclass(settings)):
+            yield f"has the {what} {settings!r}, which are no dataclass"
     try:
         targets = loaded.targets
     except Exception as error:  # of others, as on import

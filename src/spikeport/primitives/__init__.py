@@ -27,6 +27,7 @@ from spikeport.primitives.dynamic_neurons import (
     TwoStates,
     Values,
 )
+from spikeport.primitives.extension import Extension, extended, extensions, without_extensions
 from spikeport.primitives.fixed_neurons import (
     FixedCubaLIF,
     FixedNeuron,
@@ -97,6 +98,7 @@ __all__ = [
     "DynamicRecording",
     "DynamicsContract",
     "ExecutionContract",
+    "Extension",
     "Factor",
     "FixedCubaLIF",
     "FixedNeuron",
@@ -154,7 +156,10 @@ __all__ = [
     "Upsample",
     "Values",
     "Weighted",
+    "extended",
+    "extensions",
     "freeze_fields",
     "frozen",
     "remark",
+    "without_extensions",
 ]

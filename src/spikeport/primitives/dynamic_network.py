@@ -33,6 +33,7 @@ from spikeport.primitives.dynamic_neurons import (
     Threshold,
     TwoStates,
 )
+from spikeport.primitives.extension import Extension, extensions
 from spikeport.primitives.fixed_neurons import FixedNeuron, FixedResonateAndFire, chip_problems, parameter_problems
 from spikeport.primitives.frozen import freeze_fields
 from spikeport.primitives.plasticity import Rule
@@ -70,8 +71,11 @@ class DynamicPopulation:
     neuron: DynamicNeuron | FixedNeuron
     contract: DynamicsContract | None = None
     """How these neurons step, where it is not as the network's contract says."""
+    ext: tuple[Extension, ...] = ()
+    """What single backends alone understand; a mapping is taken too, as `extensions` takes it."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ext", extensions(self.ext, self.name))
         problems = tuple(_population_problems(self))
         if problems:
             raise GraphError(problems)
@@ -98,8 +102,11 @@ class Projection:
     """Where it arrives: "imag" is the imaginary part of `FixedResonateAndFire`."""
     plasticity: Rule | None = None
     """How its weights learn; then one synapse is `Dense`, `OneToOne` or `Sparse`, and others `Reshape` alone. A weight of zero is a synapse."""
+    ext: tuple[Extension, ...] = ()
+    """What single backends alone understand; a mapping is taken too, as `extensions` takes it."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ext", extensions(self.ext, self.name))
         problems = []
         if (
             isinstance(self.delay, bool)

@@ -46,6 +46,7 @@ TYPES: Mapping[str, type[Any]] = {
         primitives.DynamicPopulation,
         primitives.DynamicsContract,
         primitives.ExecutionContract,
+        primitives.Extension,
         primitives.Factor,
         primitives.FixedCubaLIF,
         primitives.FixedResonateAndFire,
@@ -105,6 +106,8 @@ TYPES: Mapping[str, type[Any]] = {
 
 FORMER: Mapping[str, str] = {"ResonateAndFire": "FixedResonateAndFire", "SigmaDelta": "FixedSigmaDelta"}
 """What types were called in older files; their fields tell them from those that have the name now."""
+LATER: Mapping[str, Mapping[str, object]] = {"DynamicPopulation": {"ext": ()}, "Projection": {"ext": ()}}
+"""Fields that older files do not have, with what they then are; where they are that, they are left out."""
 ARRAY = "array"
 """Key of an array; no type is called so."""
 MAX_DEPTH = 64  # our values nest about ten deep
@@ -166,7 +169,15 @@ class _Encoder:
         if TYPES.get(name) is not type(value):
             raise ArchiveError(Problem(place, f"{str(value)[:80]} of type {name} has no place in a file"))
         inner = f"{place}.{name}"
-        return {name: {key: self.structure(getattr(value, key), f"{inner}.{key}", depth + 1) for key in _hints(name)}}
+        absent = LATER.get(name, {})
+        stated = {key: getattr(value, key) for key in _hints(name)}
+        return {
+            name: {
+                key: self.structure(item, f"{inner}.{key}", depth + 1)
+                for key, item in stated.items()
+                if key not in absent or item != absent[key]
+            }
+        }
 
 
 @dataclass
@@ -206,14 +217,15 @@ class _Decoder:
                 Problem(place, f"{_shown(name)} is not a type that a file can hold", "use the spikeport that wrote it")
             )
         place = f"{place}.{name}"
-        hints = _hints(name)
-        if not isinstance(content, dict) or content.keys() != hints.keys():
+        hints, values = _hints(name), dict(LATER.get(name, {}))
+        if not isinstance(content, dict) or content.keys() | values.keys() != hints.keys():
             raise ArchiveError(_field_problem(place, content, hints))
-        values = {}
         for key, hint in hints.items():
+            if key not in content:
+                continue
             value = self.value(content[key], f"{place}.{key}", depth + 1)
-            fitted = _fitted(value, hint)
-            if fitted is _MISFIT:
+            fitted = fit(value, hint)
+            if fitted is MISFIT:
                 raise ArchiveError(Problem(f"{place}.{key}", f"holds {_shown(value)}, not {_described(hint)}"))
             values[key] = fitted
         return _made(name, values, place)
@@ -253,47 +265,48 @@ def _hints(name: str) -> dict[str, Any]:
     return {f.name: hints[f.name] for f in fields(TYPES[name]) if f.init}
 
 
-_MISFIT = object()
+MISFIT = object()
+"""What `fit` gives for a value of another kind."""
 
 
-def _fitted(value: Any, hint: Any) -> Any:
-    """The value as its annotation wants it, an int as a float where that is asked for; `_MISFIT` if it is of another kind."""
+def fit(value: Any, hint: Any) -> Any:
+    """The value as its annotation wants it, an int as a float where that is asked for; `MISFIT` if it is of another kind."""
     if hint is Any:
         return value
     if hint is float and type(value) is int:
         return float(value)
     if hint is None or hint in (NoneType, bool, int, float, str):
-        return value if type(value) is (NoneType if hint is None else hint) else _MISFIT
+        return value if type(value) is (NoneType if hint is None else hint) else MISFIT
     if isinstance(hint, type) and is_dataclass(hint):
-        return value if type(value) is hint else _MISFIT
+        return value if type(value) is hint else MISFIT
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
-        return value if any(type(value) is type(a) and value == a for a in arguments) else _MISFIT
+        return value if any(type(value) is type(a) and value == a for a in arguments) else MISFIT
     if origin in (Union, UnionType):
         # an exact match first: an int stays an int in `int | float`
-        return next(_matches(value, arguments), _MISFIT)
+        return next(_matches(value, arguments), MISFIT)
     if origin is tuple:
         return _fitted_tuple(value, arguments)
     if origin is np.ndarray:
-        return value if isinstance(value, np.ndarray) and _is_of(value.dtype, arguments[1]) else _MISFIT
+        return value if isinstance(value, np.ndarray) and _is_of(value.dtype, arguments[1]) else MISFIT
     raise NotImplementedError(f"an annotation of the form {hint}")
 
 
 def _matches(value: Any, hints: tuple[Any, ...]) -> Iterator[Any]:
-    found = [fitted for hint in hints if (fitted := _fitted(value, hint)) is not _MISFIT]
+    found = [fitted for hint in hints if (fitted := fit(value, hint)) is not MISFIT]
     yield from (fitted for fitted in found if fitted is value)
     yield from found
 
 
 def _fitted_tuple(value: Any, hints: tuple[Any, ...]) -> Any:
     if not isinstance(value, tuple):
-        return _MISFIT
+        return MISFIT
     if len(hints) == 2 and hints[1] is Ellipsis:
         hints = hints[:1] * len(value)
     if len(hints) != len(value):
-        return _MISFIT
-    parts = tuple(_fitted(item, hint) for item, hint in zip(value, hints, strict=True))
-    return _MISFIT if any(part is _MISFIT for part in parts) else parts
+        return MISFIT
+    parts = tuple(fit(item, hint) for item, hint in zip(value, hints, strict=True))
+    return MISFIT if any(part is MISFIT for part in parts) else parts
 
 
 def _is_of(dtype: np.dtype[Any], hint: Any) -> bool:

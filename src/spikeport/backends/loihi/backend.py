@@ -13,6 +13,13 @@ from spikeport.backends.loihi.fixed import lower_fixed
 from spikeport.backends.loihi.placed import Chip
 from spikeport.backends.loihi.programmable import programmable
 from spikeport.backends.loihi.session import LoihiSession
+from spikeport.backends.loihi.settings import (
+    LoihiPopulation,
+    LoihiProjection,
+    chosen_cores,
+    placed_on,
+    with_weights_held,
+)
 from spikeport.backends.loihi.view import View
 from spikeport.errors import BackendError, LowerError, OptionError, Problem
 from spikeport.lower import Placement, arrange, legalize
@@ -42,6 +49,8 @@ class LoihiBackend(Backend):
 
     version: ClassVar[str] = "1"
     options: ClassVar[type[Any]] = LoihiOptions
+    population_settings: ClassVar[type[Any] | None] = LoihiPopulation
+    projection_settings: ClassVar[type[Any] | None] = LoihiProjection
 
     name: Chip  # type: ignore[misc]  # of an instance: there are two of them
 
@@ -61,8 +70,16 @@ class LoihiBackend(Backend):
         if not isinstance(given, Placement | None):
             why = f"is a {type(given).__name__}"
             raise OptionError(Problem("placement", why, "a Placement, as spikeport.lower.arrange gives it"))
+        cut: Ledger = ()
+        cores = dict[str, tuple[int, ...]]()
+        if isinstance(network, DynamicNetwork):
+            network, cut = with_weights_held(network, self)
+            cores = chosen_cores(network, self)
+        if cores and options.placement is not None:
+            where = ", ".join(cores)
+            raise OptionError(Problem("placement", f"is given beside cores in ext, of {where}", "give one of the two"))
         problems: list[Problem] = list(legalize(network, target).reasons)
-        if options.placement is not None:  # that of the user decides what fits onto cores
+        if options.placement is not None or cores:  # that of the user decides what fits onto cores
             problems = [p for p in problems if getattr(p, "fact", "") != "cores"]
         if any(getattr(p, "fact", "") in ("neurons_max", "synapses_max") for p in problems):
             raise LowerError(problems)  # before copies of weights are made that memory may not hold
@@ -75,6 +92,8 @@ class LoihiBackend(Backend):
             raise LowerError(problems)
         if options.placement is None:
             placement, remarks = _placement(network, target)
+            if cores and isinstance(network, DynamicNetwork):
+                placement = placed_on(network, target, placement, cores)
         else:
             placement, remarks = arrange(network, target, options.placement.parts), ()
         placed = replace(view.placed, parts=view.parts(placement))
@@ -87,7 +106,7 @@ class LoihiBackend(Backend):
             network=network,
             offsets=view.offsets,
             bill=bill,
-            ledger=(*network.ledger, *ledger, *remarks),
+            ledger=(*network.ledger, *cut, *ledger, *remarks),
             document=document,
             arrays=arrays,
         )
