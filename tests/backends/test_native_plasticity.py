@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import spikeport as sp
 from spikeport import native
@@ -20,23 +19,15 @@ from spikeport.primitives import (
     IF,
     LIF,
     STDP,
-    Dense,
     DynamicNetwork,
     DynamicPopulation,
     DynamicRecording,
     DynamicsContract,
-    Factor,
-    OneToOne,
     Projection,
-    Relay,
     RewardSTDP,
-    Rule,
     Sparse,
-    SpikeInput,
-    Term,
-    Threshold,
-    Trace,
 )
+from tests.learning_networks import learners
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_missing())
 
@@ -50,111 +41,6 @@ def assert_equal(found: DynamicRecording, expected: DynamicRecording) -> None:
         for name, values in theirs.items():
             assert mine[name].dtype == values.dtype
             assert np.array_equal(mine[name], values, equal_nan=values.dtype.kind == "f"), (kind, name)
-
-
-def rule(rng: np.random.Generator, integer: bool) -> Rule:
-    """Any rule of bounded numbers."""
-    sides = [s for s in ("pre", "post", "synapse") for _ in range(rng.integers(0, 3))]
-    rng.shuffle(sides)
-    size = 20 if integer else 1
-
-    def trace(i: int, side: Any) -> Trace:
-        tau = None if rng.random() < 0.2 else float(rng.choice([0.0004, 0.003, 0.02]))
-        limit = float(rng.integers(5, 60))  # analog loops grow, and float32 ends
-        if side == "synapse":
-            return Trace(f"x{i}", side, tau, limit=limit)
-        return Trace(f"x{i}", side, tau, float(rng.integers(-3, 2 * size)), rng.choice(["add", "set"]), limit)
-
-    traces = tuple(trace(i, side) for i, side in enumerate(sides))
-    third = ("reward",) if rng.random() < 0.4 else ()
-    readable = ["w", *(t.name for t in traces), *third]
-    own = [t.name for t in traces if t.of == "synapse"]
-
-    def term(into: str | None = None, must: str | None = None) -> Term:
-        on = rng.choice(["pre", "post", "step"])
-        names = [*([must] if must else []), *rng.choice(readable, rng.integers(0, 3))]
-        factors = tuple(Factor(str(n), float(rng.integers(-4, 5))) for n in names)
-        coefficient = int(rng.integers(-40, 41)) / 64 if integer else float(rng.normal(0, 0.05))
-        every = int(rng.integers(1, 4)) if on == "step" else 1
-        return Term(str(on), coefficient, factors, str(into or rng.choice(["w", *own])), every=every)  # type: ignore[arg-type]
-
-    terms = (
-        *(term(into=name) for name in own),
-        *(term(must=name) for name in [*(t.name for t in traces), *third]),
-        *(term() for _ in range(rng.integers(1, 4))),
-    )
-    rounding = rng.choice(["nearest", "floor", "stochastic"])
-    bounds = (-120, 120) if integer else (-2.0, 2.0)
-    return Rule(
-        "drawn",
-        traces,
-        terms,
-        third,
-        *bounds,
-        rounding=str(rounding),  # type: ignore[arg-type]
-        seed=int(rng.integers(0, 2**62)),
-        delays=str(rng.choice(["axonal", "dendritic"])),  # type: ignore[arg-type]
-    )
-
-
-@st.composite
-def learners(draw: Any) -> tuple[DynamicNetwork, dict[str, Any]]:
-    """Loops of populations that fire, count or send their potential, joined by what learns and what does not; and what drives them."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32), label="seed"))
-    arithmetic = draw(st.sampled_from(["float64", "float32", "integer"]), label="arithmetic")
-    integer = arithmetic == "integer"
-    contract = DynamicsContract(
-        dt=1e-3,
-        integrator="accumulate",
-        arithmetic=arithmetic,
-        spikes=draw(st.sampled_from(["single", "multi"]), label="spikes"),
-        reset="subtract",
-        layer_latency=draw(st.sampled_from([0, 1]), label="latency"),
-        state_bits=8,
-    )
-    batch, n_steps = draw(st.integers(1, 3)), draw(st.integers(1, 14))
-    unit: Any = 30 if integer else 1.0
-    sizes = [int(rng.integers(1, 40)) for _ in range(draw(st.integers(1, 3)))]
-    kinds: list[Any] = [IF(threshold=unit), Threshold(threshold=unit), Relay()]
-    chances = [[0.4, 0.2, 0.4], [0.6, 0.4, 0.0]]  # the first one may be analog, and then hears the input alone
-    populations = tuple(
-        DynamicPopulation(f"p{i}", (n,), kinds[rng.choice(3, p=chances[i > 0])]) for i, n in enumerate(sizes)
-    )
-    places = [SpikeInput("in", (7,)), *populations]
-    projections = []
-    for k in range(draw(st.integers(1, 4))):
-        source, target = places[rng.integers(len(places))], populations[rng.integers(len(populations))]
-        if isinstance(target.neuron, Relay):
-            source = places[0]
-        pre, post = source.size, target.size
-        learns = rule(rng, integer) if k == 0 or rng.random() < 0.6 else None
-        weights = rng.integers(-20, 40, (post, pre)) if integer else rng.normal(0.2, 0.4, (post, pre)).clip(-2, 2)
-        pairs = rng.integers(0, pre, 60), rng.integers(0, post, 60)
-        synapses: list[Any] = [
-            Dense(weights),
-            Sparse.from_pairs(*pairs, weights.ravel()[rng.integers(0, weights.size, 60)], pre=pre, post=post),
-        ]
-        if pre == post:
-            synapses.append(OneToOne(weights[0]))
-        chosen = synapses[rng.integers(len(synapses))]
-        delay = int(rng.integers(0 if learns is None else 1, 4))
-        if source.name == "in" and learns is not None and learns.delays == "axonal":
-            delay = int(rng.integers(0, 3))
-        delay = max(delay, int(source.name != "in"))
-        projections.append(Projection(source.name, target.name, (chosen,), delay=delay, plasticity=learns))
-    network = DynamicNetwork("learners", (places[0],), populations, tuple(projections), contract)  # type: ignore[arg-type]
-    x = rng.integers(-1, 3, (n_steps, batch, 7)) * (rng.random((n_steps, batch, 7)) < 0.4)
-    drive = {p.name: rng.integers(0, 40, (n_steps, batch, p.size)) / (1 if integer else 32) for p in populations}
-    reward: Any = rng.integers(-3, 4, (n_steps, batch)) if rng.random() < 0.7 else 2
-    given: dict[str, Any] = {
-        "x": x,
-        "currents": drive,
-        "modulation": dict.fromkeys(network.third_factors, reward),
-        "record_weights": list(network.plastic),
-        "weights_every": int(rng.integers(1, 6)),
-        "potentials": [p.name for p in populations],
-    }
-    return network, given
 
 
 @settings(max_examples=120, deadline=None)

@@ -16,6 +16,16 @@ from numpy.typing import NDArray
 from spikeport.errors import NativeError, Problem
 from spikeport.native.loader import address, check, library, plain
 from spikeport.native.plastic import Learning, Third, third
+from spikeport.native.state import (
+    Neurons,
+    Synapses,
+    read_neurons,
+    read_sent,
+    read_synapses,
+    write_neurons,
+    write_sent,
+    write_synapses,
+)
 
 _Pointer, _Int, _Long = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
 
@@ -301,6 +311,31 @@ class DynamicsHandle:
         for sample in range(self.batch):
             library().sp_dynamics_counts(self._open(), _Int(population), _Int(sample), address(found[sample]))
         return found
+
+    def read_neurons(self, population: int, room: Neurons) -> None:
+        """The state of a population, into room of its shapes; spikes that wait are where they will arrive."""
+        read_neurons(self._open(), population, room)
+
+    def read_synapses(self, index: int, room: Synapses) -> None:
+        """That of a projection that learns."""
+        read_synapses(self._open(), index, room)
+
+    def read_sent(self, place: int, room: NDArray[Any]) -> None:
+        """What an end of such a projection sent, row k, k + 1 steps ago, into (back, batch, neuron)."""
+        read_sent(self._open(), place, room)
+
+    def go_to(self, step: int) -> None:
+        """The next step is this one; all that is written below has to be written then. Counts and recorded spikes are forgotten."""
+        check(library().sp_dynamics_go_to(self._open(), _Long(step)))
+
+    def write_neurons(self, population: int, given: Neurons) -> None:
+        write_neurons(self._open(), population, given)
+
+    def write_synapses(self, index: int, given: Synapses) -> None:
+        write_synapses(self._open(), index, given)
+
+    def write_sent(self, place: int, given: NDArray[Any]) -> None:
+        write_sent(self._open(), place, given)
 
     def close(self) -> None:
         """Give the memory back; again is no error."""

@@ -164,6 +164,8 @@ class BackendSession(ABC):
     def restore(self, state: SessionState) -> None:
         """Go on from there, with the batch that it has: what follows is, bit for bit, what followed it where it was taken.
 
+        A state says nothing of what enters; third factors are told anew by `modulate`.
+
         Raises:
             BackendError: this backend cannot.
             DataError: it is the state of another network; everything that does not fit, by name. The session is as before.

@@ -26,6 +26,7 @@ from spikeport.backends.dynamics.second import (
 from spikeport.backends.dynamics.shared import Shared
 from spikeport.errors import GraphError, Problem
 from spikeport.plugin.driving import DTYPES, LARGEST_INPUT
+from spikeport.plugin.ranges import LARGEST_SUM, sends_several, state_range
 from spikeport.primitives import (
     IF,
     LI,
@@ -49,8 +50,6 @@ from spikeport.primitives import (
 
 LARGEST_INTEGER = 2**31
 """Integer weights, currents and parameters stay below it."""
-LARGEST_SUM = 2**62
-"""And what may be added to a membrane in one step below this."""
 LARGEST_FLOAT32_COUNT = 2**24
 """Compiled kernels count the steps of refractory periods in the arithmetic's dtype."""
 
@@ -192,7 +191,7 @@ def make_plan(network: DynamicNetwork, shared: Shared | None = None) -> Plan:
     shapes |= {place.name: place.shape for place in network.populations}
     sources = {name: i for i, name in enumerate(shapes)}
     names = {place: name for name, place in network.plastic.items()}
-    sent = largest_sent(populations)
+    sent = sends_several(network)
     single = {population.name for population in populations} - sent.keys()
     projections = []
     for number, p in enumerate(network.projections):
@@ -404,15 +403,6 @@ def in_dtype(values: NDArray[Any], dtype: Any, where: str, what: str, problems: 
     return np.zeros(values.shape, dtype=dtype)
 
 
-def largest_sent(populations: Sequence[PopulationPlan]) -> dict[str, int]:
-    """Largest absolute value that integer populations send in a step, of those that send more than single spikes."""
-    widths = {p.name: -state_range(p.contract)[0] for p in populations}
-    several = {p.name: 1 for p in populations if not p.fires or p.contract.spikes == "multi"}
-    # a difference goes from one end of the range to the other
-    several |= {p.name: 2 for p in populations if p.graded}
-    return {name: factor * widths[name] for name, factor in several.items()}
-
-
 def too_large(
     network: DynamicNetwork, populations: Sequence[PopulationPlan], arriving: Mapping[str, int]
 ) -> list[Problem]:
@@ -446,8 +436,3 @@ def largest_sum(found: Rows, post: int) -> int:
     else:
         weights = np.broadcast_to(found.weights, found.targets.shape)
     return int(np.bincount(found.targets, weights=np.abs(weights), minlength=post).max(initial=0))
-
-
-def state_range(contract: DynamicsContract) -> tuple[int, int]:
-    """Smallest and largest integer membrane potential."""
-    return -(2 ** (contract.state_bits - 1)), 2 ** (contract.state_bits - 1) - 1

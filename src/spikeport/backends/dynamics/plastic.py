@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -16,16 +15,13 @@ from numpy.typing import NDArray
 from spikeport.backends.dynamics.rows import Rows, checked_chain, rows
 from spikeport.errors import Problem
 from spikeport.plugin.driving import LARGEST_INPUT
+from spikeport.plugin.ranges import DECAY_BITS, UNBOUNDED, decay_of, integer_decay, largest_trace
 from spikeport.primitives import Dense, Projection, Reshape, Rule, Shape, Sparse, Term, Trace
 
-DECAY_BITS = 12
-"""Of integer traces, as chips have it."""
 MOST_SHIFT = 24
 """Bits after the point of integer coefficients."""
 LARGEST_PRODUCT = 2**62
 """Of integers, whatever is summed in a step."""
-UNBOUNDED = 2**62
-"""Stands for no bound of an integer."""
 
 
 class On(IntEnum):
@@ -201,8 +197,7 @@ def make_plastic(p: Projection, found: Rows, place: Place, *, dt: float, problem
         return np.int64(value)
 
     def trace(t: Trace) -> TracePlan:
-        kept = 1.0 if t.tau is None else math.exp(-dt / t.tau)
-        decay = np.int64(round(kept * 2**DECAY_BITS)) if integer else dtype(kept)
+        decay = np.int64(integer_decay(t, dt)) if integer else dtype(decay_of(t, dt))
         limit = unbounded if t.limit is None else number_of(t.limit, f"{t.name}.limit")
         return TracePlan(decay, number_of(t.increment, f"{t.name}.increment"), t.kind == "set", limit)
 
@@ -249,7 +244,7 @@ def make_plastic(p: Projection, found: Rows, place: Place, *, dt: float, problem
         shape=_shape_of(p, source.shape),
     )
     if integer:
-        problems.extend(_beyond_integers(made, where, source, target))
+        problems.extend(_beyond_integers(made, where, source, target, dt))
     return made
 
 
@@ -258,23 +253,18 @@ def _shift(coefficients: Sequence[float]) -> int | None:
     return next((s for s in range(MOST_SHIFT + 1) if all(c * 2**s == int(c * 2**s) for c in coefficients)), None)
 
 
-def _beyond_integers(plan: PlasticPlan, where: str, source: End, target: End) -> Iterator[Problem]:
+def _beyond_integers(plan: PlasticPlan, where: str, source: End, target: End, dt: float) -> Iterator[Problem]:
     """What has no bound below which 64 bits hold all sums."""
     rule, size = plan.rule, dict[str, int]()
     if rule.w_min is None or rule.w_max is None:
         yield Problem(where, "has no w_min or no w_max, and integers have an end", "give both")
         return
-    for sided, traces, most in ((rule.of("pre"), plan.pre, source.sends), (rule.of("post"), plan.post, target.sends)):
-        for named, t in zip(sided, traces, strict=True):
-            step = abs(int(t.increment)) * (1 if t.sets else most)
-            lost = 2**DECAY_BITS - int(t.decay)
-            bound = step if t.sets else step * 2**DECAY_BITS // lost if lost else UNBOUNDED
-            size[named.name] = min(int(t.limit), bound)
-    size |= {named.name: int(t.limit) for named, t in zip(rule.of("synapse"), plan.synapse, strict=True)}
-    for trace, bound in size.items():
+    for trace in rule.traces:
+        size[trace.name] = largest_trace(trace, dt, source.sends if trace.of == "pre" else target.sends)
+    for name, bound in size.items():
         if bound << DECAY_BITS >= LARGEST_PRODUCT:
             why = "is an integer trace that may grow beyond 64 bits: nothing bounds it"
-            yield Problem(f"{where}.{trace}", why, "give it a limit, or a shorter tau")
+            yield Problem(f"{where}.{name}", why, "give it a limit, or a shorter tau")
     size |= dict.fromkeys(rule.third, LARGEST_INPUT) | {"w": max(abs(int(plan.low)), abs(int(plan.high)))}
     for on in On:
         total = 0

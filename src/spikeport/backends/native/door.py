@@ -18,7 +18,9 @@ from spikeport.native.stepping import MAX_CHUNK, Run
 from spikeport.plugin import BackendSession, Intake, Program, Step
 from spikeport.plugin.driving import checked_modulators, require_modulation
 from spikeport.plugin.inputs import arrival_shape, checked_batch, checked_names, checked_step
+from spikeport.plugin.restoring import require_state
 from spikeport.plugin.running import run_hand_made, run_whole, step_by_advance
+from spikeport.plugin.state import SessionState
 from spikeport.plugin.weighing import Learning
 from spikeport.primitives import DynamicNetwork, DynamicRecording, MaxUnit, Recording, SpikingNetwork
 from spikeport.quantize import input_problems
@@ -218,6 +220,29 @@ class HandMadeSession(BackendSession):
             self.reset()
         assert self._session is not None
         return self._session.weights(name)
+
+    def snapshot(self) -> SessionState:
+        self.require_open()
+        if self._session is None:
+            self.reset()
+        assert self._session is not None
+        return self._session.snapshot()
+
+    def restore(self, state: SessionState) -> None:
+        self.require_open()
+        require_state(self._network, state)
+        if state.batch == 0:
+            raise DataError(
+                Problem("state.batch", "is 0, and these kernels step one sample at least", 'on="reference"')
+            )
+        before = self._session
+        if before is None or before.batch != state.batch:
+            self._session = DynamicSession(self._network, batch=state.batch)
+            if before is not None:
+                before.close()
+        assert self._session is not None
+        self._session.go_on_from(state)
+        self._modulation = {}
 
     def close(self) -> None:
         self.closed = True

@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from spikeport.backends.dynamics import Plan, PopulationPlan, Shared, make_plan
 from spikeport.backends.native.learning import learning_of
+from spikeport.backends.native.state import put_state, state_of
 from spikeport.backends.reference.dynamics import chosen
-from spikeport.errors import Interrupted, NativeError, OptionError, Problem
+from spikeport.errors import DataError, Interrupted, NativeError, OptionError, Problem
 from spikeport.native import DynamicsHandle, default_threads
 from spikeport.native.dynamics import NUMBERS, SECOND
 from spikeport.plugin.driving import Drive, drive
+from spikeport.plugin.restoring import require_state
+from spikeport.plugin.state import SessionState
 from spikeport.plugin.weighing import Gauge, Learning, checked_projections
 from spikeport.primitives import (
     DynamicNetwork,
@@ -108,6 +111,26 @@ class DynamicSession:
         """Weights of a projection that learns as they are, by its name in `DynamicNetwork.plastic`, (batch, *weights of the synapse)."""
         checked_projections(self.network, [name], None)
         return _weights(self._handle, self._plan, name)
+
+    def snapshot(self) -> SessionState:
+        """Everything between two steps; see `spikeport.plugin.BackendSession.snapshot`."""
+        return state_of(self._handle, self._plan)
+
+    def restore(self, state: SessionState) -> None:
+        """Go on from there; spike counts begin again.
+
+        Raises:
+            DataError: it is the state of another network, or of another batch; the session is as before.
+        """
+        require_state(self.network, state)
+        if state.batch != self.batch:
+            why = f"is {state.batch}, and the session was opened for {self.batch}"
+            raise DataError(Problem("state.batch", why, f"open it with batch={state.batch}"))
+        self.go_on_from(state)
+
+    def go_on_from(self, state: SessionState) -> None:
+        """The same with a state that was looked at already."""
+        put_state(self._handle, self._plan, state)
 
     def become(self, network: DynamicNetwork) -> bool:
         """Step another network, from its beginning, if it has the same synapses, which then are not compiled again; whether it has.
@@ -296,7 +319,9 @@ class _Pace:
 def _events(handle: DynamicsHandle, plan: Plan, population: int, begin: int, n_steps: int) -> SpikeEvents:
     parts = [handle.take(population, sample) for sample in range(handle.batch)]
     samples = np.repeat(np.arange(handle.batch), [len(steps) for steps, _, _ in parts])
-    steps = np.concatenate([steps for steps, _, _ in parts]).astype(np.int64) - begin
+    # the library counts in 32 bits, which sessions that are restored may have left behind; the difference has not
+    first = np.uint32(begin % 2**32)
+    steps = np.concatenate([steps - first for steps, _, _ in parts]).astype(np.int64)
     neurons = np.concatenate([neurons for _, neurons, _ in parts]).astype(np.int64)
     counts = [values for _, _, values in parts if values is not None]
     values = np.concatenate(counts) if counts else None

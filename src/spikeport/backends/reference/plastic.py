@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.backends.dynamics.plan import Plan
-from spikeport.backends.dynamics.plastic import DECAY_BITS, Of, On, PlasticPlan, TracePlan
+from spikeport.backends.dynamics.plastic import Of, On, PlasticPlan, TracePlan
 from spikeport.backends.reference.philox import philox
+from spikeport.plugin.ranges import DECAY_BITS
 
 PHASES = len(On)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.backends.dynamics import Kind, PopulationPlan, SecondPlan
-from spikeport.backends.dynamics.plan import state_range
+from spikeport.plugin.ranges import state_range
 from spikeport.primitives import DynamicsContract
 
 Array = NDArray[Any]

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from spikeport.backends.dynamics import FixedPlan, make_fixed_plan, make_plan
 from spikeport.backends.reference.dynamics import DynamicStepper
 from spikeport.backends.reference.fixed import FixedStepper
+from spikeport.backends.reference.state import state_of, stepper_of
 from spikeport.backends.reference.stepper import Stepper
 from spikeport.plugin import BackendSession, Intake, Program, Step
 from spikeport.plugin.driving import checked_modulators, dtype_of, require_modulation
 from spikeport.plugin.inputs import checked_batch, checked_names, checked_step
+from spikeport.plugin.restoring import require_state
+from spikeport.plugin.state import SessionState
 from spikeport.plugin.weighing import checked_projections
 from spikeport.primitives import DynamicNetwork, GradedThreshold, SpikingNetwork
 
@@ -80,6 +83,16 @@ class DynamicSession(_Session):
         checked_projections(self.plan.network, [name], None)
         assert isinstance(self.stepper, DynamicStepper)
         return self.stepper.learning.weights(name)
+
+    def snapshot(self) -> SessionState:
+        self.require_open()
+        return state_of(self.stepper)
+
+    def restore(self, state: SessionState) -> None:
+        self.require_open()
+        require_state(self.plan.network, state)
+        self.stepper = stepper_of(self.plan, state)
+        self.modulation = {}
 
     def step(self, spikes: Arrays = {}, currents: Arrays = {}) -> Step:  # noqa: B006
         self.require_open()

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from spikeport.backends.dynamics import Kind, PopulationPlan, SecondPlan
-from spikeport.backends.dynamics.plan import Current, state_range
+from spikeport.backends.dynamics.plan import Current
 from spikeport.backends.reference.dynamics import LARGEST_COUNT
+from spikeport.plugin.ranges import state_range
 
 NUMBERS = (
     "bias",

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.backends.dynamics.plan import PopulationPlan, in_dtype, largest_sent, largest_sum, make_plan, too_large
+from spikeport.backends.dynamics.plan import PopulationPlan, in_dtype, largest_sum, make_plan, too_large
 from spikeport.backends.dynamics.rows import Rows, checked_chain, rows
 from spikeport.backends.torch.bounds import reach
 from spikeport.backends.torch.operations import TorchOperations
 from spikeport.backends.torch.precision import exact_dtype
 from spikeport.errors import GraphError, Problem
 from spikeport.plugin.driving import DTYPES, LARGEST_INPUT
+from spikeport.plugin.ranges import sends_several
 from spikeport.primitives import DynamicNetwork, Projection, Shape, Sparse, Synapse
 
 ENTRIES = 2**22
@@ -138,7 +139,7 @@ class _Maker:
         self.shapes = {place.name: place.shape for place in network.inputs}
         self.shapes |= {place.name: place.shape for place in network.populations}
         self.numbers = {name: i for i, name in enumerate(self.shapes)}
-        self.most = largest_sent(populations) if self.arithmetic == "integer" else {}
+        self.most = sends_several(network) if self.arithmetic == "integer" else {}
         self.spiking = {p.name for p in populations if p.name not in self.most}
         self.arriving = dict.fromkeys(network.by_name, 0)
         self.operations: dict[torch.dtype, TorchOperations] = {}

@@ -60,6 +60,13 @@ struct SpCurrent {
     int64_t step_stride, sample_stride;
 };
 
+// State of one population and one sample; row k of `arriving` arrives in the k-th step from now, and begins `stride` numbers after the one before.
+struct SpNeuronState {
+    void *v, *second, *arriving;
+    int64_t *refractory, *fired;
+    int64_t stride;
+};
+
 namespace {
 
 class Session {
@@ -76,6 +83,13 @@ public:
     virtual void run(int32_t threads, int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed, void* const* potentials,
                      const int32_t* record, const SpThird* thirds) = 0;
     virtual void weights(int32_t index, int32_t sample, void* room) const = 0;
+    virtual void go_to(int64_t step) = 0;
+    virtual void read_neurons(int32_t population, int32_t sample, const SpNeuronState& room) const = 0;
+    virtual void write_neurons(int32_t population, int32_t sample, const SpNeuronState& given) = 0;
+    virtual void read_plastic(int32_t index, int32_t sample, const SpPlasticState& room) const = 0;
+    virtual void write_plastic(int32_t index, int32_t sample, const SpPlasticState& given) = 0;
+    virtual void read_sent(int32_t place, int32_t sample, int64_t size, void* room, int64_t rows, int64_t stride) const = 0;
+    virtual void write_sent(int32_t place, int32_t sample, int64_t size, const void* given, int64_t rows, int64_t stride) = 0;
 
     struct Log {
         std::vector<uint32_t> steps, neurons;
@@ -248,7 +262,7 @@ public:
     int64_t now() const override { return now_; }
 
     void reset() override {
-        now_ = 0;
+        go_to(0);
         for (auto& sample : samples_) {
             for (size_t k = 0; k < sample.size(); ++k) {
                 State& s = sample[k];
@@ -258,13 +272,80 @@ public:
                 s.deaf.assign(s.deaf.size(), T(0));
                 s.ring.assign(s.ring.size(), T(0)), s.fired.assign(s.fired.size(), 0);
                 s.times.assign(s.times.size(), T(0));
-                for (auto& found : s.found) found.assign(found.size(), 0);
             }
         }
         for (auto& p : plastics_) p->reset();
+    }
+
+    // The next step has this index; nothing waits, was sent or was counted before it. What neurons and synapses hold is written after this.
+    void go_to(int64_t step) override {
+        now_ = step;
+        for (auto& sample : samples_) for (State& s : sample) for (auto& found : s.found) found.assign(found.size(), 0);
         for (auto& place : sent_) for (auto& sample : place.second) sample.assign(static_cast<size_t>(depth_), sp::Events<T>());
         for (auto& population : counts) for (auto& sample : population) sample.assign(sample.size(), 0);
         for (auto& population : logs) for (auto& sample : population) sample = Log();
+    }
+
+    // As it is for whoever knows of no lists: spikes that wait in them are brought where they will arrive, in the order of a step.
+    void read_neurons(int32_t population, int32_t sample, const SpNeuronState& room) const override {
+        const Population& p = *populations_[population];
+        const std::vector<State>& states = samples_[sample];
+        const State& s = states[population];
+        std::copy(s.v.begin(), s.v.end(), static_cast<T*>(room.v));
+        std::copy(s.current.begin(), s.current.end(), static_cast<T*>(room.second));
+        for (int64_t j = 0; j < p.size; ++j) room.refractory[j] = static_cast<int64_t>(s.deaf[j]);
+        const bool multi = p.neurons.flags.multi != 0;
+        for (int64_t j = 0; j < p.size; ++j) room.fired[j] = multi ? static_cast<int64_t>(s.times[j]) : s.fired[j];
+        T* arriving = static_cast<T*>(room.arriving);
+        for (int64_t k = 0; k + 1 < p.slots; ++k) {
+            const T* slot = s.ring.data() + (now_ + k) % p.slots * p.size;
+            std::copy(slot, slot + p.size, arriving + k * room.stride);
+        }
+        for (const Incoming& in : p.incoming) {
+            if (in.late == 0 || now_ == 0) continue;  // inputs are never late
+            T* slot = arriving + (in.projection->delay - 1) * room.stride;
+            for (int32_t part = 0; part < parts_; ++part) deliver(*in.projection, part, states, now_ - 1, slot);
+        }
+    }
+
+    void write_neurons(int32_t population, int32_t sample, const SpNeuronState& given) override {
+        const Population& p = *populations_[population];
+        State& s = samples_[sample][population];
+        const T *v = static_cast<const T*>(given.v), *second = static_cast<const T*>(given.second);
+        const T* arriving = static_cast<const T*>(given.arriving);
+        s.v.assign(v, v + p.size), s.current.assign(second, second + p.size);
+        for (int64_t j = 0; j < p.size; ++j) {
+            s.deaf[j] = static_cast<T>(given.refractory[j]);
+            s.fired[j] = given.fired[j] != 0;
+        }
+        for (size_t j = 0; j < s.times.size(); ++j) s.times[j] = static_cast<T>(given.fired[j]);
+        s.ring.assign(s.ring.size(), T(0));
+        for (int64_t k = 0; k + 1 < p.slots; ++k) {
+            std::copy(arriving + k * given.stride, arriving + k * given.stride + p.size, s.ring.data() + (now_ + k) % p.slots * p.size);
+        }
+    }
+
+    void read_plastic(int32_t index, int32_t sample, const SpPlasticState& room) const override { plastics_[index]->read(sample, now_, room); }
+
+    void write_plastic(int32_t index, int32_t sample, const SpPlasticState& given) override { plastics_[index]->write(sample, now_, given); }
+
+    // What a place sent k + 1 steps ago in row k, `stride` numbers after the one before.
+    void read_sent(int32_t place, int32_t sample, int64_t size, void* room, int64_t rows, int64_t stride) const override {
+        for (int64_t k = 0; k < rows; ++k) {
+            T* row = static_cast<T*>(room) + k * stride;
+            std::fill(row, row + size, T(0));
+            const sp::Events<T>* sent = seen(place, sample, now_ - 1 - k);
+            for (size_t e = 0; sent != nullptr && e < sent->neurons.size(); ++e) row[sent->neurons[e]] = sent->values[e];
+        }
+    }
+
+    void write_sent(int32_t place, int32_t sample, int64_t size, const void* given, int64_t rows, int64_t stride) override {
+        for (int64_t k = 0; k < rows && k < now_; ++k) {
+            const T* row = static_cast<const T*>(given) + k * stride;
+            sp::Events<T>& kept = sent_.at(place)[sample][(now_ - 1 - k) % depth_];
+            kept.clear();
+            for (int64_t j = 0; j < size; ++j) if (row[j] != T(0)) kept.neurons.push_back(static_cast<uint32_t>(j)), kept.values.push_back(row[j]);
+        }
     }
 
     void run(int32_t threads, int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed, void* const* potentials,
@@ -623,6 +704,40 @@ SP_API int32_t sp_dynamics_run(void* session, int32_t threads, int64_t at, int64
                                void* const* potentials, const int32_t* record, const SpThird* thirds) {
     return sp::guarded([&]() -> int32_t {
         cast(session)->run(threads, at, n_steps, inputs, fed, potentials, record, thirds);
+        return SP_OK;
+    });
+}
+
+// What a state is read into and written from; python asks for all populations, projections that learn and places that these read, and
+// writes after `sp_dynamics_go_to`, which says of what step they are. Shapes are the session's.
+SP_API int32_t sp_dynamics_go_to(void* session, int64_t step) {
+    return sp::guarded([&]() -> int32_t { cast(session)->go_to(step); return SP_OK; });
+}
+
+SP_API void sp_dynamics_read_neurons(void* session, int32_t population, int32_t sample, const SpNeuronState* room) {
+    cast(session)->read_neurons(population, sample, *room);
+}
+
+SP_API void sp_dynamics_write_neurons(void* session, int32_t population, int32_t sample, const SpNeuronState* given) {
+    cast(session)->write_neurons(population, sample, *given);
+}
+
+SP_API void sp_dynamics_read_plastic(void* session, int32_t index, int32_t sample, const SpPlasticState* room) {
+    cast(session)->read_plastic(index, sample, *room);
+}
+
+SP_API void sp_dynamics_write_plastic(void* session, int32_t index, int32_t sample, const SpPlasticState* given) {
+    cast(session)->write_plastic(index, sample, *given);
+}
+
+SP_API void sp_dynamics_read_sent(void* session, int32_t place, int32_t sample, int64_t size, void* room, int64_t rows, int64_t stride) {
+    cast(session)->read_sent(place, sample, size, room, rows, stride);
+}
+
+SP_API int32_t sp_dynamics_write_sent(void* session, int32_t place, int32_t sample, int64_t size, const void* given, int64_t rows,
+                                      int64_t stride) {
+    return sp::guarded([&]() -> int32_t {
+        cast(session)->write_sent(place, sample, size, given, rows, stride);
         return SP_OK;
     });
 }

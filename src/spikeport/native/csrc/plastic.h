@@ -33,6 +33,14 @@ struct SpPlastic {
     int32_t shift, rounding;
 };
 
+// State of one of them and one sample; row k of `passing` arrives in the k-th step from now, and begins `stride` numbers after the one before.
+struct SpPlasticState {
+    void* weights;
+    void* const* traces;  // of sources, of targets, of synapses
+    void* passing;        // null where delays are axonal
+    int64_t stride;
+};
+
 struct SpThird {
     const void* values;
     int64_t step_stride, sample_stride, target_stride;
@@ -191,10 +199,33 @@ public:
     }
 
     // Weights in the order of the rows that were given.
-    void weights(int64_t sample, T* room) const {
-        for (size_t part = 0; part < parts_.size(); ++part) {
-            const Values& values = samples_[sample].parts[part].values[0];
-            for (size_t k = 0; k < values.size(); ++k) room[parts_[part].ids[k]] = values[k];
+    void weights(int64_t sample, T* room) const { gather(sample, 0, room); }
+
+    // All that it knows before step `now`.
+    void read(int64_t sample, int64_t now, const SpPlasticState& room) const {
+        const Sample& held = samples_[sample];
+        gather(sample, 0, static_cast<T*>(room.weights));
+        size_t found = 0;
+        for (const auto& trace : held.parts[0].pre) copy(trace.data(), pre_, static_cast<T*>(room.traces[found++]));
+        for (const auto& trace : held.post) copy(trace.data(), post_, static_cast<T*>(room.traces[found++]));
+        for (size_t k = 1; k <= traces_[2].size(); ++k) gather(sample, k, static_cast<T*>(room.traces[found++]));
+        for (int64_t k = 0; dendritic && k < delay; ++k) {
+            copy(held.brought.data() + (now + k) % (delay + 1) * post_, post_, static_cast<T*>(room.passing) + k * room.stride);
+        }
+    }
+
+    void write(int64_t sample, int64_t now, const SpPlasticState& given) {
+        Sample& held = samples_[sample];
+        spread_out(sample, 0, static_cast<const T*>(given.weights));
+        size_t found = 0;
+        for (size_t k = 0; k < traces_[0].size(); ++k, ++found) {
+            for (State& part : held.parts) copy(static_cast<const T*>(given.traces[found]), pre_, part.pre[k].data());
+        }
+        for (auto& trace : held.post) copy(static_cast<const T*>(given.traces[found++]), post_, trace.data());
+        for (size_t k = 1; k <= traces_[2].size(); ++k) spread_out(sample, k, static_cast<const T*>(given.traces[found++]));
+        held.brought.assign(held.brought.size(), T(0));
+        for (int64_t k = 0; dendritic && k < delay; ++k) {
+            copy(static_cast<const T*>(given.passing) + k * given.stride, post_, held.brought.data() + (now + k) % (delay + 1) * post_);
         }
     }
 
@@ -266,6 +297,25 @@ private:
         l.shift = shift_, l.rounding = rounding_, l.number = number_;
         l.key[0] = static_cast<uint32_t>(seed_), l.key[1] = static_cast<uint32_t>(seed_ >> 32);
         return l;
+    }
+
+    static void copy(const T* from, int64_t count, T* to) {
+        for (int64_t k = 0; k < count; ++k) to[k] = from[k];
+    }
+
+    // Weights (0) or a trace of synapses in the order of the rows that were given.
+    void gather(int64_t sample, size_t which, T* room) const {
+        for (size_t part = 0; part < parts_.size(); ++part) {
+            const Values& values = samples_[sample].parts[part].values[which];
+            for (size_t k = 0; k < values.size(); ++k) room[parts_[part].ids[k]] = values[k];
+        }
+    }
+
+    void spread_out(int64_t sample, size_t which, const T* given) {
+        for (size_t part = 0; part < parts_.size(); ++part) {
+            Values& values = samples_[sample].parts[part].values[which];
+            for (size_t k = 0; k < values.size(); ++k) values[k] = given[parts_[part].ids[k]];
+        }
     }
 
     // What events bring to one part, from nothing.
