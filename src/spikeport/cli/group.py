@@ -11,6 +11,7 @@ COMMANDS = {
     "check": ("checking:check_command", "Say whether a chip can carry a model."),
     "check-certificate": ("commands:check_certificate_command", "Prove a certificate of a spiking model again."),
     "compile": ("compiling:compile_command", "Compile a spiking model for a target."),
+    "config": ("project:config_command", "What is set, and where; and the schema of the file."),
     "convert": ("commands:convert_command", "Convert a trained model and save it."),
     "doctor": (
         "doctor:doctor_command",
@@ -19,7 +20,8 @@ COMMANDS = {
     "export": ("commands:export_command", "Write a spiking model, or the network of a NIR file, as NIR."),
     "new-backend": ("new_backend:new_backend_command", "Write a backend that works, to be turned into one's own."),
     "nir": ("nir:nir_command", "What a NIR file says, and what it means."),
-    "run": ("running:run_command", "Step samples."),
+    "run": ("running:run_command", "Step samples, or take the whole road of a project."),
+    "runs": ("project:runs_command", "List the runs of a project, and compare them."),
     "targets": ("targets:targets_command", "List chips, or all that is known of one."),
     "validate": ("commands:validate_command", "Compare a spiking model with its origin."),
     "version": ("commands:version_command", "Print versions of spikeport and of its company."),

@@ -17,6 +17,7 @@ from spikeport.cli.command import command
 from spikeport.cli.console import Console
 from spikeport.cli.foreign import Foreign, foreign_options
 from spikeport.cli.loading import existing, load_data
+from spikeport.cli.project import run_project, set_option
 from spikeport.errors import DataError, OptionError, Problem
 from spikeport.model import load
 from spikeport.plugin import BackendSession, load_program
@@ -33,19 +34,31 @@ Network = SpikingNetwork | DynamicNetwork
 
 
 @command
-@click.argument("file", metavar="MODEL.spk|MODEL.nir|PROGRAM.spp")
-@click.argument("data")
+@click.argument("file", metavar="[MODEL.spk|MODEL.nir|PROGRAM.spp", required=False)
+@click.argument("data", metavar="DATA]", required=False)
 @click.option("--limit", type=click.IntRange(min=1), help="Most samples to run.  [default: all]")
 @click.option(
     "--on",
     metavar="NAME[,NAME...]",
     help="Installed backends; all must give the same spikes.  [default: the fastest there is, or the program's]",
 )
+@set_option
 @foreign_options
-def run_command(console: Console, file: str, data: str, limit: int | None, on: str | None, **foreign: Any) -> int:
-    """Step samples.
+def run_command(
+    console: Console,
+    file: str | None,
+    data: str | None,
+    limit: int | None,
+    on: str | None,
+    settings: tuple[str, ...],
+    **foreign: Any,
+) -> int:
+    """Step samples, or take the whole road of a project.
 
-    Prints prediction, steps until quiet, and number of spikes of each sample; of a hand-made network the spikes of each
+    Without arguments, in a project: converts, validates, exports and runs it as its settings say, and leaves a folder in runs/ with
+    report, model, NIR, certificate, settings and environment. The exit code is 1 if anything does not hold.
+
+    With a model: prints prediction, steps until quiet, and number of spikes of each sample; of a hand-made network the spikes of each
     population. A NIR file that does not say what it means needs --like or --contract. With several backends, or a program and a backend, every spike and read-out is compared with the first,
     and the exit code is 1 if they differ.
     DATA is an .npz file with inputs x and perhaps labels y; or package.module:name of batches or of a function that
@@ -53,11 +66,21 @@ def run_command(console: Console, file: str, data: str, limit: int | None, on: s
 
     \b
     Example:
+      spikeport run --set convert.levels=15
       spikeport run mlp.nir test.npz --limit 10
       spikeport run mlp.spk test.npz --on reference,loihi2
       spikeport run mlp.spp test.npz --on native
       spikeport run theirs.nir test.npz --like snntorch
     """
+    if file is None or data is None:
+        given = Foreign(**foreign).said() + [n for n, v in (("--limit", limit), ("--on", on)) if v is not None]
+        if file is not None or given:
+            why = f"{', '.join(given)} belongs to a model and data" if file is None else "is given, and no data"
+            hint = "spikeport run MODEL DATA; in a project nothing, or --set KEY=VALUE"
+            raise OptionError(Problem(file or "run", why, hint))
+        return run_project(console, settings)
+    if settings:
+        raise OptionError(Problem("--set", "is for projects, and a model is given", "leave one of them out"))
     network, lanes = _lanes(existing(file, (".spk", ".nir", ".spp")), on, Foreign(**foreign), console)
     try:
         kept = []
