@@ -63,8 +63,9 @@ Multiplicity = Literal["one", "several", "payload"]
 """What a neuron sends in one step: one spike, a count of spikes, or an event with a number."""
 MixedSigns = Literal["any", "even"]
 """Weights of a projection that has both signs: as precise as those of one sign; or even ones alone, as the sign takes a bit."""
-Plasticity = Literal["STDP", "three-factor", "structural", "last layer", "rule"]
-"""Learning on the chip: by times of spikes; by a third signal besides; of the wiring; of the last layer alone; by any `Rule`, run by us."""
+Plasticity = Literal["STDP", "three-factor", "structural", "last layer", "sum of products", "rule"]
+"""Learning on the chip: by times of spikes; by a third signal besides; of the wiring; of the last layer alone; by sums of products of traces, in an engine like Loihi 2's;
+by any `Rule`, run by us."""
 Execution = Literal["steps", "frames", "asynchronous", "analog"]
 """Steps in lockstep; one pass a frame; events without a clock; continuous time. The last two have no step-exact meaning."""
 Placement = Literal["slices", "layers", "chip"]
