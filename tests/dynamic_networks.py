@@ -21,9 +21,11 @@ from spikeport.primitives import (
     DynamicPopulation,
     DynamicsContract,
     I,
+    InterpolatedLIF,
     Izhikevich,
     OneToOne,
     Projection,
+    RectifiedIF,
     Relay,
     Reshape,
     ResonateAndFire,
@@ -114,7 +116,7 @@ def neuron(rng: np.random.Generator, contract: DynamicsContract, shape: tuple[in
     taus = rng.uniform(1e-3, 2e-2, shape)
     if rng.random() < 0.3:
         spiking["v_min"] = -np.abs(values())
-    kinds = ["IF", "Threshold", "I", "Relay"]
+    kinds = ["IF", "RectifiedIF", "Threshold", "I", "Relay"]
     single, moves = contract.spikes == "single", contract.integrator != "accumulate"
     if single:
         kinds += ["SigmaDelta"]
@@ -124,9 +126,17 @@ def neuron(rng: np.random.Generator, contract: DynamicsContract, shape: tuple[in
         kinds += ["AdaptiveLIF", "rf", *(["ResonateAndFire"] if to_value else [])]
         if to_value and contract.reset_when != "after_next_update":
             kinds += ["Izhikevich"]
+        if to_value and contract.reset_when == "same_step" and contract.integrator == "exponential":
+            kinds += ["InterpolatedLIF"] * 3
     match kinds[rng.integers(len(kinds))]:
         case "IF":
             return IF(**common, **spiking)
+        case "RectifiedIF":
+            spiking.pop("v_min", None)
+            return RectifiedIF(**common, **spiking)
+        case "InterpolatedLIF":
+            more = {"refractory": rng.uniform(0, 4, shape) * contract.dt, "initial_w": values() * contract.dt}
+            return InterpolatedLIF(tau=taus, v_leak=values(), **common, **(spiking | more))
         case "Threshold":
             return Threshold(threshold=threshold, bias=values())
         case "I":

@@ -50,7 +50,7 @@ class DynamicsContract:
     fires, resets and sends; analog populations (`I`, `LI`, `CubaLI`, `Relay`) send their potential. With `i = c` and `jump = x` under `synapse="delta"`, else `i = c + x` and no jump, in exactly this order of
     operations:
 
-        accumulate      IF, I: v = v + r i (+ jump);  Threshold, Relay, under every integrator: v = i (+ jump)
+        accumulate      IF, I: v = v + r i (+ jump);  RectifiedIF: i, where it is below 0, counts as 0;  Threshold, Relay, under every integrator: v = i (+ jump)
         forward_euler   LIF: v = v + k ((v_leak - v) + r i) (+ jump), k = dt / tau;  IF, I: v = v + (r dt) i (+ jump)
         exponential     LIF: v = (d v + k (v_leak + r i)) (+ jump), d = exp(-dt / tau), k = -expm1(-dt / tau);  IF as above
 
@@ -71,6 +71,10 @@ class DynamicsContract:
                          v = v + (h / substeps) ((((square (v v) + linear v) + constant) - u) + r i)
                          u = u + (h a) (b (v - v_recovery) - leak u), v being that after these substeps, or with recovery="old" before them;
                          then v = v (+ jump).  v = c and u = u + d are the reset.  Both integrators
+        InterpolatedLIF  w = w - dt, at least 0;  h = dt - w, at least 0;  k = -expm1(-h / tau), that of LIF where w = 0
+                         v = v + k ((v_leak + r i) - v) (+ jump, where h > 0), and fires where h > 0 alone.
+                         v = v_reset is the reset; before it, with a = v - threshold and b = (v_leak + r i) - threshold,
+                         w = refractory + (dt + tau log1p(-a / b)), or refractory + dt where not b > a: a jump made it fire
         ResonateAndFire  v = (C v + S w) + k_v i,  w = (C w - S v) + k_w i (+ jump)
           forward_euler  C = 1 - dt / tau, S = 2 pi frequency dt, k_w = r dt, k_v = 0
           exponential    C = d cos(2 pi frequency dt), S = d sin(likewise), k_w + j k_v = r (C + j S - 1) / (-1 / tau + 2 pi j frequency)

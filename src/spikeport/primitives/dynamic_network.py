@@ -26,7 +26,9 @@ from spikeport.primitives.dynamic_neurons import (
     CubaLIF,
     DynamicNeuron,
     I,
+    InterpolatedLIF,
     Izhikevich,
+    RectifiedIF,
     Relay,
     ResonateAndFire,
     SigmaDelta,
@@ -368,7 +370,9 @@ def _contract_problems(population: DynamicPopulation, contract: DynamicsContract
         yield Problem(name, f"{type(neuron).__name__} has no meaning under this contract", hint)
         return
     leaky = isinstance(neuron, LIF | CubaLIF | LI | CubaLI | AdaptiveLIF)
-    if isinstance(neuron, Izhikevich | ResonateAndFire):
+    if isinstance(neuron, InterpolatedLIF):
+        yield from _interpolation_problems(name, contract)
+    elif isinstance(neuron, Izhikevich | ResonateAndFire):
         yield from _rhythm_problems(name, neuron, contract)
     elif leaky and contract.integrator == "accumulate":
         hint = 'integrator="forward_euler" or "exponential", or an IF neuron'
@@ -377,7 +381,11 @@ def _contract_problems(population: DynamicPopulation, contract: DynamicsContract
         yield Problem(
             name, f"{type(neuron).__name__} leaks, which integer arithmetic does not have", "float64 or float32"
         )
-    elif contract.arithmetic == "integer" and contract.integrator != "accumulate" and isinstance(neuron, IF | I):
+    elif (
+        contract.arithmetic == "integer"
+        and contract.integrator != "accumulate"
+        and isinstance(neuron, IF | RectifiedIF | I)
+    ):
         yield Problem(name, f'integer arithmetic knows no dt: "{contract.integrator}"', 'integrator="accumulate"')
     if contract.spikes == "multi" and isinstance(neuron, TwoStates):
         why = f"{type(neuron).__name__} fires once a step at most, and the contract lets it fire several times"
@@ -388,9 +396,23 @@ def _contract_problems(population: DynamicPopulation, contract: DynamicsContract
         return
     if contract.reset == "subtract" and np.any(np.asarray(neuron.v_reset) != 0):
         yield Problem(f"{name}.v_reset", "has no meaning where the reset subtracts the threshold", "leave it at 0")
+    if isinstance(neuron, InterpolatedLIF):
+        return
     steps = np.asarray(neuron.refractory, dtype=np.float64) / contract.dt
     if (np.abs(steps - np.rint(steps)) > WHOLE * np.maximum(1, steps)).any() or (steps >= 2**31).any():
         yield Problem(f"{name}.refractory", f"is not a whole number of steps of {contract.dt:g} s")
+
+
+def _interpolation_problems(name: str, contract: DynamicsContract) -> Iterator[Problem]:
+    """What leaves no moment within a step at which the threshold was crossed."""
+    needed = {"integrator": "exponential", "reset": "to_value", "reset_when": "same_step"}
+    other = {field: getattr(contract, field) for field, value in needed.items() if getattr(contract, field) != value}
+    if other:
+        what = ", ".join(f"{field}={value!r}" for field, value in other.items())
+        hint = f"give the population a contract of its own with {', '.join(f'{n}={needed[n]!r}' for n in other)}"
+        yield Problem(name, f"InterpolatedLIF solves its equation within a step, and the contract says {what}", hint)
+    elif contract.arithmetic == "integer":
+        yield Problem(name, "InterpolatedLIF leaks, which integer arithmetic does not have", "float64 or float32")
 
 
 def _rhythm_problems(name: str, neuron: Izhikevich | ResonateAndFire, contract: DynamicsContract) -> Iterator[Problem]:

@@ -78,6 +78,46 @@ class LIF:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class RectifiedIF:
+    """Integrate-and-fire that no current discharges: `dv/dt = r i` where that is positive, and 0 elsewhere."""
+
+    threshold: Values = 1.0
+    v_reset: Values = 0.0
+    r: Values = 1.0
+    bias: Values = 0.0
+    refractory: Values = 0.0
+    initial: Values | None = None
+
+    def __post_init__(self) -> None:
+        _freeze(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class InterpolatedLIF:
+    """`LIF` whose refractory period is not counted in steps: it begins at the moment within a step at which the potential crossed the
+    threshold, and ends within another, of which the neuron integrates the rest. Its rate is that of the formula, whatever dt.
+
+    A second state, w, says when it integrates again: so many seconds after the beginning of the last step.
+    """
+
+    tau: Values
+    threshold: Values = 1.0
+    v_leak: Values = 0.0
+    v_reset: Values = 0.0
+    r: Values = 1.0
+    bias: Values = 0.0
+    refractory: Values = 0.0
+    """Seconds, any number."""
+    v_min: Values | None = None
+    initial: Values | None = None
+    initial_w: Values = 0.0
+    """w before the first step; in the first step it is deaf for `initial_w - dt` seconds."""
+
+    def __post_init__(self) -> None:
+        _freeze(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CubaLIF:
     """Leaky integrate-and-fire with a current that decays: `tau_syn di/dt = -i + w_in x`, `tau_mem dv/dt = (v_leak - v) + r (i + c)`."""
 
@@ -272,6 +312,6 @@ class SigmaDelta:
 
 Analog = I | LI | CubaLI | Relay
 """They never spike; what they send is their potential."""
-TwoStates = AdaptiveLIF | Izhikevich | ResonateAndFire | SigmaDelta
+TwoStates = AdaptiveLIF | InterpolatedLIF | Izhikevich | ResonateAndFire | SigmaDelta
 """They fire, and have a second state of their own beside the potential."""
-DynamicNeuron = IF | LIF | CubaLIF | Threshold | TwoStates | Analog
+DynamicNeuron = IF | LIF | CubaLIF | RectifiedIF | Threshold | TwoStates | Analog

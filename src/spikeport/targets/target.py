@@ -34,6 +34,8 @@ NeuronModel = Literal[
     "CubaLIF",
     "LI",
     "CubaLI",
+    "RectifiedIF",
+    "InterpolatedLIF",
     "Threshold",
     "I",
     "Relay",

@@ -26,9 +26,11 @@ from spikeport.primitives import (
     FixedSigmaDelta,
     GradedThreshold,
     I,
+    InterpolatedLIF,
     Izhikevich,
     OneToOne,
     Projection,
+    RectifiedIF,
     Relay,
     ResonateAndFire,
     Shape,
@@ -69,6 +71,7 @@ def contracts(target: Target) -> Iterator[DynamicsContract]:
         yield from _integer(target)
     if kind is None:
         yield DynamicsContract(dt=DT, integrator="forward_euler")
+        yield DynamicsContract(dt=DT, integrator="exponential")
         yield DynamicsContract(
             dt=DT,
             integrator="exponential",
@@ -223,6 +226,20 @@ def _lif(contract: DynamicsContract, target: Target) -> Iterator[dict[str, Any]]
         yield plain | {"tau": TAUS, "threshold": threshold, "v_leak": np.array([0, 0.1, 0, 0, -0.1, 0, 0, 0])}
 
 
+def _rectified(contract: DynamicsContract, target: Target) -> Iterator[dict[str, Any]]:
+    for plain in _if(contract, target):
+        if "v_min" not in plain:  # nothing but jumps takes it down
+            yield plain
+
+
+def _interpolated(contract: DynamicsContract, target: Target) -> Iterator[dict[str, Any]]:
+    # periods of no step, of whole steps, and of parts; some units are deaf in the beginning
+    periods = np.array([0, 1, 2, 0.3, 1.7, 0, 2.5, 0.999]) * contract.dt
+    for plain in _lif(contract, target):
+        begin = np.array([0, 0, 1, 1.5, 4, 0, 0.25, 2]) * contract.dt
+        yield plain | {"refractory": periods, "initial_w": begin}
+
+
 def _li(contract: DynamicsContract, target: Target) -> Iterator[dict[str, Any]]:
     yield {"tau": TAUS, "bias": np.array([0, 0, 1, 0, -1, 0, 0, 0.5]), "v_leak": 0.25}
 
@@ -341,7 +358,8 @@ def _graded_threshold(contract: DynamicsContract, target: Target) -> Iterator[di
 NEURONS: Mapping[str, Any] = {
     kind.__name__: kind
     for kind in (
-        IF, LIF, CubaLIF, LI, CubaLI, Threshold, I, Relay, AdaptiveLIF, Izhikevich, ResonateAndFire, SigmaDelta,
+        IF, LIF, CubaLIF, LI, CubaLI, RectifiedIF, InterpolatedLIF, Threshold, I, Relay, AdaptiveLIF, Izhikevich,
+        ResonateAndFire, SigmaDelta,
         FixedCubaLIF, FixedSigmaDelta, FixedResonateAndFire, GradedThreshold,
     )
 }  # fmt: skip
@@ -351,6 +369,8 @@ PARAMETERS: Mapping[str, Any] = {
     "CubaLIF": _cuba_lif,
     "LI": _li,
     "CubaLI": _cuba_li,
+    "RectifiedIF": _rectified,
+    "InterpolatedLIF": _interpolated,
     "Threshold": _threshold,
     "I": _i,
     "Relay": _relay,

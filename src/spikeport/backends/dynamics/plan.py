@@ -17,6 +17,7 @@ from spikeport.backends.dynamics.second import (
     adaptation,
     differences,
     each,
+    interpolation,
     kept,
     lost,
     milliseconds,
@@ -39,8 +40,10 @@ from spikeport.primitives import (
     DynamicPopulation,
     DynamicsContract,
     I,
+    InterpolatedLIF,
     Izhikevich,
     Projection,
+    RectifiedIF,
     Relay,
     ResonateAndFire,
     Shape,
@@ -54,7 +57,7 @@ LARGEST_FLOAT32_COUNT = 2**24
 """Compiled kernels count the steps of refractory periods in the arithmetic's dtype."""
 
 
-LEAKY = (LIF, LI, CubaLIF, CubaLI, AdaptiveLIF)
+LEAKY = (LIF, LI, CubaLIF, CubaLI, AdaptiveLIF, InterpolatedLIF)
 CUBA = (CubaLIF, CubaLI)
 
 
@@ -71,9 +74,18 @@ class Kind(IntEnum):
     RESONATE = 5
     SIGMA_DELTA = 6
     """`v = v + jump`; the jump is always what arrives"""
+    INTERPOLATED = 7
+    RECTIFIED = 8
+    """`v = v + gain max(i, 0)`"""
 
 
-KINDS = {Izhikevich: Kind.IZHIKEVICH, ResonateAndFire: Kind.RESONATE, SigmaDelta: Kind.SIGMA_DELTA}
+KINDS = {
+    InterpolatedLIF: Kind.INTERPOLATED,
+    Izhikevich: Kind.IZHIKEVICH,
+    RectifiedIF: Kind.RECTIFIED,
+    ResonateAndFire: Kind.RESONATE,
+    SigmaDelta: Kind.SIGMA_DELTA,
+}
 
 
 class Current(IntEnum):
@@ -326,7 +338,7 @@ def _numbers(population: DynamicPopulation, contract: DynamicsContract) -> tuple
     leaky, cuba = isinstance(neuron, LEAKY), isinstance(neuron, CUBA)
     ratio, current_ratio = contract.dt / number(tau_name, 1.0), contract.dt / number("tau_syn", 1.0)
     gain = number("r", 1.0)
-    if isinstance(neuron, IF | I) and contract.integrator != "accumulate":
+    if isinstance(neuron, IF | RectifiedIF | I) and contract.integrator != "accumulate":
         gain = gain * contract.dt
     stated = getattr(neuron, "initial", None)
     initial = number("initial") if stated is not None or contract.initial == "zero" else number(contract.initial)
@@ -338,12 +350,16 @@ def _numbers(population: DynamicPopulation, contract: DynamicsContract) -> tuple
             rate, v_reset = np.full(population.size, milliseconds(contract) / neuron.substeps), number("c")
             initial = v_reset if stated is None else initial
             second = recovery(neuron, contract, initial, number, held)
+        case InterpolatedLIF():
+            second = interpolation(neuron, contract, number, held)
         case ResonateAndFire():
             gain, second = resonance(neuron, contract, number, held)
         case SigmaDelta():
             second = differences(neuron, number, held)
     zero = np.zeros(population.size, dtype)
-    refractory = np.rint(number("refractory") / contract.dt).astype(np.int64)
+    # a period that is no number of steps is part of the second state
+    periods = number("refractory") if not isinstance(neuron, InterpolatedLIF) else np.zeros(population.size)
+    refractory = np.rint(periods / contract.dt).astype(np.int64)
     if dtype is np.float32 and refractory.max() > LARGEST_FLOAT32_COUNT:
         why = f"is {refractory.max():,} steps, and float32 counts to {LARGEST_FLOAT32_COUNT:,}"
         problems.append(Problem(f"{population.name}.refractory", why, 'arithmetic="float64", or a longer dt'))

@@ -1,4 +1,4 @@
-"""The numbers of neurons that have a second state: adaptation, recovery, the other half of an oscillation, what was sent."""
+"""The numbers of neurons that have a second state: adaptation, recovery, the other half of an oscillation, a moment, what was sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.primitives import AdaptiveLIF, DynamicsContract, Izhikevich, ResonateAndFire, SigmaDelta
+from spikeport.primitives import (
+    AdaptiveLIF,
+    DynamicsContract,
+    InterpolatedLIF,
+    Izhikevich,
+    ResonateAndFire,
+    SigmaDelta,
+)
 
 Floats = NDArray[np.float64]
 Number = Callable[[str], Floats]
@@ -24,7 +31,8 @@ class SecondPlan:
     """The second state w of a population; flat arrays, one value a neuron, None where the neuron has no such number.
 
     The equations stand in `DynamicsContract`. AdaptiveLIF has `rate` (k), `decay` (d), `coupling` and `increment`; Izhikevich `rate`
-    (h a), `decay` (leak), `coupling` (b), `increment` (d) and the last four; ResonateAndFire `rate` (k_v), `decay` (C) and `coupling` (S).
+    (h a), `decay` (leak), `coupling` (b), `increment` (d) and the last four; ResonateAndFire `rate` (k_v), `decay` (C) and `coupling` (S);
+    InterpolatedLIF `decay` (tau), `increment` (refractory) and `constant` (dt), all in seconds.
     """
 
     initial: NDArray[Any]
@@ -105,6 +113,17 @@ def _turn(tau: float, frequency: float, dt: float, exact: bool) -> tuple[float, 
     less = math.expm1(-dt / tau) * math.cos(angle) - 2 * half * half  # C - 1, without what cancels
     size = alpha * alpha + omega * omega
     return cos, sin, (omega * sin - alpha * less) / size, -(alpha * sin + omega * less) / size
+
+
+def interpolation(neuron: InterpolatedLIF, contract: DynamicsContract, number: Number, held: Held) -> SecondPlan:
+    """The moment at which InterpolatedLIF integrates again."""
+    tau = number("tau")
+    return SecondPlan(
+        initial=held(number("initial_w"), "initial_w"),
+        decay=held(tau, "tau"),
+        increment=held(number("refractory"), "refractory"),
+        constant=held(np.full_like(tau, contract.dt), "dt"),
+    )
 
 
 def differences(neuron: SigmaDelta, number: Number, held: Held) -> SecondPlan:

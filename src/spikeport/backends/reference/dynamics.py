@@ -18,7 +18,7 @@ from spikeport.backends.dynamics import FixedPlan, Kind, Plan, PopulationPlan, m
 from spikeport.backends.dynamics.plan import Current
 from spikeport.backends.reference.fixed import FixedStepper
 from spikeport.backends.reference.plastic import Plastic
-from spikeport.backends.reference.second import advance, after_spikes, difference, fit, is_beyond
+from spikeport.backends.reference.second import advance, after_spikes, deaf_until, difference, fit, is_beyond
 from spikeport.errors import OptionError, Problem
 from spikeport.plugin.driving import Drive, drive
 from spikeport.plugin.inputs import spiking
@@ -149,8 +149,8 @@ def update(p: PopulationPlan, state: _State, x: NDArray[Any], c: NDArray[Any]) -
     if p.second is None:
         after = _integrated(p, v, i)
     else:
-        if p.kind is Kind.RESONATE:
-            arriving = None  # at the other half
+        if p.kind in (Kind.RESONATE, Kind.INTERPOLATED):
+            arriving = None  # at the other half, or not while it is deaf
         after, state.current = advance(p, p.second, v, state.current, x, i)
     if arriving is not None:
         after = after + arriving
@@ -169,9 +169,13 @@ def update(p: PopulationPlan, state: _State, x: NDArray[Any], c: NDArray[Any]) -
         beyond = is_beyond(contract, state.current, p.threshold) & (state.v >= 0) & (v < 0)
     else:
         beyond = is_beyond(contract, state.v, p.threshold + state.current if p.adapts else p.threshold)
+    if p.second is not None and p.kind is Kind.INTERPOLATED:
+        active = active & (state.current < p.second.constant)
     fires = beyond & active
     times = _thresholds(state.v, p.threshold) if contract.spikes == "multi" else np.ones_like(state.v)
     spikes = np.where(fires, times, 0).astype(np.int64)
+    if p.second is not None and p.kind is Kind.INTERPOLATED:
+        state.current = np.where(fires, deaf_until(p, p.second, state.v, i), state.current)
     if contract.reset_when == "same_step":
         _reset(p, state, spikes)
     if p.v_min is not None:
@@ -189,6 +193,8 @@ def _integrated(p: PopulationPlan, v: NDArray[Any], i: NDArray[Any]) -> NDArray[
             return p.decay * v + p.rate * (p.v_leak + p.gain * i)
         case Kind.MEMORYLESS:
             return i
+        case Kind.RECTIFIED:
+            return v + p.gain * np.maximum(i, 0)
         case _:
             return v + p.gain * i
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.backends.dynamics import Kind, PopulationPlan, SecondPlan
+from spikeport.backends.dynamics.second import each, lost
 from spikeport.plugin.ranges import state_range
 from spikeport.primitives import DynamicsContract
 
@@ -30,6 +32,8 @@ def advance(p: PopulationPlan, s: SecondPlan, v: Array, w: Array, x: Array, i: A
             after = (s.decay * v + s.coupling * w) + s.rate * i
             other = (s.decay * w - s.coupling * v) + p.gain * i
             return after, other + x if p.delta else other
+        case Kind.INTERPOLATED:
+            return _interpolated(p, s, v, w, x, i)
         case _:
             return v, w
 
@@ -45,8 +49,30 @@ def _izhikevich(p: PopulationPlan, s: SecondPlan, v: Array, u: Array, i: Array) 
         return after, u + s.rate * (s.coupling * (seen - s.v_recovery) - s.decay * u)
 
 
+def _interpolated(p: PopulationPlan, s: SecondPlan, v: Array, w: Array, x: Array, i: Array) -> tuple[Array, Array]:
+    w = np.maximum(w - s.constant, 0)
+    h = np.maximum(s.constant - w, 0)
+    k = np.where(w == 0, p.rate, 0).astype(w.dtype)
+    some = (w > 0) & (h > 0)
+    k[some] = each(lost, (h / s.decay)[some])
+    after = v + k * ((p.v_leak + p.gain * i) - v)
+    return np.where(h > 0, after + x, after) if p.delta else after, w
+
+
+def deaf_until(p: PopulationPlan, s: SecondPlan, v: Array, i: Array) -> Array:
+    """The second state of units of InterpolatedLIF that fire, by their potential before its reset."""
+    above, drive = v - p.threshold, (p.v_leak + p.gain * i) - p.threshold
+    crossed = (drive > above) & (above >= 0)
+    back = np.zeros_like(v)
+    back[crossed] = each(math.log1p, -above[crossed] / drive[crossed])
+    moment: Array = s.increment + (s.constant + s.decay * back)
+    return moment
+
+
 def after_spikes(p: PopulationPlan, s: SecondPlan, w: Array, fired: NDArray[np.bool_]) -> Array:
     """The second state after a reset of those that fired."""
+    if p.kind is Kind.INTERPOLATED:  # as `deaf_until` made it
+        return w
     return np.where(fired, 0 if p.kind is Kind.RESONATE else w + s.increment, w).astype(w.dtype)
 
 

@@ -5,7 +5,8 @@ Each is one operation of IEEE arithmetic, or of integers, so that equal sums giv
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from math import expm1, log1p
 from typing import Any
 
 import torch
@@ -79,12 +80,15 @@ class Neurons:
         v = self.v
         jump = x if p.delta else None
         if p.second is None:
+            if i is not None and p.kind is Kind.RECTIFIED:
+                i = i.clamp(min=0)
             driven = None if i is None else n["gain"] * i if self.scaled and p.kind is not Kind.MEMORYLESS else i
             after = self._integrated(v, torch.zeros_like(v) if driven is None else driven)
         else:
-            if p.kind is Kind.RESONATE:
-                jump = None  # at the other half
-            after = self._with_second(p.second, v, x, torch.zeros_like(v) if i is None else i)
+            if p.kind in (Kind.RESONATE, Kind.INTERPOLATED):
+                jump = None  # at the other half, or not while it is deaf
+            i = torch.zeros_like(v) if i is None else i
+            after = self._with_second(p.second, v, x, i)
         if jump is not None:
             after = after + jump
         after = self._fit(after)
@@ -106,7 +110,11 @@ class Neurons:
             fires = self._is_beyond(self.v, n["threshold"] + self.current if p.adapts else n["threshold"])
         if active is not None:
             fires = fires & active
+        if p.kind is Kind.INTERPOLATED:
+            fires = fires & (self.current < self.second["constant"])
         spikes = torch.where(fires, self._thresholds(self.v), 0) if self.multi else fires.to(v.dtype)
+        if i is not None and p.kind is Kind.INTERPOLATED:
+            self.current = torch.where(fires, self._deaf_until(i), self.current)
         if contract.reset_when == "same_step":
             self._reset(spikes)
         if self.v_min is not None:
@@ -172,8 +180,28 @@ class Neurons:
                 other = (s["decay"] * w - s["coupling"] * v) + n["gain"] * i
                 self.current = other + x if p.delta else other
                 return (s["decay"] * v + s["coupling"] * w) + s["rate"] * i
+            case Kind.INTERPOLATED:
+                w = self.current = (w - s["constant"]).clamp(min=0)
+                h = (s["constant"] - w).clamp(min=0)
+                k = torch.where(w == 0, n["rate"], 0).to(v.dtype)
+                some = (w > 0) & (h > 0)
+                k[some] = _each(lambda ratio: -expm1(-ratio), (h / s["decay"])[some])
+                after = v + k * ((n["v_leak"] + n["gain"] * i) - v)
+                return torch.where(h > 0, after + x, after) if p.delta else after
             case _:
                 return v
+
+    def _deaf_until(self, i: Tensor) -> Tensor:
+        """The second state of units of InterpolatedLIF that fire."""
+        n, s, v = self.numbers, self.second, self.v
+        above = v - n["threshold"]
+        drive = ((n["v_leak"] + n["gain"] * i) - n["threshold"]).expand_as(
+            v
+        )  # i is one for all samples where nothing arrives
+        crossed = (drive > above) & (above >= 0)
+        back = torch.zeros_like(v)
+        back[crossed] = _each(log1p, -above[crossed] / drive[crossed])
+        return s["increment"] + (s["constant"] + s["decay"] * back)
 
     def _difference(self, plan: SecondPlan, c: Tensor | None) -> Tensor:
         """What SigmaDelta sends."""
@@ -201,7 +229,7 @@ class Neurons:
             self.v = torch.where(fired, n["v_reset"], v)
         else:
             self.v = torch.where(fired, self._fit(v - spikes * n["threshold"]), v)
-        if p.second is not None:
+        if p.second is not None and p.kind is not Kind.INTERPOLATED:
             after = 0 if p.kind is Kind.RESONATE else self.current + self.second["increment"]
             self.current = torch.where(fired, after, self.current)
 
@@ -213,3 +241,8 @@ class Neurons:
         if self.contract.overflow == "saturate":
             return v.clamp(low, high)
         return (v - low) % (high - low + 1) + low
+
+
+def _each(function: Callable[[float], float], values: Tensor) -> Tensor:
+    """The C library's function of each value, as the other backends have it: torch's differs in the last bit."""
+    return torch.tensor([function(x) for x in values.tolist()], dtype=values.dtype, device=values.device)

@@ -4,6 +4,8 @@
 // DynamicsContract states (no contraction, no reassociation: see CMakeLists.txt), so all instruction sets give the same bits.
 #include "kernels/dynamics.h"
 
+#include <math.h>
+
 #include "abi.h"
 
 namespace sp {
@@ -81,8 +83,54 @@ void integrate(const Neurons<T>& n, const T* __restrict i, T* __restrict v, int6
         case 2:
             for (int64_t j = 0; j < count; ++j) v[j] = decay[j] * v[j] + rate[j] * (leak[j] + gain[j] * i[j]);
             break;
+        case 8:
+            for (int64_t j = 0; j < count; ++j) v[j] = v[j] + gain[j] * (i[j] > T(0) ? i[j] : T(0));
+            break;
         default:
             for (int64_t j = 0; j < count; ++j) v[j] = i[j];
+    }
+}
+
+// Both states of a unit whose refractory period ends within a step: the second says when. The few units whose period does so take
+// the C library's function, which the reference takes too.
+template <typename T>
+void integrate_interpolated(const Neurons<T>& n, const T* __restrict x, const T* __restrict i, T* __restrict v, int64_t begin,
+                            int64_t count) {
+    T* __restrict w = n.current + begin;
+    const T* __restrict gain = n.gain + begin;
+    const T* __restrict rate = n.rate + begin;
+    const T* __restrict leak = n.v_leak + begin;
+    const T* __restrict tau = n.second.decay + begin;
+    const T* __restrict dt = n.second.constant + begin;
+    T h[BLOCK], k[BLOCK];
+    for (int64_t j = 0; j < count; ++j) {
+        const T left = w[j] - dt[j], moment = left > T(0) ? left : T(0), rest = dt[j] - moment;
+        w[j] = moment, h[j] = rest > T(0) ? rest : T(0);
+        k[j] = moment == T(0) ? rate[j] : T(0);
+    }
+    for (int64_t j = 0; j < count; ++j) {
+        if (w[j] > T(0) && h[j] > T(0)) {
+            const T ratio = h[j] / tau[j];
+            k[j] = static_cast<T>(-expm1(-static_cast<double>(ratio)));
+        }
+    }
+    for (int64_t j = 0; j < count; ++j) v[j] = v[j] + k[j] * ((leak[j] + gain[j] * i[j]) - v[j]);
+    if (n.flags.delta) {
+        for (int64_t j = 0; j < count; ++j) v[j] = h[j] > T(0) ? v[j] + x[j] : v[j];
+    }
+}
+
+// When units that fire integrate again, by their potential before its reset.
+template <typename T>
+void deaf_until(const Neurons<T>& n, const T* __restrict i, const T* __restrict v, const uint8_t* __restrict fired, int64_t begin,
+                int64_t count) {
+    for (int64_t j = 0; j < count; ++j) {
+        if (!fired[j]) continue;
+        const int64_t at = begin + j;
+        const T above = v[j] - n.threshold[at], drive = (n.v_leak[at] + n.gain[at] * i[j]) - n.threshold[at];
+        T back = 0;
+        if (drive > above) back = static_cast<T>(log1p(static_cast<double>(-above / drive)));
+        n.current[at] = n.second.increment[at] + (n.second.constant[at] + n.second.decay[at] * back);
     }
 }
 
@@ -161,7 +209,7 @@ template <typename T>
 void reset(const Neurons<T>& n, const Fit<T>& fit, const uint8_t* __restrict who, T* __restrict v, int64_t begin,
            int64_t count) {
     if (n.flags.kind == 3 || n.flags.kind == 6 || (n.flags.kind == 5 && n.flags.other)) return;
-    if (n.flags.second) reset_second(n, who, begin, count);
+    if (n.flags.second && n.flags.kind != 7) reset_second(n, who, begin, count);
     const T* __restrict threshold = n.threshold + begin;
     const T* __restrict value = n.v_reset + begin;
     if (n.flags.subtract && n.flags.multi) {
@@ -249,7 +297,7 @@ int64_t update(const Neurons<T>& n, T* arrived, const T* constant, const T* fed,
     int64_t found = 0;
     T x[BLOCK], i[BLOCK], after[BLOCK], level[BLOCK];
     uint8_t crossed[BLOCK];
-    const bool resonates = flags.kind == 5, adapts = flags.second && (flags.kind == 1 || flags.kind == 2) && !flags.other;
+    const bool resonates = flags.kind == 5, interpolates = flags.kind == 7, adapts = flags.second && (flags.kind == 1 || flags.kind == 2) && !flags.other;
     for (int64_t begin = first; begin < end; begin += BLOCK) {
         const int64_t count = end - begin < BLOCK ? end - begin : BLOCK;
         T* __restrict v = n.v + begin;
@@ -274,8 +322,9 @@ int64_t update(const Neurons<T>& n, T* arrived, const T* constant, const T* fed,
         if (flags.reset_when == 1) reset(n, fit, fired, v, begin, count);
         for (int64_t j = 0; j < count; ++j) after[j] = v[j];
         if (!flags.second) integrate(n, i, after, begin, count);
+        else if (interpolates) integrate_interpolated(n, x, i, after, begin, count);
         else if (flags.kind != 6) integrate_two(n, x, i, after, crossed, begin, count);
-        if (flags.delta && !resonates) {
+        if (flags.delta && !resonates && !interpolates) {
             for (int64_t j = 0; j < count; ++j) after[j] = after[j] + x[j];
         }
         if constexpr (IsInteger<T>::value) {
@@ -301,6 +350,11 @@ int64_t update(const Neurons<T>& n, T* arrived, const T* constant, const T* fed,
             if (resonates && flags.other) {
                 for (int64_t j = 0; j < count; ++j) fired[j] = fired[j] & crossed[j];
             }
+            if (interpolates) {
+                const T* __restrict w = n.current + begin;
+                const T* __restrict dt = n.second.constant + begin;
+                for (int64_t j = 0; j < count; ++j) fired[j] = fired[j] & static_cast<uint8_t>(w[j] < dt[j]);
+            }
             if (flags.refractory) {
                 const T* __restrict period = n.refractory + begin;
                 for (int64_t j = 0; j < count; ++j) fired[j] = fired[j] & static_cast<uint8_t>(deaf[j] == 0);
@@ -311,6 +365,7 @@ int64_t update(const Neurons<T>& n, T* arrived, const T* constant, const T* fed,
             if (flags.multi) {
                 for (int64_t j = found; j < found + now; ++j) values[j] = n.times[spikes[j]];
             }
+            if (now > 0 && interpolates) deaf_until(n, i, v, fired, begin, count);
             if (now > 0 && flags.reset_when == 0) reset(n, fit, fired, v, begin, count);
             found += now;
             if (flags.clipped) {

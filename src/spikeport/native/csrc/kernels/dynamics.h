@@ -7,7 +7,7 @@ namespace sp {
 
 // The numbers of spikeport.backends.dynamics.plan, one value a neuron, and the state that a step changes.
 struct NeuronFlags {
-    int32_t kind;         // 0 accumulate, 1 forward Euler, 2 exponential, 3 memoryless, 4 Izhikevich, 5 resonate, 6 sigma-delta
+    int32_t kind;         // 0 accumulate, 1 forward Euler, 2 exponential, 3 memoryless, 4 Izhikevich, 5 resonate, 6 sigma-delta, 7 interpolated, 8 rectified
     int32_t current;      // 0 none, 1 Euler, 2 Euler with jumps, 3 exponential, 4 exponential with jumps
     int32_t delta;        // what arrives is a jump of the membrane
     int32_t fires;
