@@ -76,7 +76,16 @@ if TYPE_CHECKING:
     )
     from spikeport.nir.discovery import Discovery
     from spikeport.nir.nirdata import NirData
-    from spikeport.plugin import Program, TargetInfo, backend, load_program, targets  # type: ignore[no-redef]  # mypy takes the module of that name for it
+    from spikeport.plugin import (  # type: ignore[no-redef]  # mypy takes the module of that name for it
+        Program,
+        SessionState,
+        TargetInfo,
+        backend,
+        load_program,
+        load_state,
+        save_state,
+        targets,
+    )
     from spikeport.primitives import (
         IF,
         LI,
@@ -174,6 +183,7 @@ __all__ = [
     "RewardSTDP",
     "Rule",
     "Run",
+    "SessionState",
     "SigmaDelta",
     "Sparse",
     "SpikeEvents",
@@ -199,12 +209,14 @@ __all__ = [
     "from_nir",
     "load",
     "load_program",
+    "load_state",
     "load_target",
     "open",
     "read_lava_dl",
     "read_nirdata",
     "requantized",
     "run",
+    "save_state",
     "simulate",
     "targets",
     "to_nir",
@@ -264,9 +276,12 @@ _HOMES = {
     ),
     "spikeport.plugin": (
         "Program",
+        "SessionState",
         "TargetInfo",
         "backend",
         "load_program",
+        "load_state",
+        "save_state",
         "targets",
     ),
     "spikeport.primitives": (

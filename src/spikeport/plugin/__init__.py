@@ -12,7 +12,9 @@ from spikeport.plugin.opening import backend_of
 from spikeport.plugin.presenting import split
 from spikeport.plugin.program import PLUGIN_VERSION, Program
 from spikeport.plugin.registry import Installed, backend, find, installed
-from spikeport.plugin.state import NeuronState, PlasticState, SessionState
+from spikeport.plugin.restoring import require_state
+from spikeport.plugin.state import NeuronState, PlasticState, SessionState, ahead_of, back_of, ends_of
+from spikeport.plugin.state_files import load_state, save_state
 from spikeport.plugin.unrolled import unrolled
 from spikeport.targets import Fact, Target, load_target, read_target
 
@@ -34,18 +36,24 @@ __all__ = [
     "Target",
     "TargetInfo",
     "TargetList",
+    "ahead_of",
+    "back_of",
     "backend",
     "backend_of",
     "checked_batch",
     "checked_names",
     "checked_step",
+    "ends_of",
     "extension_problems",
     "find",
     "installed",
     "legalize",
     "load_program",
+    "load_state",
     "load_target",
     "read_target",
+    "require_state",
+    "save_state",
     "settings_of",
     "split",
     "target_named",

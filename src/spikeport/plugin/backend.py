@@ -159,7 +159,7 @@ class BackendSession(ABC):
         Raises:
             BackendError: this backend cannot tell.
         """
-        raise BackendError(Problem(type(self).__name__, "gives no snapshot", "another backend"))
+        raise BackendError(Problem(type(self).__name__, "gives no snapshot", self._who_does))
 
     def restore(self, state: SessionState) -> None:
         """Go on from there, with the batch that it has: what follows is, bit for bit, what followed it where it was taken.
@@ -170,7 +170,13 @@ class BackendSession(ABC):
             BackendError: this backend cannot.
             DataError: it is the state of another network; everything that does not fit, by name. The session is as before.
         """
-        raise BackendError(Problem(type(self).__name__, "restores no snapshot", "another backend"))
+        raise BackendError(Problem(type(self).__name__, "restores no snapshot", self._who_does))
+
+    @property
+    def _who_does(self) -> str:
+        if isinstance(self.program.network, DynamicNetwork):
+            return 'on="reference", or native'
+        return "networks with dynamics have states; samples of a converted one begin anew by `reset`"
 
     def require_open(self) -> None:
         """Refuse to work once closed."""

@@ -42,8 +42,9 @@ LATEST = 2**62
 """Steps that a session may have behind it."""
 MOST_SPIKES = 2**53
 """That a neuron sends in one step."""
-WIDE = 2**31
-"""Registers of chips hold less, but for potentials."""
+MOST_SAMPLES = 2**31
+REGISTER = (-(2**31), 2**31 - 1)
+"""What the registers of chips hold, where they are not narrower."""
 _HINT = "give what `snapshot` gave of a session of this network"
 
 
@@ -64,7 +65,7 @@ def state_problems(network: DynamicNetwork, state: SessionState) -> Iterator[Pro
     if not isinstance(given, SessionState):
         yield Problem("state", f"is a {type(given).__name__}", _HINT)
         return
-    for what, number, most in (("step", state.step, LATEST), ("batch", state.batch, WIDE)):
+    for what, number, most in (("step", state.step, LATEST), ("batch", state.batch, MOST_SAMPLES)):
         if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < most:
             yield Problem(f"state.{what}", f"is {number!r}", f"a whole number from 0 to {most - 1}")
             return
@@ -83,7 +84,7 @@ def state_problems(network: DynamicNetwork, state: SessionState) -> Iterator[Pro
     for place in places_of(network):
         if place.name in state.sent and place.name in check.ends:
             yield from check.sent(place, state.sent[place.name])
-    if check.integer:
+    if check.integer and not network.contract.chip:
         yield from check.sums()
 
 
@@ -155,8 +156,12 @@ class _Check:
         spikes = self._spikes(population)
         yield from within(f"{name}.fired", given.fired, 0, 0 if self.network.contract.chip else spikes)
         ranges = self._ranges(population)
+        if self.network.contract.chip:
+            ranges |= dict.fromkeys(("arriving", "imag"), REGISTER)
         for field, (low, high) in ranges.items():
-            yield from within(f"{name}.{field}", getattr(given, field), low, high)
+            values = getattr(given, field)
+            if values is not None:
+                yield from within(f"{name}.{field}", values, low, high)
 
     def _spikes(self, population: DynamicPopulation) -> int:
         """Most that a neuron sends in a step; 0 of those that send numbers."""
@@ -172,9 +177,9 @@ class _Check:
             case FixedCubaLIF() if self.network.contract.integrator == "loihi1":
                 return {"v": (-STATE_LIMIT, STATE_LIMIT), "second": (-(2**23), 2**23 - 1)}
             case FixedCubaLIF():
-                return {"v": (-STATE_LIMIT, STATE_LIMIT), "second": (-WIDE, WIDE - 1)}
+                return {"v": (-STATE_LIMIT, STATE_LIMIT), "second": REGISTER}
             case FixedSigmaDelta():
-                return dict.fromkeys(("v", "second", "activation"), (-WIDE, WIDE - 1))
+                return dict.fromkeys(("v", "second", "activation"), REGISTER)
             case FixedResonateAndFire():
                 return dict.fromkeys(("v", "second"), (-STATE_LIMIT, STATE_LIMIT))
             case GradedThreshold():
@@ -242,13 +247,13 @@ class _Check:
             given = self.state.populations.get(population.name)
             if not isinstance(given, NeuronState):
                 continue
-            ways = [("arriving", given.arriving), ("imag", given.imag)]
+            ways: list[tuple[str, Any]] = [("arriving", given.arriving)]
             for name, place in self.plastic.items():
                 learning = self.state.plastic.get(name)
                 if self.network.projections[place].target == population.name and isinstance(learning, PlasticState):
                     ways.append((f"{name}: passing", learning.passing))
             gain = 1
-            if isinstance(population.neuron, IF | I) and not self.network.contract.chip:
+            if isinstance(population.neuron, IF | I):
                 gain = max(1, int(np.abs(np.asarray(population.neuron.r)).max()))
             total = sum(_largest(values) for _, values in ways)
             if total * gain >= LARGEST_SUM:

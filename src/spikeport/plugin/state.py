@@ -30,7 +30,8 @@ class NeuronState:
     fired: NDArray[np.int64]
     """How many spikes it sent in the last step; 0 where numbers are sent, and under a chip's contract, which never looks back at them."""
     arriving: NDArray[Any]
-    """Row k arrives in the k-th step from now, shape (ahead, batch, neuron): sums of what was sent so far. `ahead_of` says how many there are."""
+    """Row k arrives in the k-th step from now, shape (ahead, batch, neuron): sums of what was sent so far; under a chip's contract, which
+    looks at no more, as two's complement of 32 bits. `ahead_of` says how many rows there are."""
     imag: NDArray[Any] | None = None
     """The same of the port "imag"; of `FixedResonateAndFire` alone."""
     activation: NDArray[np.int64] | None = None

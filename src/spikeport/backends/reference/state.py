@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spikeport.backends.dynamics import FixedPlan, Plan
 from spikeport.backends.reference.dynamics import DynamicStepper
-from spikeport.backends.reference.fixed import FixedStepper
+from spikeport.backends.reference.fixed import FixedStepper, wrap
 from spikeport.backends.reference.plastic import Plastic
 from spikeport.plugin.state import NeuronState, PlasticState, SessionState, ahead_of, back_of, places_of
 from spikeport.primitives import DynamicNetwork, FixedCubaLIF, FixedResonateAndFire, FixedSigmaDelta
@@ -97,8 +97,8 @@ def _fixed(stepper: FixedStepper, name: str) -> NeuronState:
         second=held.current.copy(),
         refractory=held.rest.copy() if isinstance(neuron, FixedCubaLIF) else nothing,
         fired=nothing,
-        arriving=rows(held.ring, stepper.step_index, ahead),
-        imag=rows(held.imag, stepper.step_index, ahead) if isinstance(neuron, FixedResonateAndFire) else None,
+        arriving=wrap(rows(held.ring, stepper.step_index, ahead), 31),
+        imag=wrap(rows(held.imag, stepper.step_index, ahead), 31) if isinstance(neuron, FixedResonateAndFire) else None,
         activation=held.rest.copy() if isinstance(neuron, FixedSigmaDelta) else None,
     )
 

@@ -14,7 +14,9 @@ from spikeport.backends.torch.precision import exact_arithmetic
 from spikeport.plugin import BackendSession, Program, Step
 from spikeport.plugin.driving import dtype_of
 from spikeport.plugin.inputs import checked_batch, checked_names, checked_step
+from spikeport.plugin.restoring import require_state
 from spikeport.plugin.running import run_hand_made, step_by_advance
+from spikeport.plugin.state import SessionState
 from spikeport.primitives import DynamicNetwork, DynamicRecording, SigmaDelta
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -67,6 +69,21 @@ class DynamicSession(BackendSession):
             {name: shaped(spikes_of(name), name) for name in self.record},
             {name: shaped(values, name) for name, values in potentials.items()},
         )
+
+    def snapshot(self) -> SessionState:
+        self.require_open()
+        if self._stepper is None:
+            self.reset()
+        assert self._stepper is not None
+        return self._stepper.snapshot()
+
+    def restore(self, state: SessionState) -> None:
+        self.require_open()
+        require_state(self._network, state)
+        plan = self._stepper.plan if self._stepper else make_torch_plan(self._network, torch.device("cpu"))
+        stepper = TorchStepper(plan, state.batch)
+        stepper.go_on_from(state)
+        self._stepper = stepper
 
     def run(
         self,

@@ -21,12 +21,13 @@ from torch import Tensor
 
 from spikeport.backends.dynamics.plan import PopulationPlan, population_plans
 from spikeport.backends.reference.dynamics import chosen
-from spikeport.backends.torch.neurons import Neurons
+from spikeport.backends.torch.neurons import Neurons, copied
 from spikeport.backends.torch.precision import exact_arithmetic
 from spikeport.backends.torch.routes import TORCH_DTYPES, Route, make_routes
 from spikeport.errors import DataError, Problem
 from spikeport.plugin.driving import Drive, drive, dtype_of
 from spikeport.plugin.inputs import spiking
+from spikeport.plugin.state import NeuronState, SessionState
 from spikeport.primitives import DynamicNetwork, DynamicRecording, SigmaDelta, SpikeEvents
 
 CLOSE = {"float64": 1e-12, "float32": 1e-5, "integer": 0.0}
@@ -126,6 +127,23 @@ class TorchStepper:
         self.index += steps
         names = [p.name for p in self.plan.populations]
         return {names[k]: v for k, v in sent.items()}, {names[k]: v for k, v in kept.items()}
+
+    def snapshot(self) -> SessionState:
+        """All that it knows; what waits for the next steps is as the reference has it."""
+        names = [p.name for p in self.plan.populations]
+        found = {
+            name: NeuronState(**each.held(), arriving=copied(waiting))
+            for name, each, waiting in zip(names, self.neurons, self._waiting, strict=True)
+        }
+        return SessionState(self.index, self.batch, found)
+
+    def go_on_from(self, state: SessionState) -> None:
+        """Take over a state of this network and batch."""
+        self.index = state.step
+        for each, population in zip(self.neurons, self.plan.populations, strict=True):
+            each.hold(state.populations[population.name])
+        device = self.plan.device
+        self._waiting = [torch.tensor(state.populations[p.name].arriving, device=device) for p in self.plan.populations]
 
     def _group(
         self,

@@ -9,13 +9,16 @@ from collections.abc import Callable, Mapping
 from math import expm1, log1p
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spikeport.backends.dynamics import Kind, PopulationPlan, SecondPlan
 from spikeport.backends.dynamics.plan import Current
 from spikeport.backends.reference.dynamics import LARGEST_COUNT
 from spikeport.plugin.ranges import state_range
+from spikeport.plugin.state import NeuronState
 
 NUMBERS = (
     "bias",
@@ -123,6 +126,24 @@ class Neurons:
             self.deaf = torch.where(fires, self.period, self.deaf)
         self.fired = spikes
         return spikes
+
+    def held(self) -> dict[str, Any]:
+        """Copies of the state, as `NeuronState` has it."""
+        two = self.plan.current is not Current.NONE or self.plan.second is not None
+        return {
+            "v": copied(self.v),
+            "second": copied(self.current if two else torch.zeros_like(self.v)),
+            "refractory": copied(self.deaf),
+            "fired": copied(self.fired.to(torch.int64)),
+        }
+
+    def hold(self, state: NeuronState) -> None:
+        """Take over a state."""
+        device = self.v.device
+        self.v = torch.tensor(state.v, device=device)
+        self.current = torch.tensor(state.second, device=device)
+        self.deaf = torch.tensor(state.refractory, device=device)
+        self.fired = torch.tensor(state.fired, device=device).to(self.v.dtype)
 
     def _is_beyond(self, v: Tensor, threshold: Tensor) -> Tensor:
         return v > threshold if self.contract.compare == ">" else v >= threshold
@@ -246,3 +267,10 @@ class Neurons:
 def _each(function: Callable[[float], float], values: Tensor) -> Tensor:
     """The C library's function of each value, as the other backends have it: torch's differs in the last bit."""
     return torch.tensor([function(x) for x in values.tolist()], dtype=values.dtype, device=values.device)
+
+
+def copied(values: Tensor) -> NDArray[Any]:
+    """On the host, and nobody else's."""
+    array = np.array(values.numpy(force=True))
+    array.setflags(write=False)
+    return array
