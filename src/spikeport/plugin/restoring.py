@@ -18,19 +18,17 @@ from spikeport.plugin.ranges import LARGEST_SUM, UNBOUNDED, largest_sent, larges
 from spikeport.plugin.state import NeuronState, PlasticState, SessionState, ahead_of, back_of, ends_of, places_of
 from spikeport.plugin.weighing import synapses_of
 from spikeport.primitives import (
-    IF,
-    LIF,
-    AdaptiveLIF,
     Analog,
     CubaLI,
     CubaLIF,
     DynamicNetwork,
     DynamicPopulation,
     FixedCubaLIF,
+    FixedNeuron,
     FixedResonateAndFire,
     FixedSigmaDelta,
     GradedThreshold,
-    I,
+    InterpolatedLIF,
     Projection,
     SigmaDelta,
     SpikeInput,
@@ -145,8 +143,9 @@ class _Check:
     def _neuron_values(self, population: DynamicPopulation, given: NeuronState) -> Iterator[Problem]:
         name, neuron = population.name, population.neuron
         period: Any = np.zeros(population.size, np.int64)
-        if isinstance(neuron, IF | LIF | CubaLIF | AdaptiveLIF):
-            steps = np.rint(np.asarray(neuron.refractory, np.float64) / self.network.contract.dt).astype(np.int64)
+        if not isinstance(neuron, FixedNeuron | InterpolatedLIF):  # whose period is part of the second state
+            seconds = np.asarray(getattr(neuron, "refractory", 0.0), np.float64)
+            steps = np.rint(seconds / self.network.contract.dt).astype(np.int64)
             period = np.broadcast_to(steps, population.shape).ravel()
         if isinstance(neuron, FixedCubaLIF) and self.network.contract.integrator == "loihi1":
             period = np.broadcast_to(np.asarray(neuron.refractory), population.shape).ravel() - 1
@@ -252,9 +251,7 @@ class _Check:
                 learning = self.state.plastic.get(name)
                 if self.network.projections[place].target == population.name and isinstance(learning, PlasticState):
                     ways.append((f"{name}: passing", learning.passing))
-            gain = 1
-            if isinstance(population.neuron, IF | I):
-                gain = max(1, int(np.abs(np.asarray(population.neuron.r)).max()))
+            gain = max(1, int(np.abs(np.asarray(getattr(population.neuron, "r", 1))).max()))
             total = sum(_largest(values) for _, values in ways)
             if total * gain >= LARGEST_SUM:
                 which = " and ".join(where for where, values in ways if _largest(values))
