@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from spikeport.cli.command import command
 from spikeport.cli.console import Console
-from spikeport.errors import FileError, OptionError, Problem
+from spikeport.cli.templates import filled, write_new
+from spikeport.errors import OptionError, Problem
 from spikeport.plugin import installed
 
 NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 LONGEST = 40
 """Characters of a name; with the prefix it becomes a distribution, a package, and a file."""
-SUFFIX = ".in"
-"""Of templates, so that no tool takes them for what they become."""
 
 
 @command
@@ -52,22 +49,8 @@ def write_skeleton(name: str, into: Path) -> Path:
         FileError: the folder exists, or cannot be written.
     """
     _check(name)
-    folder = into / f"spikeport-{name}"
-    try:
-        folder.mkdir()
-        for path, text in skeleton(name).items():
-            file = folder / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with open(file, "x", encoding="utf-8", newline="\n") as stream:
-                stream.write(text)
-    except FileExistsError as error:
-        hint = "remove it, or choose another name or --into another folder"
-        raise FileError(Problem(str(error.filename), "is there already, and nothing is overwritten", hint)) from error
-    except OSError as error:
-        raise FileError(
-            Problem(str(error.filename or folder), f"cannot be written: {error.strerror or error}")
-        ) from error
-    return folder
+    hint = "remove it, or choose another name or --into another folder"
+    return write_new(into / f"spikeport-{name}", skeleton(name), hint)
 
 
 def skeleton(name: str) -> Mapping[str, str]:
@@ -87,22 +70,7 @@ def skeleton(name: str) -> Mapping[str, str]:
         "class": "".join(word.capitalize() for word in words),
     }
 
-    def filled(text: str) -> str:
-        return re.sub(r"@(\w+)@", lambda found: values[found[1]], text)
-
-    # a folder that begins with a dot may be lost on the way into a wheel: templates have none
-    return {
-        filled(path.removesuffix(SUFFIX).replace("dot-", ".")): filled(file.read_text("utf-8"))
-        for path, file in _templates(files("spikeport.cli") / "skeleton", "")
-    }
-
-
-def _templates(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if entry.is_dir():
-            yield from _templates(entry, f"{path}{entry.name}/")
-        elif entry.name.endswith(SUFFIX):
-            yield f"{path}{entry.name}", entry
+    return filled("skeleton", values)
 
 
 def _check(name: str) -> None:

@@ -85,6 +85,7 @@ def described(summary: Mapping[str, Any], name: str) -> str:
         count = f" on {found['samples']:,} samples" if "samples" in found else ""
         right = f", {found['accuracy']:.2f} % right" if "accuracy" in found else ""
         lines.append(f"{backend}: {beside}{count}{right}")
+    lines += [f"NIR: {entry}" for entry in summary.get("nir_ledger", ()) if entry.startswith("not written")]
     report = Path(name) / "report.html"
     lines.append(f"open {report}" if report.exists() else f"see {name}")
     return "\n".join(lines)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.config.options import ProjectOptions
-from spikeport.errors import DataError, LowerError, OptionError, Problem
+from spikeport.errors import DataError, LowerError, NirError, OptionError, Problem
 from spikeport.primitives import DynamicNetwork, Recording, SpikingNetwork
 from spikeport.project.folder import SUMMARY
 
@@ -77,7 +77,6 @@ def _require(options: ProjectOptions) -> None:
 def _convert(options: ProjectOptions, folder: Path, sources: Sources, say: Say) -> dict[str, Any]:
     from spikeport import certify
     from spikeport.convert import convert
-    from spikeport.nir import to_nir
     from spikeport.validate import validate
 
     say("converting")
@@ -88,7 +87,7 @@ def _convert(options: ProjectOptions, folder: Path, sources: Sources, say: Say) 
     report.to_json(folder / "report.json")
     snn.save(folder / "model.spk")
     certify.write(snn.certificate, folder / "model.cert.json")
-    ledger = to_nir(snn.network, folder / "model.nir")
+    ledger = _nir_written(snn.network, folder)
     on = {name: _on_target(options, snn, name, folder, sources, say) for name in options.on}
     return {
         "ok": report.ok and all(found["ok"] for found in on.values()),
@@ -98,7 +97,7 @@ def _convert(options: ProjectOptions, folder: Path, sources: Sources, say: Say) 
         "samples": report.samples,
         "misses": list(report.misses),
         "neurons": snn.network.neurons,
-        "nir_ledger": list(map(str, ledger)),
+        "nir_ledger": ledger,
         "on": on,
     }
 
@@ -174,9 +173,18 @@ def _samples(options: ProjectOptions, network: Any, sources: Sources) -> Iterabl
             yield x, y
 
 
+def _nir_written(network: SpikingNetwork | DynamicNetwork, folder: Path) -> list[str]:
+    """What plain NIR cannot say; or why there is no file: what NIR has no node for is no failure of a run."""
+    from spikeport.nir import to_nir
+
+    try:
+        return list(map(str, to_nir(network, folder / "model.nir")))
+    except NirError as error:
+        return [f"not written: {problem}" for problem in error.problems]
+
+
 def _hand_made(options: ProjectOptions, folder: Path, sources: Sources, say: Say) -> dict[str, Any]:
     from spikeport.network import Network
-    from spikeport.nir import to_nir
     from spikeport.runtime import run
 
     network = sources.value(options.model)
@@ -220,14 +228,7 @@ def _hand_made(options: ProjectOptions, folder: Path, sources: Sources, say: Say
     if first.names:
         first.plot().save(folder / "run.svg")
         first.to_nirdata(folder / "run.nird")
-    try:
-        ledger = list(map(str, to_nir(made, folder / "model.nir")))
-    except Exception as error:  # what NIR has no node for is said, and is no failure of the run
-        from spikeport.errors import NirError
-
-        if not isinstance(error, NirError):
-            raise
-        ledger = [f"not written: {problem}" for problem in error.problems]
+    ledger = _nir_written(made, folder)
     rates = {path: float(first.rates(path).mean()) for path in first.counts}
     return {
         "ok": all(found["ok"] for found in on.values()),
