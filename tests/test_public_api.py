@@ -55,6 +55,7 @@ NAMES = [
     "Problem",
     "Program",
     "ProofError",
+    "PyNNError",
     "QuantizeError",
     "Recording",
     "RectifiedIF",
@@ -88,6 +89,7 @@ NAMES = [
     "convert",
     "discover",
     "from_nir",
+    "from_pynn",
     "load",
     "load_program",
     "load_state",
@@ -129,6 +131,8 @@ SIGNATURES = {
     "given: 'Mapping[str, Any] | None' = None, limit: 'float' = 300.0, repair: 'bool' = False) -> 'Discovery'",
     "from_nir": "(path: 'str | Path', *, contract: 'NirContract | DynamicsContract | None' = None, like: 'str | None' = None, "
     "dt: 'float | None' = None, repair: 'bool' = False) -> 'SpikingNetwork | DynamicNetwork'",
+    "from_pynn": "(*parts: 'Any', like: 'Like | None' = None, dt: 'float | None' = None, conductances_at: 'float | None' = None, "
+    "seed: 'int' = 0) -> 'Imported'",
     "read_nirdata": "(path: 'str | Path') -> 'NirData'",
     "write_nirdata": "(recording: 'DynamicRecording | NirData | NIRGraphData', path: 'str | Path', *, "
     "dt: 'float | None' = None) -> 'Path'",

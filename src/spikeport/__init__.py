@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         OptionError,
         Problem,
         ProofError,
+        PyNNError,
         QuantizeError,
         SpikeportError,
         TargetError,
@@ -119,6 +120,7 @@ if TYPE_CHECKING:
         SynapticScaling,
         Threshold,
     )
+    from spikeport.pynn import from_pynn
     from spikeport.quantize import IntegerNetwork
     from spikeport.report import Report
     from spikeport.runtime import Figure, Poisson, Run, SpikeTimes, run  # type: ignore[no-redef]  # mypy takes the module of that name for it
@@ -174,6 +176,7 @@ __all__ = [
     "Problem",
     "Program",
     "ProofError",
+    "PyNNError",
     "QuantizeError",
     "Recording",
     "RectifiedIF",
@@ -207,6 +210,7 @@ __all__ = [
     "convert",
     "discover",
     "from_nir",
+    "from_pynn",
     "load",
     "load_program",
     "load_state",
@@ -248,6 +252,7 @@ _HOMES = {
         "OptionError",
         "Problem",
         "ProofError",
+        "PyNNError",
         "QuantizeError",
         "SpikeportError",
         "TargetError",
@@ -317,6 +322,7 @@ _HOMES = {
         "SynapticScaling",
         "Threshold",
     ),
+    "spikeport.pynn": ("from_pynn",),
     "spikeport.quantize": ("IntegerNetwork",),
     "spikeport.report": ("Report",),
     "spikeport.runtime": (

@@ -94,6 +94,10 @@ class NirError(SpikeportError, ValueError):
     """A network that NIR cannot say, or a NIR file whose meaning is not declared."""
 
 
+class PyNNError(SpikeportError, ValueError):
+    """A network of PyNN that cannot be carried; lists everything in the way, by label."""
+
+
 class NativeError(SpikeportError, RuntimeError):
     """The native kernels are missing, or refuse an argument or an instruction set."""
 
