@@ -6,6 +6,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -17,6 +19,19 @@ DELAY = 0.5
 """Seconds before a bar is shown: what is done sooner needs none."""
 
 _display = threading.Lock()  # held by the one bar that is shown: rich draws one live display at a time
+
+
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silenced(silent: bool = True) -> Iterator[None]:
+    """Whether no bar is shown inside the block, whoever would show one."""
+    token = _silent.set(silent)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
 
 
 def track(items: Iterable[T], description: str, *, total: int | None = None, enabled: bool = True) -> Iterator[T]:
@@ -34,7 +49,7 @@ def track(items: Iterable[T], description: str, *, total: int | None = None, ena
     >>> list(track("abc", "spell", enabled=False))
     ['a', 'b', 'c']
     """
-    if not (enabled and sys.stderr is not None and sys.stderr.isatty()):
+    if _silent.get() or not (enabled and sys.stderr is not None and sys.stderr.isatty()):
         yield from items
         return
     bar = _Bar(description, _length(items) if total is None else total)

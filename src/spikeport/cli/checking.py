@@ -21,7 +21,13 @@ from spikeport.errors import OptionError, Problem
 )
 @click.option("--example", metavar="SHAPE", help="Of one input of REFERENCE, for example 1,28,28.")
 @click.option("--weights", metavar="FILE", help="State dict for REFERENCE: .safetensors, or .pt without code.")
-@click.option("--code", type=click.Choice(sorted([*CODES, *STATISTICAL, "auto"])), default="auto", show_default=True)
+@click.option(
+    "--code",
+    type=click.Choice(sorted([*CODES, *STATISTICAL, "auto"])),
+    default="auto",
+    show_default=True,
+    help="How spikes carry counts; auto: as the target offers.",
+)
 @click.option("--levels", type=int, help="Largest count of a neuron, for REFERENCE.  [default: 31]")
 @click.option("--weight-bits", type=int, help="Width of weights, for REFERENCE.  [default: 8]")
 @click.option("--input-bits", type=int, help="Width of an input value, for REFERENCE.  [default: 8]")

@@ -29,5 +29,11 @@ def command(function: Callable[..., int | None]) -> click.Command:
     made.params.append(
         click.Option(["--json"], is_flag=True, expose_value=False, help="Print one JSON document, also for errors.")
     )
+    made.params.append(
+        click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, help="Say nothing but results and errors.")
+    )
+    made.params.append(
+        click.Option(["--verbose"], is_flag=True, expose_value=False, help="Show log records, and how long it took.")
+    )
     made.params.append(click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks."))
     return made

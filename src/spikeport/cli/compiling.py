@@ -25,7 +25,13 @@ from spikeport.primitives import SpikingNetwork
 @click.option("-o", "--output", metavar="PROGRAM.spp", help="Where to save the program.  [default: nowhere]")
 @click.option("--data", metavar="DATA", help="Samples to calibrate on, where widths are narrower than the model's.")
 @click.option("--test", metavar="DATA", help="Samples to measure the new gap on.  [default: some of --data held out]")
-@click.option("--code", type=click.Choice(sorted([*CODES, *STATISTICAL, "auto"])), default="auto", show_default=True)
+@click.option(
+    "--code",
+    type=click.Choice(sorted([*CODES, *STATISTICAL, "auto"])),
+    default="auto",
+    show_default=True,
+    help="How spikes carry counts; auto: as the target offers.",
+)
 @click.option("--levels", type=int, help="Largest count of a neuron.  [default: the model's]")
 @click.option("--weight-bits", type=int, help="Width of weights.  [default: the model's]")
 @click.option("--input-bits", type=int, help="Width of an input value.  [default: the model's]")

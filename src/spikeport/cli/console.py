@@ -27,6 +27,8 @@ class Console:
     out: TextIO
     """Standard output as it was at the start; commands run with `print` turned to standard error."""
     err: TextIO
+    quiet: bool = False
+    """Whether nothing but results and errors is said."""
 
     def say(self, text: str) -> None:
         """Print a result for a person; nothing where JSON was asked for."""
@@ -39,6 +41,11 @@ class Console:
             _write(json.dumps(value, allow_nan=False), self.out)
 
     def note(self, text: str) -> None:
+        """Tell the person at the terminal, who may not want to know."""
+        if not self.quiet:
+            self.tell(text)
+
+    def tell(self, text: str) -> None:
         """Tell the person at the terminal."""
         with suppress(OSError, ValueError, OutputClosedError):
             _write(printable(text), self.err)
@@ -52,11 +59,11 @@ class Console:
     def fail(self, kind: str, problems: Sequence[Problem], error: BaseException) -> None:
         """Report what went wrong, on standard error, and as the JSON document where one was asked for."""
         if self.debug:
-            self.note("".join(traceback.format_exception(error)).rstrip())
+            self.tell("".join(traceback.format_exception(error)).rstrip())
         for problem in problems:
-            self.note(f"error: {problem}")
+            self.tell(f"error: {problem}")
         for text in getattr(error, "__notes__", ()):
-            self.note(f"  note: {text}")
+            self.tell(f"  note: {text}")
         with suppress(OSError, ValueError, OutputClosedError):
             self.document({"error": {"kind": kind, "problems": [asdict(problem) for problem in problems]}})
 

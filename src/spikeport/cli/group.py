@@ -11,6 +11,7 @@ COMMANDS = {
     "check": ("checking:check_command", "Say whether a chip can carry a model."),
     "check-certificate": ("commands:check_certificate_command", "Prove a certificate of a spiking model again."),
     "compile": ("compiling:compile_command", "Compile a spiking model for a target."),
+    "completion": ("completion:completion_command", "Print what makes a shell complete commands and options."),
     "config": ("project:config_command", "What is set, and where; and the schema of the file."),
     "convert": ("commands:convert_command", "Convert a trained model and save it."),
     "doctor": (

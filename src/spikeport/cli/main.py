@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import time
 import traceback
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import click
 
 from spikeport.cli.console import Console, OutputClosedError
 from spikeport.cli.group import LazyGroup
 from spikeport.errors import Problem, SpikeportError
+from spikeport.progress import silenced
 from spikeport.version import __version__
 
 MISUSE = 2
@@ -33,7 +36,8 @@ def spikeport() -> None:
     """From a trained PyTorch model to a spiking network that is proved and measured.
 
     Results go to standard output, messages to standard error. Exit codes: 0 done, 1 the validation found something or a target cannot carry it,
-    2 misuse or an error, 130 interrupted.
+    2 misuse or an error, 130 interrupted, 141 nobody reads the output any more. Bars and colours are for terminals alone; --quiet says
+    nothing but results and errors, --json gives one JSON document, for errors too.
 
     \b
     Example:
@@ -50,9 +54,11 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if args is None else args)
     debug = _given("--debug", words) or os.environ.get("SPIKEPORT_DEBUG", "") not in ("", "0")
-    console = Console(json=_given("--json", words), debug=debug, out=sys.stdout, err=sys.stderr)
+    quiet = _given("--quiet", words) or _given("-q", words)
+    console = Console(json=_given("--json", words), debug=debug, out=sys.stdout, err=sys.stderr, quiet=quiet)
     try:
-        code = spikeport.main(words, prog_name="spikeport", standalone_mode=False, obj=console)
+        with silenced(quiet), _verbose(console, _given("--verbose", words)):
+            code = spikeport.main(words, prog_name="spikeport", standalone_mode=False, obj=console)
     except OutputClosedError:
         _drop_output()
         return READER_GONE
@@ -64,6 +70,26 @@ def main(args: Sequence[str] | None = None) -> int:
         console.fail(kind, problems, error)
         return MISUSE
     return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _verbose(console: Console, wanted: bool) -> Iterator[None]:
+    """Log records on standard error inside the block, and how long it took at its end."""
+    if not wanted:
+        yield
+        return
+    log, start = logging.getLogger("spikeport"), time.perf_counter()
+    handler = logging.StreamHandler(console.err)
+    handler.setFormatter(logging.Formatter("%(relativeCreated)8.0f ms %(levelname)s %(name)s: %(message)s"))
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
+        console.tell(f"took {time.perf_counter() - start:.2f} s")
 
 
 def explained(error: BaseException) -> tuple[str, list[Problem]]:

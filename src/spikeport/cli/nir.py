@@ -115,4 +115,9 @@ SUBCOMMANDS = (discover_command, probe_command, show_command, diff_command, lint
 
 @click.group(name="nir", commands=SUBCOMMANDS)
 def nir_command() -> None:
-    """What a NIR file says, and what it means."""
+    """What a NIR file says, and what it means.
+
+    \b
+    Example:
+      spikeport nir show network.nir
+    """
