@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from spikeport.version import __version__
 
 if TYPE_CHECKING:
+    import nengo
     from nir import NIRGraph, NIRGraphData
 
     from spikeport.backends.opening import open_program as open
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         LavaError,
         LowerError,
         NativeError,
+        NengoError,
         NirError,
         OptionError,
         Problem,
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     )
     from spikeport.lower import Verdict
     from spikeport.model import SpikingModel, load
+    from spikeport.nengo.model import NengoModel
     from spikeport.network import (
         AllToAll,
         AvgPool2d,
@@ -165,6 +168,7 @@ __all__ = [
     "LowerError",
     "Module",
     "NativeError",
+    "NengoError",
     "Network",
     "NirContract",
     "NirError",
@@ -209,6 +213,7 @@ __all__ = [
     "compile",
     "convert",
     "discover",
+    "from_nengo",
     "from_nir",
     "from_pynn",
     "load",
@@ -248,6 +253,7 @@ _HOMES = {
         "LavaError",
         "LowerError",
         "NativeError",
+        "NengoError",
         "NirError",
         "OptionError",
         "Problem",
@@ -435,6 +441,29 @@ def from_nir(
     from spikeport import nir
 
     return nir.from_nir(path, contract=contract, like=like, dt=dt, repair=repair)
+
+
+def from_nengo(network: nengo.Network | nengo.Simulator, *, dt: float | None = None, plain: bool = False) -> NengoModel:
+    """Read a network of Nengo 4, with the decoders that Nengo solved, into a network that any backend steps: the same spikes in the same steps.
+
+    `model.run(seconds)[probe]` is what `sim.data[probe]` is. `model.network` is the `DynamicNetwork`: ensembles by their labels, each with a relay
+    for what is decoded into it, a leaky integrator for each synapse, and its `ledger`, which says what is not as in Nengo.
+
+    A `Simulator` is read as it was built, and calls nothing. A `Network` is built by Nengo first, which calls the functions of its connections to
+    solve decoders. Functions of nodes are called where a run or `model.inputs` samples them for whoever asked, and at no other time.
+
+    Args:
+        dt: of a `Network`, seconds of a step; default: 1 ms, as in Nengo.
+        plain: neurons that chips and files know, `LIF` with a refractory period of whole steps, in place of `InterpolatedLIF`, which is Nengo's LIF
+            spike for spike; the ledger says what it costs.
+
+    Raises:
+        NengoError: what cannot be carried, all of it by path.
+        OptionError: something else than a network, or Nengo is not installed.
+    """
+    from spikeport import nengo as rooms
+
+    return rooms.from_nengo(network, dt=dt, plain=plain)
 
 
 def discover(

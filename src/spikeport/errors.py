@@ -90,6 +90,10 @@ class LavaError(FileError, ValueError):
     """A lava-dl file that is damaged, unreasonable, or holds what cannot be carried; lists everything by layer."""
 
 
+class NengoError(SpikeportError, ValueError):
+    """A network of Nengo that holds what cannot be carried; lists everything by path."""
+
+
 class NirError(SpikeportError, ValueError):
     """A network that NIR cannot say, or a NIR file whose meaning is not declared."""
 

@@ -147,8 +147,10 @@ def test_python_blocks_run_in_order(path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setitem(sys.modules, module.__name__, module)  # dataclasses and torch look their module up
     python = [block for block in blocks(path.read_text("utf-8")) if block.language == "python"]
     run = [block for block in python if not NOT_RUN.fullmatch(block.above)]
-    if not find_spec("torch") and any(re.search(r"^(>>> )?(import|from) torch\b", block.text, re.M) for block in run):
-        pytest.skip("imports torch, which is not installed")
+    for package in ("torch", "nengo"):
+        used = any(re.search(rf"^(>>> )?(import|from) {package}\b", block.text, re.M) for block in run)
+        if used and not find_spec(package):
+            pytest.skip(f"imports {package}, which is not installed")
     lines = ["\n"] * max((block.line + block.text.count("\n") for block in run), default=0)
     for block in run:
         if ">>> " not in block.text:
