@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from spikeport.primitives import (
     IF,
+    LIF,
     Dense,
     DynamicNetwork,
     DynamicPopulation,
@@ -17,6 +18,7 @@ from spikeport.primitives import (
     OneToOne,
     Projection,
     Relay,
+    RewardSTDP,
     Rule,
     Sparse,
     SpikeInput,
@@ -129,3 +131,40 @@ def learners(draw: Any) -> tuple[DynamicNetwork, dict[str, Any]]:
         "potentials": [p.name for p in populations],
     }
     return network, given
+
+
+def recurrent(arithmetic: Any, delays: Any, neurons: int = 1500) -> DynamicNetwork:
+    """Large enough to be cut into parts, with rows longer than a block."""
+    rng = np.random.default_rng(0)
+    integer = arithmetic == "integer"
+    pairs = rng.integers(0, neurons, 30 * neurons), rng.integers(0, neurons, 30 * neurons)
+    pairs[0][:900] = 3
+    pairs[1][900:1800] = 7
+    weights = rng.integers(0, 20, len(pairs[0])) if integer else rng.normal(0.05, 0.1, len(pairs[0])).clip(0, 1)
+    sparse = Sparse.from_pairs(*pairs, weights, pre=neurons, post=neurons)
+    kind: Any = IF(threshold=200) if integer else LIF(tau=0.01, bias=1.3, refractory=2e-3)
+    learns = RewardSTDP(
+        a_plus=24 if integer else 0.013,
+        a_minus=40 if integer else 0.011,
+        rate=0.25,
+        per="event",
+        every=3,
+        unit=64 if integer else 1,
+        limit=500,
+        w_max=50 if integer else 1.0,
+        rounding="stochastic",
+        delays=delays,
+    )
+    contract = DynamicsContract(
+        dt=1e-3,
+        integrator="accumulate" if integer else "exponential",
+        synapse="delta",
+        arithmetic=arithmetic,
+    )
+    return DynamicNetwork(
+        "loop",
+        (),
+        (DynamicPopulation("n", (neurons,), kind),),
+        (Projection("n", "n", (sparse,), delay=2, plasticity=learns),),
+        contract,
+    )

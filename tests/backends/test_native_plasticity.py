@@ -16,18 +16,11 @@ from spikeport.backends import reference
 from spikeport.backends.native import DynamicSession, simulate_dynamics
 from spikeport.errors import DataError, GraphError, OptionError
 from spikeport.primitives import (
-    IF,
-    LIF,
     STDP,
     DynamicNetwork,
-    DynamicPopulation,
     DynamicRecording,
-    DynamicsContract,
-    Projection,
-    RewardSTDP,
-    Sparse,
 )
-from tests.learning_networks import learners
+from tests.learning_networks import learners, recurrent
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.why_missing())
 
@@ -56,43 +49,6 @@ def test_native_learns_as_the_reference_does(case: tuple[DynamicNetwork, dict[st
     for level in native.levels():
         with native.using(level):
             assert_equal(simulate_dynamics(network, **given_), expected)
-
-
-def recurrent(arithmetic: Any, delays: Any, neurons: int = 1500) -> DynamicNetwork:
-    """Large enough to be cut into parts, with rows longer than a block."""
-    rng = np.random.default_rng(0)
-    integer = arithmetic == "integer"
-    pairs = rng.integers(0, neurons, 30 * neurons), rng.integers(0, neurons, 30 * neurons)
-    pairs[0][:900] = 3
-    pairs[1][900:1800] = 7
-    weights = rng.integers(0, 20, len(pairs[0])) if integer else rng.normal(0.05, 0.1, len(pairs[0])).clip(0, 1)
-    sparse = Sparse.from_pairs(*pairs, weights, pre=neurons, post=neurons)
-    kind: Any = IF(threshold=200) if integer else LIF(tau=0.01, bias=1.3, refractory=2e-3)
-    learns = RewardSTDP(
-        a_plus=24 if integer else 0.013,
-        a_minus=40 if integer else 0.011,
-        rate=0.25,
-        per="event",
-        every=3,
-        unit=64 if integer else 1,
-        limit=500,
-        w_max=50 if integer else 1.0,
-        rounding="stochastic",
-        delays=delays,
-    )
-    contract = DynamicsContract(
-        dt=1e-3,
-        integrator="accumulate" if integer else "exponential",
-        synapse="delta",
-        arithmetic=arithmetic,
-    )
-    return DynamicNetwork(
-        "loop",
-        (),
-        (DynamicPopulation("n", (neurons,), kind),),
-        (Projection("n", "n", (sparse,), delay=2, plasticity=learns),),
-        contract,
-    )
 
 
 @pytest.mark.parametrize("delays", ["axonal", "dendritic"])

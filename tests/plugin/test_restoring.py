@@ -93,6 +93,8 @@ def chip(name: Any) -> DynamicNetwork:
         ]
     populations = tuple(DynamicPopulation(f"n{i}", (2,), neuron) for i, neuron in enumerate(neurons))
     projections = tuple(Projection("in", p.name, (OneToOne(np.array([2, 4])),), delay=1) for p in populations)
+    if name == "loihi2":
+        projections += (replace(projections[2], port="imag"),)
     contract = DynamicsContract.loihi(name)
     return DynamicNetwork(name, (SpikeInput("in", (2,)),), populations, projections, contract)
 
@@ -283,6 +285,14 @@ def test_states_of_chips_end_where_registers_do(name: str, population: str, fiel
         for beyond in (low - 1, high + 1):
             with pytest.raises(DataError, match=rf"{population}\.{field}"):
                 session.restore(changed(state, population, **{field: with_one(beyond)}))
+
+
+def test_nothing_is_on_its_way_to_a_port_that_nothing_leads_to() -> None:
+    whole = chip("loihi2")
+    network = replace(whole, projections=whole.projections[:-1])
+    state = state_of(network)
+    with opened(REFERENCE, network) as session, pytest.raises(DataError, match=r"n2\.imag: has something on its way"):
+        session.restore(changed(state, "n2", imag=with_one(1)))
 
 
 @pytest.mark.parametrize("backend", HOSTS, **by_name)

@@ -293,6 +293,16 @@ class LineSpikes:
         return LineSpikes(self.offsets[:, start : stop + 1], self.neurons, self.values)
 
 
+class Held(IntEnum):
+    """What a state is read from and written to."""
+
+    V = 0
+    SECOND = 1
+    THIRD = 2
+    RING = 3
+    IMAG = 4
+
+
 class LockstepState:
     """Some samples of a program. It is used by one thread at a time."""
 
@@ -311,6 +321,24 @@ class LockstepState:
         made = LockstepState(program, self.samples, threads=self.threads)
         check(library().sp_lockstep_widen(self.handle, made.handle))
         return made
+
+    def flush(self, step: int) -> None:
+        """Before it is read: what waits goes to where it will arrive. `step` is the next one."""
+        check(library().sp_lockstep_flush(self.handle, step))
+
+    def read(self, group: int, which: Held, step: int = 0) -> NDArray[np.int64]:
+        """Numbers of a group of fixed-point neurons, shape (sample, neuron); of what arrives, those of a step."""
+        layout = self.program.groups[group]
+        found = np.zeros((self.samples, layout.pixels * layout.channels), np.int64)
+        for sample in range(self.samples):
+            check(library().sp_lockstep_read(self.handle, group, sample, int(which), step, address(found[sample])))
+        return found
+
+    def write(self, group: int, which: Held, given: NDArray[np.int64], step: int = 0) -> None:
+        """The same into a wide state that was just made."""
+        given = plain(given, np.int64)
+        for sample in range(self.samples):
+            check(library().sp_lockstep_write(self.handle, group, sample, int(which), step, address(given[sample])))
 
     def run(
         self,

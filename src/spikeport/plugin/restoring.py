@@ -154,6 +154,9 @@ class _Check:
             yield Problem(f"{name}.refractory", f"has {most}, which no refractory period of its neurons comes to")
         spikes = self._spikes(population)
         yield from within(f"{name}.fired", given.fired, 0, 0 if self.network.contract.chip else spikes)
+        heard = any(p.target == name and p.port == "imag" for p in self.network.projections)
+        if given.imag is not None and given.imag.any() and not heard:
+            yield Problem(f"{name}.imag", "has something on its way, and nothing leads to this port", _HINT)
         ranges = self._ranges(population)
         if self.network.contract.chip:
             ranges |= dict.fromkeys(("arriving", "imag"), REGISTER)

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.backends.dynamics.rows import rows as unrolled
-from spikeport.backends.loihi.engine import Chunk, Engine
+from spikeport.backends.loihi.engine import Chunk, Engine, Held
 from spikeport.backends.loihi.placed import Group, Placed, flat_parameters
 from spikeport.backends.native.wiring import NoWiringError, Wiring, pixels_of, windows, wire
 from spikeport.lower import Part
 from spikeport.native.lockstep import HANDS_24, SUMS_32, Arc, Kind, LineSpikes, LockstepProgram, LockstepState, Weights
 from spikeport.native.lockstep import Group as Layout
+from spikeport.native.lockstep import Held as Which
 from spikeport.primitives import (
     Accumulator,
     FixedCubaLIF,
@@ -115,6 +116,34 @@ class NativeEngine(Engine):
             )
         self.step_index += steps
         return Chunk(rasters, membranes, others)
+
+    def held(self) -> dict[str, Held]:
+        self._state.flush(self.step_index)
+        found = {}
+        for group in self.placed.groups:
+            number, slots = self.placed.numbers[group.name], self._slots(group.name)
+            v, second, third = (self._state.read(number, which) for which in (Which.V, Which.SECOND, Which.THIRD))
+            rings = [
+                np.stack([self._state.read(number, which, self.step_index + k) for k in range(slots)])
+                for which in (Which.RING, Which.IMAG)
+            ]
+            found[group.name] = Held(v, second, third, *rings)
+        return found
+
+    def hold(self, step: int, given: Mapping[str, Held]) -> None:
+        # nobody proved that what is given fits where 32 bits hold what was proved of what enters
+        state = self._opened(wide=True)
+        for name, each in given.items():
+            number = self.placed.numbers[name]
+            for which, values in ((Which.V, each.v), (Which.SECOND, each.second), (Which.THIRD, each.third)):
+                state.write(number, which, values)
+            for which, rows in ((Which.RING, each.arriving), (Which.IMAG, each.imag)):
+                for k, values in enumerate(rows):
+                    state.write(number, which, values, step + k)
+        self._state, self.step_index = state, step
+
+    def _slots(self, name: str) -> int:
+        return 1 + max((link.delay for link in self.placed.links if link.target == name), default=0)
 
     @property
     def wide(self) -> bool:

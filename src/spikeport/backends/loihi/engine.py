@@ -28,6 +28,19 @@ class Chunk:
     """Second states of fixed-point neurons: currents, residues, imaginary parts."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """What a group of fixed-point neurons knows between two steps, shape (sample, neuron)."""
+
+    v: NDArray[np.int64]
+    second: NDArray[np.int64]
+    third: NDArray[np.int64]
+    """Refractory steps that are left, or an activation."""
+    arriving: NDArray[np.int64]
+    """Row k arrives in the k-th step from now, modulo 2^32, shape (slot, sample, neuron)."""
+    imag: NDArray[np.int64]
+
+
 class Engine(ABC):
     """The state of a batch of samples. It is used by one thread at a time."""
 
@@ -43,6 +56,14 @@ class Engine(ABC):
     @abstractmethod
     def with_samples(self, samples: int) -> Engine:
         """The same program with so many samples, in the initial state."""
+
+    @abstractmethod
+    def held(self) -> dict[str, Held]:
+        """The state of each group, of a program whose neurons are all fixed-point ones."""
+
+    @abstractmethod
+    def hold(self, step: int, given: Mapping[str, Held]) -> None:
+        """Go on from there; the next step has this index."""
 
     @abstractmethod
     def advance(

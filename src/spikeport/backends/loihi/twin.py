@@ -12,7 +12,7 @@ from typing import Any, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.backends.loihi.engine import Chunk, Engine
+from spikeport.backends.loihi.engine import Chunk, Engine, Held
 from spikeport.backends.loihi.placed import (
     WRAPPED,
     Group,
@@ -78,6 +78,26 @@ class Twin(Engine):
 
     def with_samples(self, samples: int) -> Twin:
         return Twin(self.placed, samples)
+
+    def held(self) -> dict[str, Held]:
+        self._deliver()  # as the next step would
+        self.outbox = {name: np.zeros_like(sent) for name, sent in self.outbox.items()}
+        found = {}
+        for name, state in self.states.items():
+            rows = (self.step_index + np.arange(len(state.ring))) % len(state.ring)
+            found[name] = Held(
+                state.v.copy(), state.second.copy(), state.third.copy(), state.ring[rows], state.imag[rows]
+            )
+        return found
+
+    def hold(self, step: int, given: Mapping[str, Held]) -> None:
+        self.reset()
+        self.step_index = step
+        for name, each in given.items():
+            state = self.states[name]
+            state.v, state.second, state.third = each.v.copy(), each.second.copy(), each.third.copy()
+            rows = (step + np.arange(len(each.arriving))) % len(state.ring)
+            state.ring[rows], state.imag[rows] = each.arriving, each.imag
 
     def advance(
         self,

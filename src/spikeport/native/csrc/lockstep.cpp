@@ -329,6 +329,49 @@ void run(State& state, int32_t first, int32_t steps, const LineInput* inputs, co
     }
 }
 
+// Brings what was sent in the step before `step` where it will arrive, as that step would, so that nothing waits in an outbox.
+template <typename V>
+void flush(State& state, int32_t step) {
+    const Program& program = *state.program;
+    const int before = (step & 1) ^ 1;
+    for (Sample& sample : state.samples) {
+        const auto forget = [&](bool prompt) {
+            for (size_t g = 0; g < program.groups.size(); ++g) {
+                if (program.groups[g].kind != LOCKSTEP_LINES || (prompt && program.groups[g].flag == 0)) continue;
+                LineState& line = sample.lines[g];
+                line.pixel[before].clear(), line.channel[before].clear(), values_of<V>(line, before).clear();
+            }
+        };
+        forget(true);  // what these sent for the step before was heard in it
+        for (size_t b = 0; b < program.blocks.size(); ++b) receive<V>(program, sample, program.blocks[b], sample.blocks[b], step, state.scratch[0]);
+        forget(false);
+        for (BlockState& block : sample.blocks) block.outbox[before].count = 0;
+    }
+}
+
+// What a state is read from and written to: v, second, third, the ring and that of the second port.
+enum Which : int32_t { HELD_V = 0, HELD_SECOND = 1, HELD_THIRD = 2, HELD_RING = 3, HELD_IMAG = 4 };
+
+template <typename V>
+V* held(const Program& program, const Block& block, const BlockState& state, int32_t which, int32_t step) {
+    const int64_t at = membrane(program, block) * (step % block.slots);
+    switch (which) {
+        case HELD_V: return static_cast<V*>(state.v);
+        case HELD_SECOND: return static_cast<V*>(state.second);
+        case HELD_THIRD: return static_cast<V*>(state.third);
+        case HELD_RING: return static_cast<V*>(state.ring) + at;
+        default: return block.has_imag ? static_cast<V*>(state.imag) + at : nullptr;
+    }
+}
+
+template <typename V>
+void copy_in(const LockstepGroup& group, const Block& block, const int64_t* from, V* to) {
+    const LockstepNeurons& n = block.neurons;
+    for (int64_t p = 0; p < n.pixels; ++p)
+        for (int64_t c = 0; c < block.channels; ++c)
+            to[p * n.padded + c] = static_cast<V>(from[(block.first_channel + c) * group.pixels + block.first_pixel + p]);
+}
+
 }  // namespace
 
 }  // namespace sp
@@ -471,6 +514,47 @@ SP_API int32_t sp_lockstep_run(void* handle, int32_t first, int32_t steps, const
         State& state = *static_cast<State*>(handle);
         if (state.program->wide) run<int64_t>(state, first, steps, inputs, *out);
         else run<int32_t>(state, first, steps, inputs, *out);
+        return static_cast<int32_t>(SP_OK);
+    });
+}
+
+// Before the others: what waits in outboxes goes to where it will arrive. `step` is the next one.
+SP_API int32_t sp_lockstep_flush(void* handle, int32_t step) {
+    return guarded([&] {
+        State& state = *static_cast<State*>(handle);
+        if (state.program->wide) flush<int64_t>(state, step);
+        else flush<int32_t>(state, step);
+        return static_cast<int32_t>(SP_OK);
+    });
+}
+
+// Numbers of one group of fixed-point neurons and one sample; of what arrives, those of step `step`.
+SP_API int32_t sp_lockstep_read(const void* handle, int32_t group, int32_t sample, int32_t which, int32_t step, int64_t* room) {
+    return guarded([&] {
+        const State& state = *static_cast<const State*>(handle);
+        const Program& program = *state.program;
+        for (const int32_t b : program.blocks_of[group]) {
+            const Block& block = program.blocks[b];
+            const BlockState& from = state.samples[sample].blocks[b];
+            if (which == HELD_IMAG && !block.has_imag) continue;
+            if (program.wide) copy_out(program.groups[group], block, held<int64_t>(program, block, from, which, step), room);
+            else copy_out(program.groups[group], block, held<int32_t>(program, block, from, which, step), room);
+        }
+        return static_cast<int32_t>(SP_OK);
+    });
+}
+
+// The same into a state that was just made, of a wide program.
+SP_API int32_t sp_lockstep_write(void* handle, int32_t group, int32_t sample, int32_t which, int32_t step, const int64_t* given) {
+    return guarded([&] {
+        State& state = *static_cast<State*>(handle);
+        const Program& program = *state.program;
+        if (!program.wide) throw "only a wide state is written";
+        for (const int32_t b : program.blocks_of[group]) {
+            const Block& block = program.blocks[b];
+            if (which == HELD_IMAG && !block.has_imag) continue;
+            copy_in(program.groups[group], block, given, held<int64_t>(program, block, state.samples[sample].blocks[b], which, step));
+        }
         return static_cast<int32_t>(SP_OK);
     });
 }
