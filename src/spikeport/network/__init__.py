@@ -2,7 +2,7 @@
 
 from spikeport.network.build import probed
 from spikeport.network.defaults import default_contract
-from spikeport.network.module import Link, Module, Part, Port, Probe
+from spikeport.network.module import Converted, Link, Module, Part, Port, Probe
 from spikeport.network.network import Network, as_built
 from spikeport.network.recipes import (
     AllToAll,
@@ -20,12 +20,14 @@ from spikeport.network.recipes import (
     SumPool2d,
     Uniform,
 )
+from spikeport.network.swapping import with_part
 
 __all__ = [
     "AllToAll",
     "AvgPool2d",
     "Conv1d",
     "Conv2d",
+    "Converted",
     "Dense",
     "DistanceDependent",
     "FixedInDegree",
@@ -45,4 +47,5 @@ __all__ = [
     "as_built",
     "default_contract",
     "probed",
+    "with_part",
 ]

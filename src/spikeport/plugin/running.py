@@ -18,6 +18,7 @@ from spikeport.errors import BackendError, OptionError, Problem
 from spikeport.plugin.driving import Drive, drive, dtype_of
 from spikeport.plugin.exact import static_currents
 from spikeport.plugin.inputs import populations, spiking
+from spikeport.plugin.pieces import joined
 from spikeport.plugin.presenting import (
     as_array,
     checked_request,
@@ -183,7 +184,7 @@ def run_dynamic(
     learning: Learning | None = None,
 ) -> DynamicRecording:
     """See `BackendSession.run` and `run_learning`."""
-    network, offsets = session.program.network, session.program.offsets
+    network = session.program.network
     assert isinstance(network, DynamicNetwork)
     fire = spiking(network)
     require_names(record, "record")
@@ -198,38 +199,62 @@ def run_dynamic(
     asked = learning or Learning()
     entering = drive(network, x, n_steps=n_steps, currents=currents, modulation=asked.modulation)
     gauge = Gauge(network, asked, entering)
+    session.reset(entering.batch)
+    found = go_on(session, entering, trains, kept, gauge)
+    return replace(found, weights=gauge.last, weights_over_time=gauge.over_time)
+
+
+def go_on(
+    session: BackendSession,
+    entering: Drive,
+    trains: Collection[str],
+    kept: Collection[str],
+    gauge: Gauge | None = None,
+) -> DynamicRecording:
+    """Steps of a network with dynamics from where its session stands; what it was opened for is what can be kept.
+
+    Args:
+        trains: populations whose spikes are kept.
+        kept: those whose potentials are.
+        gauge: looks at weights meanwhile.
+    """
+    network, offsets = session.program.network, session.program.offsets
+    assert isinstance(network, DynamicNetwork)
+    fire = spiking(network)
     batch, total, latest = entering.batch, entering.n_steps, max(offsets.values(), default=0)
     seconds = [n for n in kept if network.contract.chip and not isinstance(network[n].neuron, GradedThreshold)]
-    session.reset(batch)
     stream = _Stream(network, batch, offsets, fire, kept, seconds)
-    found: dict[str, list[NDArray[Any]]] = {name: [] for name in fire}
+    counts = {name: np.zeros((batch, *network[name].shape), np.int64) for name in fire}
+    events: dict[str, list[SpikeEvents]] = {name: [] for name in trains}
     potentials: dict[str, list[NDArray[Any]]] = {name: [] for name in kept}
     second: dict[str, list[NDArray[Any]]] = {name: [] for name in seconds}
     longest = max(1, PIECE_VALUES // max(1, network.neurons * batch))
     done = taken = 0
     while done < total:
         n = min(longest, PIECE, total + latest - taken)
-        if network.plastic:
+        if gauge is not None and network.plastic:
             n = min(n, gauge.until_next(taken))
         if entering.modulation:
             n = 1 if any(len(values) > 1 for values in entering.modulation.values()) else n
             session.modulate({name: v[min(taken, len(v) - 1)] for name, v in entering.modulation.items()})
         stream.add(session.advance(n, *_driven(network, offsets, entering, taken, n)), n)
         taken += n
-        if gauge.names:
+        if gauge is not None and gauge.names:
             gauge.look(taken - 1, session.weights)
         ready = taken - latest - done
         if ready <= 0:
             continue
         piece = stream.take(ready)
         for name in fire:
-            found[name].append(piece.spikes[name].reshape(ready, batch, -1))
+            raster = piece.spikes[name].reshape(ready, batch, -1).transpose(1, 0, 2)
+            counts[name] += counts_of(network, name, raster)
+            if name in events:
+                events[name].append(events_of(raster, network[name].shape, network.contract.dt))
         for name in kept:
             potentials[name].append(piece.potentials[name])
         for name in seconds:
             second[name].append(piece.currents[name])
         done += ready
-    rasters = {name: np.concatenate(parts).transpose(1, 0, 2) for name, parts in found.items()}
     dtype = dtype_of(network.contract)
 
     def over_time(parts: list[NDArray[Any]], name: str) -> NDArray[Any]:
@@ -237,12 +262,10 @@ def run_dynamic(
 
     return DynamicRecording(
         n_steps=total,
-        counts={n: counts_of(network, n, r) for n, r in rasters.items()},
-        spikes={name: events_of(rasters[name], network[name].shape, network.contract.dt) for name in trains},
+        counts=counts,
+        spikes={name: joined(parts) for name, parts in events.items()},
         potentials={name: over_time(parts, name) for name, parts in potentials.items()},
         currents={name: over_time(parts, name) for name, parts in second.items()},
-        weights=gauge.last,
-        weights_over_time=gauge.over_time,
     )
 
 

@@ -1,7 +1,42 @@
-"""Running networks: what enters, what is recorded, and how it looks."""
+"""Running networks: what enters, what is recorded, how it looks, and what may happen to them meanwhile."""
 
+from spikeport.runtime.events import (
+    AddNeurons,
+    AddSynapses,
+    Event,
+    Gate,
+    PruneNeurons,
+    PruneSynapses,
+    Replace,
+    SetParameters,
+    SetWeights,
+    Swap,
+)
 from spikeport.runtime.figures import Figure
 from spikeport.runtime.inputs import Poisson, SpikeTimes
+from spikeport.runtime.journal import Journal, Snapshot
 from spikeport.runtime.run import Run, run
+from spikeport.runtime.session import Replay, Session, replay
 
-__all__ = ["Figure", "Poisson", "Run", "SpikeTimes", "run"]
+__all__ = [
+    "AddNeurons",
+    "AddSynapses",
+    "Event",
+    "Figure",
+    "Gate",
+    "Journal",
+    "Poisson",
+    "PruneNeurons",
+    "PruneSynapses",
+    "Replace",
+    "Replay",
+    "Run",
+    "Session",
+    "SetParameters",
+    "SetWeights",
+    "Snapshot",
+    "SpikeTimes",
+    "Swap",
+    "replay",
+    "run",
+]

@@ -81,7 +81,7 @@ class Run:
             OptionError: it is no population that spikes.
         """
         if path not in self.counts:
-            raise OptionError(Problem(path, "is no population that spikes", _nearest(path, list(self.counts))))
+            raise OptionError(Problem(path, "is no population that spikes", nearest(path, list(self.counts))))
         rates: NDArray[np.float64] = self.counts[path] / self.duration
         return rates
 
@@ -169,25 +169,14 @@ def run(
         DataError: input that does not fit.
         LowerError: the backend cannot carry the network.
     """
-    if isinstance(network, Network):
-        probes = list(probed(network))
-        made = network.build(dt=dt, contract=contract)
-    elif isinstance(network, DynamicNetwork):
-        probes, made = [], network
-        if (dt is not None and dt != made.contract.dt) or (contract is not None and contract != made.contract):
-            why = "is that of a network that was built, and cannot be changed here"
-            raise OptionError(Problem("contract", why, "leave dt and contract out, or build with them"))
-    else:
-        raise OptionError(
-            Problem("network", f"is a {type(network).__name__}", "a Network, or what `build` or `from_nir` gave")
-        )
-    n_steps = _whole_steps(duration, made.contract.dt)
-    names = tuple(dict.fromkeys(_checked(made, _default_record(made, probes) if record is None else record)))
+    probes, made = taken(network, dt, contract)
+    n_steps = whole_steps(duration, made.contract.dt)
+    names = tuple(dict.fromkeys(checked_record(made, default_record(made, probes) if record is None else record)))
     given, problems = {}, []
     places = {place.name: place for place in made.inputs}
     for name, spikes in (inputs or {}).items():
         if name not in places:
-            problems.append(Problem(name, "is no input of this network", _nearest(name, list(places))))
+            problems.append(Problem(name, "is no input of this network", nearest(name, list(places))))
             continue
         try:
             given[name] = entering(places[name], spikes, n_steps=n_steps, dt=made.contract.dt)
@@ -209,7 +198,33 @@ def run(
     return Run(made, replace(found, spikes={n: s for n, s in found.spikes.items() if n in kept}), names)
 
 
-def _whole_steps(duration: float, dt: float) -> int:
+def taken(
+    network: Network | DynamicNetwork, dt: float | None, contract: DynamicsContract | None
+) -> tuple[list[str], DynamicNetwork]:
+    """What its probes record, and what is stepped.
+
+    Raises:
+        GraphError: the network does not fit together.
+        OptionError: it is none, or it was built with another contract.
+    """
+    if isinstance(network, Network):
+        return list(probed(network)), network.build(dt=dt, contract=contract)
+    if not isinstance(network, DynamicNetwork):
+        raise OptionError(
+            Problem("network", f"is a {type(network).__name__}", "a Network, or what `build` or `from_nir` gave")
+        )
+    if (dt is not None and dt != network.contract.dt) or (contract is not None and contract != network.contract):
+        why = "is that of a network that was built, and cannot be changed here"
+        raise OptionError(Problem("contract", why, "leave dt and contract out, or build with them"))
+    return [], network
+
+
+def whole_steps(duration: float, dt: float) -> int:
+    """A duration in steps.
+
+    Raises:
+        OptionError: it is no positive number of them.
+    """
     exact = float(duration) / dt
     steps = round(exact) if np.isfinite(exact) else 0
     if steps < 1 or abs(exact - steps) > WHOLE * max(1, steps):
@@ -218,27 +233,32 @@ def _whole_steps(duration: float, dt: float) -> int:
     return steps
 
 
-def _default_record(network: DynamicNetwork, probes: Collection[str]) -> list[str]:
+def default_record(network: DynamicNetwork, probes: Collection[str]) -> list[str]:
+    """What is recorded where nobody says."""
     fires = set(spiking(network))
     outputs = [f"{o.source}.{'spikes' if o.source in fires else 'v'}" for o in network.outputs]
     return [*probes, *outputs]
 
 
-def _checked(network: DynamicNetwork, record: Collection[str]) -> list[str]:
+def checked_record(network: DynamicNetwork, record: Collection[str]) -> list[str]:
+    """Names of recordings.
+
+    Raises:
+        OptionError: what this network does not have.
+    """
     if isinstance(record, str):
         raise OptionError(Problem("record", f"is the text {record!r}", f"a list: [{record!r}]"))
     fires = set(spiking(network))
     known = [f"{p}.spikes" for p in fires] + [f"{p}.v" for p in network.by_name]
     known += [f"{p}.i" for p in network.by_name] if network.contract.chip else []
-    problems = [
-        Problem(n, "is nothing to record of this network", _nearest(n, known)) for n in record if n not in known
-    ]
+    problems = [Problem(n, "is nothing to record of this network", nearest(n, known)) for n in record if n not in known]
     if problems:
         raise OptionError(problems)
     return list(record)
 
 
-def _nearest(name: str, known: list[str]) -> str:
+def nearest(name: str, known: list[str]) -> str:
+    """The way out of a name that there is not."""
     close = get_close_matches(name, known, n=1)
     if close:
         return f"did you mean {close[0]!r}?"

@@ -135,10 +135,20 @@ class PlasticPlan:
 
     def shaped(self, weights: NDArray[Any]) -> NDArray[Any]:
         """Weights (..., synapse) as the synapse has them: (..., post, pre) of `Dense`, the population's shape of `OneToOne`."""
-        lead = weights.shape[:-1]
-        if self.dense:
-            return np.ascontiguousarray(np.swapaxes(weights.reshape(*lead, self.pre_size, self.post_size), -1, -2))
-        return weights.reshape(*lead, *self.shape)
+        return _shaped(weights, self.shape, self.dense)
+
+
+def shaped_weights(p: Projection, source: Shape, weights: NDArray[Any]) -> NDArray[Any]:
+    """`PlasticPlan.shaped` of a projection that there is no plan of."""
+    return _shaped(weights, _shape_of(p, source), isinstance(p.weighted, Dense))
+
+
+def _shaped(weights: NDArray[Any], shape: Shape, dense: bool) -> NDArray[Any]:
+    lead = weights.shape[:-1]
+    if dense:
+        post, pre = shape
+        return np.ascontiguousarray(np.swapaxes(weights.reshape(*lead, pre, post), -1, -2))
+    return weights.reshape(*lead, *shape)
 
 
 def plastic_rows(p: Projection, source: Shape, target: Shape) -> Rows:
