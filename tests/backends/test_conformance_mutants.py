@@ -22,10 +22,13 @@ import spikeport as sp
 from spikeport import native
 from spikeport.backends.dynamics import plan
 from spikeport.backends.loihi import session as loihi_session
+from spikeport.backends.loihi import state as loihi_state
 from spikeport.backends.loihi import twin
 from spikeport.backends.native import dynamics as native_dynamics
 from spikeport.backends.native import layers as native_layers
+from spikeport.backends.native import state as native_state
 from spikeport.backends.reference import dynamics, second, stepper
+from spikeport.backends.reference import state as reference_state
 from spikeport.testing import EXACT, BackendConformance, worked_out
 from spikeport.testing.carrying import UnderTest
 from spikeport.testing.cases import claimed_codes
@@ -324,6 +327,52 @@ def test_a_mutant_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> 
     for change in mutant.changes():
         change.apply(monkeypatch)
     assert caught(mutant.backend) == mutant.caught_by
+
+
+def torch_state() -> Iterator[Change]:
+    from spikeport.backends.torch import neurons
+
+    yield Change(neurons.Neurons, "hold", "torch.tensor(state.refractory, device=device)", "self.deaf")
+
+
+STATES: list[tuple[str, str, Callable[[], Iterator[Change]]]] = [
+    (
+        "reference",
+        "what is on its way",
+        changing(reference_state, "_put_neurons", "put(held.ring, state.step, given.arriving)", "pass"),
+    ),
+    (
+        "reference",
+        "what was sent",
+        changing(
+            reference_state, "_put_learned", "put(ring, state.step - 1, state.sent[names[end]], backwards=True)", "pass"
+        ),
+    ),
+    ("native", "the step", changing(native_state, "put_state", "handle.go_to(state.step)", "handle.go_to(0)")),
+    (
+        "native",
+        "weights",
+        changing(native_state, "put_state", "handle.write_synapses(index", "(lambda *a: None)(index"),
+    ),
+    ("torch", "deaf neurons", torch_state),
+    ("loihi1", "deaf neurons", changing(loihi_state, "held_of", "given.refractory if", "0 * given.refractory if")),
+    ("loihi2", "activations", changing(loihi_state, "state_of", "activation=held.third", "activation=held.v")),
+]
+"""What a state lacks, or a session does not take over from it."""
+
+
+@pytest.mark.parametrize(("name", "what", "changes"), STATES, ids=lambda part: part if isinstance(part, str) else "")
+def test_states_that_lack_something_are_caught(
+    name: str, what: str, changes: Callable[[], Iterator[Change]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = backend_named(name)
+    users = (native_dynamics, loihi_session)
+    for change in changes():
+        original = getattr(change.owner, change.function)
+        also = tuple(user for user in users if getattr(user, change.function, None) is original)
+        replace(change, also=also).apply(monkeypatch)
+    under_test = UnderTest(backend, backend.targets[0], {}, EXACT)
+    assert fails(BackendConformance().test_a_restored_session_goes_on_as_it_did, under_test)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS[1::3], ids=lambda mutant: mutant.backend)

@@ -33,8 +33,9 @@ from spikeport.primitives import (
     SigmaDelta,
     SpikeInput,
 )
+from spikeport.testing.resuming import arrays
 from tests.integer_networks import random_network
-from tests.states import arrays, assert_equal_states, opened
+from tests.states import assert_equal_states, opened
 
 HOSTS = [REFERENCE, *([NATIVE] if native.available() else [])]
 by_name: Any = {"ids": lambda backend: backend.name}

@@ -30,7 +30,7 @@ from spikeport.plugin import PLUGIN_VERSION, Backend, BackendSession, Program
 from spikeport.plugin.inputs import arrival_shape, fed_populations
 from spikeport.primitives import Code, SpikingNetwork
 from spikeport.targets import FACTS, NeuronModel, SynapseKind, Target
-from spikeport.testing import cases, doors, limits, structures, worked_out
+from spikeport.testing import cases, doors, limits, resuming, structures, worked_out
 from spikeport.testing.carrying import Options, Run, UnderTest, reference_of, sample
 from spikeport.testing.compare import EXACT, Tolerance, difference
 
@@ -217,6 +217,12 @@ class BackendConformance:
                 again = session.run(run.x, **run.arguments)
             told = difference(run.network, again, first)
             assert told is None, f"{run.about}, run again: {told}"
+
+    def test_a_restored_session_goes_on_as_it_did(self, under_test: UnderTest) -> None:
+        """Of backends that give snapshots; nobody has to."""
+        tried = [resuming.check(under_test, run) for run in resuming.runs(under_test)]
+        if not any(tried):
+            pytest.skip("gives no snapshots of hand-made networks")
 
     def test_one_step_a_hundred_times_equals_a_hundred_at_once(self, under_test: UnderTest) -> None:
         for run in _some(under_test):

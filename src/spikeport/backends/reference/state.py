@@ -42,11 +42,20 @@ def stepper_of(plan: Plan | FixedPlan, state: SessionState) -> DynamicStepper | 
         return _fixed_stepper(plan, state)
     stepper = DynamicStepper(plan, state.batch)
     stepper.step_index = state.step
+    _put_neurons(stepper, state)
+    _put_learned(stepper, state)
+    return stepper
+
+
+def _put_neurons(stepper: DynamicStepper, state: SessionState) -> None:
     for name, given in state.populations.items():
         held = stepper.state[name]
         held.v, held.current = given.v.copy(), given.second.copy()
         held.refractory, held.fired = given.refractory.copy(), given.fired.copy()
         put(held.ring, state.step, given.arriving)
+
+
+def _put_learned(stepper: DynamicStepper, state: SessionState) -> None:
     learning = stepper.learning
     for p, each, passing in zip(learning.places, learning.each, learning.passing, strict=True):
         assert p.plastic is not None
@@ -57,10 +66,9 @@ def stepper_of(plan: Plan | FixedPlan, state: SessionState) -> DynamicStepper | 
         )
         if found.passing is not None:
             put(passing, state.step, found.passing)
-    names = [place.name for place in places_of(plan.network)]
+    names = [place.name for place in places_of(stepper.plan.network)]
     for end, ring in learning.sent.items():
         put(ring, state.step - 1, state.sent[names[end]], backwards=True)
-    return stepper
 
 
 def rows(ring: Array, first: int, count: int, *, backwards: bool = False) -> Array:
