@@ -19,6 +19,7 @@ COMMANDS = {
         "Say what is installed, what works, and what to do about the rest.",
     ),
     "export": ("commands:export_command", "Write a spiking model, or the network of a NIR file, as NIR."),
+    "fpga": ("fpga:fpga_command", "Register-transfer code of a program."),
     "init": ("init:init_command", "Write a project that runs as it is, on real digits."),
     "new-backend": ("new_backend:new_backend_command", "Write a backend that works, to be turned into one's own."),
     "nir": ("nir:nir_command", "What a NIR file says, and what it means."),

@@ -12,7 +12,6 @@ from spikeport.backends.fpga.beats import (
     BEGUN,
     BENCH,
     POTENTIAL,
-    RESUMED,
     SPIKE,
     STEP_END,
     Beats,
@@ -78,13 +77,14 @@ def read(machine: Machine, beats: Beats, steps: int, batch: int, report: int) ->
     )
 
 
-def written(machine: Machine, answer: Answer, *, begins: bool) -> Beats:
-    """The beats of an answer, as the core sends them: neuron after neuron, and what it tells of each."""
+def written(answer: Answer, *, begins: bool) -> Beats:
+    """The beats of an answer, as the core sends them: neuron after neuron, and what it tells of each; `begins` where a sample began."""
     parts = []
     places = list(answer.spikes)
     steps, batch = next(iter(answer.spikes.values())).shape[:2] if places else (0, 0)
     for sample in range(batch):
-        parts.append(beat(BEGUN if begins else RESUMED))
+        if begins:
+            parts.append(beat(BEGUN))
         for step in range(steps):
             for place in places:
                 sent = answer.spikes[place][step, sample]

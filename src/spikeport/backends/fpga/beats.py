@@ -76,7 +76,7 @@ class Frame:
     """What is told besides spikes: 1 potentials that are read, 2 all."""
 
 
-def stimulus(frame: Frame, *, first_step: int, slots: int, largest_step: int, kept: bool) -> Beats:
+def stimulus(frame: Frame, *, first_step: int, slots: int, largest_step: int, kept: bool = True) -> Beats:
     """All beats of all samples, one sample after the other.
 
     Args:
@@ -84,7 +84,7 @@ def stimulus(frame: Frame, *, first_step: int, slots: int, largest_step: int, ke
         first_step: number of the first step; 0 begins a sample, other steps go on where it was left.
         slots: of what is on its way.
         largest_step: the number at which the core stops counting.
-        kept: the state is kept for further steps.
+        kept: the state lies in files between calls. Otherwise the core goes on by itself, with one sample.
     """
     parts, orders = [], []
     span = 2 * frame.steps + 4
@@ -96,7 +96,7 @@ def stimulus(frame: Frame, *, first_step: int, slots: int, largest_step: int, ke
     samples = np.arange(frame.batch, dtype=np.int64)
     if first_step == 0:
         put(samples, 0, np.repeat(beat(BEGIN), frame.batch))
-    else:
+    elif kept:
         put(samples, 0, beat(BENCH, 1, samples))
         resume = beat(RESUME, 0, first_step % slots, min(first_step, largest_step))
         put(samples, 1, np.repeat(resume, frame.batch))

@@ -19,6 +19,8 @@ from spikeport.errors import BackendError, Problem
 
 Simulator = Literal["icarus", "verilator"]
 BUILD_SECONDS = 600.0
+STIMULUS, EXPECTED = "stimulus.mem", "expected.mem"
+"""Of an exported folder: what its testbench gives, and what the core has to answer."""
 SILENT = ("WIDTH", "UNUSED", "DECLFILENAME", "TIMESCALEMOD", "INITIALDLY", "BLKSEQ", "UNSIGNED", "CMPCONST", "STMTDLY")
 """Remarks of Verilator that are no errors here: numbers are extended and cut by assignment throughout."""
 
@@ -26,28 +28,28 @@ _BUILT: dict[str, Path] = {}
 """Programs of Verilator, by what they were made of: a build takes many seconds, and weights are no part of it."""
 
 
-def build(machine: Machine, folder: Path, simulator: Simulator, *, seconds: float = BUILD_SECONDS) -> Sequence[str]:
+def build(name: str, folder: Path, simulator: Simulator, *, seconds: float = BUILD_SECONDS) -> Sequence[str]:
     """The command that runs the design whose files are in a folder.
 
     Raises:
         BackendError: the simulator is not installed, or refuses the design.
     """
     way_out = "use executor='model', which runs the memories without a simulator"
-    what = f"building {machine.name!r} with {simulator}"
+    what = f"building {name!r} with {simulator}"
     if simulator == "icarus":
         compiler, runtime = tools.required("iverilog", way_out), tools.required("vvp", way_out)
         command = [compiler, "-g2012", "-o", "simulation.vvp", "-s", "testbench", CORE, TOP, TESTBENCH]
         tools.run(command, folder, seconds=seconds, what=what)
         return [runtime, "-N", str(folder / "simulation.vvp")]
     compiler = tools.required("verilator", way_out)
-    sources = {name: (folder / name).read_text("utf-8") for name in (CORE, TOP, TESTBENCH)}
+    sources = {file: (folder / file).read_text("utf-8") for file in (CORE, TOP, TESTBENCH)}
     key = sha256("\0".join([compiler, *sources.values()]).encode()).hexdigest()
     if key not in _BUILT:
         room = Path(tempfile.mkdtemp(prefix="spikeport-verilator-"))
         atexit.register(shutil.rmtree, room, ignore_errors=True)
-        for name, source in sources.items():
-            (room / name).write_text(source, "utf-8")
-        flags = ["--binary", "--timing", "-O3", "-Wno-fatal", *(f"-Wno-{name}" for name in SILENT)]
+        for file, source in sources.items():
+            (room / file).write_text(source, "utf-8")
+        flags = ["--binary", "--timing", "-O3", "-Wno-fatal", *(f"-Wno-{remark}" for remark in SILENT)]
         command = [
             compiler,
             *flags,
@@ -86,6 +88,34 @@ def exchange(
         raise BackendError(Problem(what, f"its answer cannot be read: {error}")) from error
 
 
+def check(folder: Path, simulator: Simulator, *, seconds: float, throttle: int = 0) -> str:
+    """Run the testbench of a folder that was exported; it compares every beat with what is expected.
+
+    Returns:
+        What it said: `PASS: ...`.
+
+    Raises:
+        BackendError: the simulator is not installed or refuses the design, or a beat differs.
+    """
+    missing = [name for name in (CORE, TOP, TESTBENCH, STIMULUS, EXPECTED) if not (folder / name).is_file()]
+    if missing:
+        why = f"has no {', '.join(missing)}"
+        raise BackendError(Problem(str(folder), why, "export a program with data: spikeport fpga export"))
+    what = f"simulating {folder.name!r} with {simulator}"
+    with tempfile.TemporaryDirectory(prefix="spikeport-fpga-") as room:
+        inside = Path(room)
+        for path in sorted(folder.iterdir()):
+            if path.suffix in (".sv", ".mem"):
+                (inside / path.name).write_bytes(path.read_bytes())
+        command = build(folder.name, inside, simulator)
+        arguments = [*command, f"+stimulus={STIMULUS}", f"+expected={EXPECTED}", f"+throttle={throttle}"]
+        said = tools.run(arguments, inside, seconds=seconds, what=what)
+    verdict = next((line for line in said.splitlines() if line.startswith("PASS:")), None)
+    if verdict is None:
+        raise BackendError(Problem(what, f"it does not answer as expected; it said:\n{said or '(nothing)'}"))
+    return verdict
+
+
 class Simulation:
     """A design on a simulator; the state of samples lies in files between calls."""
 
@@ -96,7 +126,7 @@ class Simulation:
         try:
             for name, source in design(machine).items():
                 (self._folder / name).write_text(source, "utf-8", newline="\n")
-            self._command = build(machine, self._folder, simulator)
+            self._command = build(machine.name, self._folder, simulator)
         except BaseException:
             self.close()
             raise
@@ -109,7 +139,7 @@ class Simulation:
     def advance(self, frame: Frame) -> Answer:
         """Some steps of all samples."""
         p = self.machine.parameters
-        beats = stimulus(frame, first_step=self.step, slots=p["SLOTS"], largest_step=2 ** p["TW"] - 1, kept=True)
+        beats = stimulus(frame, first_step=self.step, slots=p["SLOTS"], largest_step=2 ** p["TW"] - 1)
         answered = exchange(
             self._command,
             self._folder,

@@ -609,7 +609,7 @@ module spikeport_core #(
     end
 
     // Widths come from proved bounds. In simulation nothing that leaves them passes unseen.
-    // synthesis translate_off
+`ifndef SYNTHESIS
     always @(posedge clk) if (resetn) begin
         if (at == WRITE && v !== $signed(v[VW-1:0])) begin
             $display("BEYOND potential of place %0d, neuron %0d: %0d in %0d bits", place, neuron, v, VW);
@@ -628,7 +628,7 @@ module spikeport_core #(
             $finish;
         end
     end
-    // synthesis translate_on
+`endif
 endmodule
 
 `default_nettype wire
