@@ -68,7 +68,7 @@ KINDS = (
 PLAN: tuple[tuple[int, int, int, tuple[str, ...] | None], ...] = (
     (1000, 3, 1, None),
     (3000, 1, 1, None),
-    (10_000, 1, 5, ("current", "spikes", "spikes, mixed delays")),
+    (10_000, 1, 3, ("current", "spikes", "spikes, mixed delays")),
 )
 """Neurons, how many seeds, seconds of the network, and which kinds, all if None; several seconds are timed in turns."""
 FEWEST = 5.0
