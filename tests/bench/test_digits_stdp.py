@@ -35,12 +35,17 @@ def few(data: Any, n: int) -> Any:
 
 @pytest.fixture
 def small(bench: Any) -> Any:
+    """So few images that thresholds have to start close to where homeostasis takes them, and to follow soon."""
     return bench.Setup(
         neurons=12,
         passes=3,
+        show=80,
+        rest=40,
+        contrast=2250.0,
         threshold=40.0,
         theta=1.0,
         tau_theta=5.0,
+        inhibition=45.0,
         rate=(0.2, 0.05),
         on="native" if native.available() else "reference",
     )
@@ -122,6 +127,15 @@ def test_the_same_images_give_the_same_spikes_in_a_row_and_in_a_batch(bench: Any
 def test_classes_are_those_that_neurons_answer_to_most(bench: Any) -> None:
     found = np.array([[3, 0, 0], [1, 0, 0], [1, 5, 0], [0, 4, 0]])
     assert bench.assigned(found, np.array([7, 7, 7, 2])).tolist() == [7, 2, 0]  # means, not sums
+
+
+def test_the_nearest_image_tells(bench: Any) -> None:
+    train = bench.Data(np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]), np.array([4, 4, 9]))
+    test = bench.Data(np.array([[0.8, 0.0], [0.0, 0.7]]), np.array([4, 9]))
+    assert (
+        bench.nearest(np.array([[0.0, 2.0], [1.0, 0.0]]), train, test) == 50
+    )  # 2 is as far as 0 is, and farther than (1, 0)
+    assert bench.nearest(np.array([[0.0, 1.0], [1.0, 0.0]]), train, test) == 100
 
 
 def test_pictures_are_svg(bench: Any) -> None:
