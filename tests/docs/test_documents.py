@@ -92,7 +92,7 @@ def command_help(*words: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-GROUPS = ("nir",)
+GROUPS = ("fpga", "nir")
 """Commands whose first argument is a command of theirs."""
 
 
