@@ -100,9 +100,10 @@ def test_refractory_steps_are_those_of_the_simulator() -> None:
 
 
 def test_times_between_steps_move_as_the_simulator_moves_them(sim: Any) -> None:
-    # NEST 3.10.0 lets a source of 3 * 0.1 ms, which is a little more than 0.3, spike at 0.4
-    assert NEST.source_step(np.array([0.3, 3 * 0.1, 0.35, 8.2]), 0.1).tolist() == [2, 3, 3, 81]
-    assert BRIAN2.source_step(np.array([0.0, 0.3, 3 * 0.1, 0.35]), 0.1).tolist() == [0, 3, 3, 3]
+    # what NEST 3.10.0 recorded: with a least delay of 0.1 ms, 3 * 0.1, a little more than 0.3, is a spike at 0.4, and 0.4 one at 0.4
+    assert NEST.source_step(np.array([0.3, 3 * 0.1, 0.31, 0.4, 4.4, 8.2]), 0.1, 0.1).tolist() == [2, 3, 3, 3, 44, 81]
+    assert NEST.source_step(np.array([0.3, 3 * 0.1, 0.31, 0.4]), 0.1, 0.0).tolist() == [2, 2, 3, 3]
+    assert BRIAN2.source_step(np.array([0.0, 0.3, 3 * 0.1, 0.35]), 0.1, 0.1).tolist() == [0, 3, 3, 3]
     cells = sim.Population(1, sim.IF_curr_exp(), label="cells")
     found = sp.from_pynn(joined(sim, cells, times=(2.0, 2.2)))
     (said,) = [e for e in found.ledger if "between steps" in e.what]
@@ -285,6 +286,7 @@ def test_a_network_object_brings_everything_and_recordings_are_probes(sim: Any) 
     projection = joined(sim, cells, weight=2.0)
     cells[0:1].record(["spikes", "v", "u"])
     found = sp.from_pynn(Network(projection.pre, cells, projection))
+    assert found.build().projections[0].synapses[0].weights.tolist() == [2.0, 2.0, 2.0]
     run = found.run(0.1)
     assert set(run.names) == {"cells.spikes", "cells.v"}
     assert any(e.node == "cells" and e.what == "u is not recorded here" for e in found.ledger)

@@ -57,6 +57,8 @@ class Reading:
     simulator: Simulator
     dt: float
     """Milliseconds."""
+    min_delay: float
+    """Milliseconds by which the simulator's module sets sources off earlier."""
     conductances_at: float | None
     problems: list[Problem]
     ledger: list[Approximation]
@@ -115,8 +117,9 @@ def _izhikevich(population: Any, name: str, receptors: set[str], reading: Readin
 
 
 def _unscaled(population: Any) -> float:
-    """pyNN.nest gives weights in millivolts back as it stored them, scaled."""
-    return 1 / float(getattr(population.celltype, "receptor_scale", 1.0))
+    """pyNN.nest alone scales weights that are millivolts, and gives them back scaled."""
+    nest = type(population).__module__.startswith("pyNN.nest.")
+    return 1 / float(getattr(population.celltype, "receptor_scale", 1.0)) if nest else 1.0
 
 
 def _say_jumps(name: str, reading: Reading) -> None:

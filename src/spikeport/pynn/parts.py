@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -140,6 +140,18 @@ def given(component: Any) -> dict[str, Any]:
 
 def spike_times(population: Any) -> list[NDArray[np.float64]]:
     """Milliseconds, of each cell of a SpikeSourceArray."""
-    found = population.get("spike_times")
-    each: Iterator[Any] = iter([found] * population.size if hasattr(found, "value") else found)
+    written = deepcopy(population.celltype.parameter_space["spike_times"])
+    written.shape = (population.size,)
+    first = _trains(written.evaluate(simplify=True), population.size)
+    try:
+        now = _trains(population.get("spike_times"), population.size)
+    except (AssertionError, TypeError):  # pyNN.brian2 0.13 fails at giving some back
+        return first
+    # pyNN.nest keeps times that are shifted, and back they are rounded: what was written is exact, unless it was set anew
+    same = all(len(a) == len(b) and np.allclose(a, b, rtol=1e-12, atol=1e-9) for a, b in zip(now, first, strict=True))
+    return first if same else now
+
+
+def _trains(found: Any, size: int) -> list[NDArray[np.float64]]:
+    each = [found] * size if hasattr(found, "value") else list(found)
     return [np.asarray(getattr(times, "value", times), dtype=np.float64).ravel() for times in each]

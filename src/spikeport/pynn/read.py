@@ -66,7 +66,8 @@ def from_pynn(
     simulator, said = simulator_of(module, like)
     step = dt / MS if dt is not None else float(module.get_time_step()) if module is not None else 0.1
     ledger: list[Approximation] = [remark("network", said)] if said else []
-    reading = Reading(simulator, step, conductances_at, [], ledger)
+    shift = float(module.get_min_delay()) if getattr(module, "__name__", "") == "pyNN.nest" else 0.0
+    reading = Reading(simulator, step, shift, conductances_at, [], ledger)
     if getattr(getattr(getattr(module, "simulator", None), "state", None), "spike_precision", "") == "off_grid":
         what = 'spikes lie on steps; this NEST has them between steps: setup(spike_precision="on_grid") has not'
         ledger.append(Approximation("network", what, step * MS, "s"))
@@ -159,7 +160,7 @@ class _Reader:
         times = spike_times(population)
         all_times = np.concatenate([*times, np.zeros(0)])
         lines = np.repeat(np.arange(n), [len(t) for t in times])
-        steps = self.reading.simulator.source_step(all_times, self.reading.dt)
+        steps = self.reading.simulator.source_step(all_times, self.reading.dt, self.reading.min_delay)
         if not np.isfinite(all_times).all() or (steps < 0).any():
             first = "more than 0" if self.reading.simulator.recorded else "0 or more"
             self.problems.append(Problem(name, "has spikes before the first step", f"times of {first} milliseconds"))

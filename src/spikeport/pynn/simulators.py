@@ -14,8 +14,8 @@ from spikeport.errors import OptionError, Problem
 
 Floats = NDArray[np.float64]
 Like = Literal["nest", "brian2"]
-TIC = 1e-3
-"""NEST counts time in microseconds; times here are milliseconds, as PyNN has them."""
+TICS = 1000
+"""Of a millisecond: NEST counts time in microseconds. Times here are milliseconds, as PyNN has them."""
 NEARLY = 1e-3
 """Of a step: how far below a step Brian2 still means that one."""
 
@@ -26,8 +26,8 @@ class Simulator:
 
     name: Like
     compare: Literal[">", ">="]
-    source_step: Callable[[Floats, float], NDArray[np.int64]]
-    """The step in which a source has to spike for a time, in milliseconds, with dt in milliseconds."""
+    source_step: Callable[[Floats, float, float], NDArray[np.int64]]
+    """The step in which a source has to spike for times, given dt and the least delay; all in milliseconds."""
     deaf: Callable[[Floats, float], NDArray[np.int64]]
     """Steps after that of a spike in which a neuron stays at its reset, for a `tau_refrac`."""
     recorded: int
@@ -36,12 +36,20 @@ class Simulator:
     """What makes the potential jump comes after the comparison of its step, and not before."""
 
 
-def _up(times: Floats, dt: float) -> NDArray[np.int64]:
-    """Steps of NEST: up to a whole tic, and up to a whole step."""
-    tics = np.trunc(times / TIC + 0.0)
-    tics += tics * TIC < times
-    per_step = round(dt / TIC)
-    steps: NDArray[np.int64] = -(-tics.astype(np.int64) // per_step)
+def _stamped(times: Floats, dt: float, min_delay: float) -> NDArray[np.int64]:
+    """Steps at whose end a spike generator of NEST spikes: up to a whole step, where a multiple of dt in float64 says what is below.
+
+    pyNN.nest sets a generator off earlier, by the delay with which its spikes reach the cells that PyNN knows.
+    """
+    early = times - min_delay
+    steps = np.trunc(early * TICS).astype(np.int64) // round(dt * TICS)
+    steps += steps * dt < early
+    return steps + round(min_delay / dt)
+
+
+def _held(times: Floats, dt: float) -> NDArray[np.int64]:
+    """Steps of a duration in NEST: to the nearest tic, and up to a whole step."""
+    steps: NDArray[np.int64] = -(-np.floor(times * TICS + 0.5).astype(np.int64) // round(dt * TICS))
     return steps
 
 
@@ -55,15 +63,15 @@ NEST = Simulator(
     "nest",
     ">=",
     # what spikes at the end of step n has the time (n + 1) dt there
-    source_step=lambda times, dt: _up(times, dt) - 1,
-    deaf=_up,
+    source_step=lambda times, dt, min_delay: _stamped(times, dt, min_delay) - 1,
+    deaf=_held,
     recorded=1,
     late_jumps=False,
 )
 BRIAN2 = Simulator(
     "brian2",
     ">",
-    source_step=_down,
+    source_step=lambda times, dt, min_delay: _down(times, dt),
     # it may fire again so many steps after a spike: the step of the spike is one of them
     deaf=lambda times, dt: np.maximum(_down(times, dt) - 1, 0),
     recorded=0,
