@@ -106,7 +106,12 @@ def row(name: str, network: Any, samples: dict[str, NDArray[Any]], places: list[
     each = values["cycles"] = cycles(made[executor], samples[executor])
     lines.append(f"  {each:,.0f} cycles a sample, with the read-out told")
     for family, size in places:
-        found_area = synthesize(machine, family, size)
+        try:
+            found_area = synthesize(machine, family, size or None)
+        except sp.BackendError as error:
+            lines.append(f"  {family} {size}: {str(error).splitlines()[-1]}")
+            values[family] = None
+            continue
         lines.append(f"  {found_area}")
         if found_area.fmax_mhz is not None:
             rate = found_area.fmax_mhz * 1e6 / each
@@ -150,7 +155,7 @@ def nmnist(options: argparse.Namespace) -> Iterator[Row]:
         snn, _ = common.timed_conversion(model, samples, levels=options.levels, input="events", code=code, **steps)
         x = bins if steps else bins.sum(axis=0, keepdims=True)
         parts = {"icarus": x[:, : options.icarus_frames], "verilator": x[:, : options.frames]}
-        places = [("ecp5", "85k")] if code == options.nmnist_codes[0] else []
+        places = [("ecp5", "85k"), ("xc7", "")] if code == options.nmnist_codes[0] else []
         yield row(f"nmnist_cnn_b, {code}, {len(x)} time bins", snn.network, parts, places)
 
 

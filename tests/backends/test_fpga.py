@@ -35,6 +35,8 @@ from spikeport.primitives import (
     DynamicNetwork,
     DynamicPopulation,
     DynamicsContract,
+    FixedCubaLIF,
+    GradedThreshold,
     MaxPool,
     OneToOne,
     Projection,
@@ -91,6 +93,12 @@ def small(name: str = "net", weight: int = 3, threshold: int = 5, **contract: An
     return DynamicNetwork(
         name, (SpikeInput("in", (2,)),), tuple(cells), tuple(links), DynamicsContract(**(given | contract))
     )
+
+
+def loihi(neuron: Any, integrator: Any) -> DynamicNetwork:
+    """One unit of a chip."""
+    cells = DynamicPopulation("cells", (1,), neuron)
+    return DynamicNetwork("loihi", (SpikeInput("in", (1,)),), (cells,), (), DynamicsContract.loihi(integrator))
 
 
 # memories
@@ -299,6 +307,28 @@ def test_hand_made_integers_at_the_ends_of_their_state_on_a_simulator(contract: 
         assert difference(network, found, expected) is None
 
 
+@pytest.mark.parametrize("executor", ["model", *SIMULATORS[:1]])
+@pytest.mark.parametrize("weight", [2**6 - 1, 715_827_883])
+def test_leaky_units_are_those_of_loihi_where_sums_round_wrap_and_clip(executor: Any, weight: int) -> None:
+    """Larger weights wrap at 32 bits, at each port before it is shifted; a current of 25 bits is brought back into 24."""
+    cells = FixedCubaLIF(
+        du=np.array([4095, 0, 2048, 100]), dv=np.array([0, 4096, 300, 0]), bias=np.array([0, -8, 5, 2**22]),
+        threshold=np.array([64, 2**17, 2**23, 0]), initial=np.array([0, -1, 2**23 - 1, 1 - 2**23]),
+    )  # fmt: skip
+    one = OneToOne(np.array([weight, -weight, 3, -weight]))
+    links = [Projection("in", "cells", (one,), exponent=e) for e in (0, 7, -3, -1)]
+    links.append(Projection("cells", "cells", (Dense(RNG.integers(-60, 60, (4, 4))),), 2, exponent=-2))
+    population, contract = DynamicPopulation("cells", (4,), cells), DynamicsContract.loihi("loihi2")
+    network = DynamicNetwork("leaky", (SpikeInput("in", (4,)),), (population,), tuple(links), contract)
+    x = {"in": RNG.integers(-7, 8, (40, 2, 4))}
+    expected = reference.simulate_dynamics(network, x, potentials=["cells"])
+    program = FPGA.compile(network, FPGA.targets[0], FpgaOptions(executor=executor, largest_input=7))
+    assert program.document["core"]["WRAPS"] == int(weight > 2**20)
+    found = run(network, x, FpgaOptions(executor=executor, largest_input=7))
+    assert difference(network, found, expected) is None
+    assert np.ptp(expected.currents["cells"]) > 2**23 or weight < 2**20
+
+
 def test_the_core_weighs_a_static_input_itself_or_the_host_does() -> None:
     integer = networks.boundaries("static").integer
     network = encode(integer, "graded")
@@ -322,6 +352,8 @@ def test_what_the_core_does_not_step_is_refused_by_name() -> None:
         (small(reset_when="next_step"), r"net: resets next step, and the core in the step of the spike"),
         (small(spikes="multi"), r"several spikes a step"),
         (small(state_bits=33), r"net: .*33"),
+        (loihi(GradedThreshold(threshold=1), "loihi2"), r"cells: is GradedThreshold"),
+        (loihi(FixedCubaLIF(du=0, dv=0, threshold=1), "loihi1"), r"loihi: follows the equations of loihi1"),
     ):
         with pytest.raises(LowerError, match=said):
             FPGA.compile(network, FPGA.targets[0], FpgaOptions())

@@ -61,13 +61,15 @@ def contracts(target: Target) -> Iterator[DynamicsContract]:
     """What a target computes hand-made networks by: each of its integer or floating arithmetics, as far as they are open."""
     chips: frozenset[Any] | None = getattr(target, "integrators", None) and target.known("integrators")
     kind = target.known("arithmetic")
+    if kind == "integer":  # its own arithmetic first; equations of a chip may come on top
+        yield from _integer(target)
     if chips is not None or kind is None:
         for name in ("loihi1", "loihi2"):
             if chips is None or name in chips:
                 yield DynamicsContract.loihi(name)
     if chips is not None:
         return
-    if kind in (None, "integer", "fixed point"):
+    if kind in (None, "fixed point"):
         yield from _integer(target)
     if kind is None:
         yield DynamicsContract(dt=DT, integrator="forward_euler")

@@ -12,6 +12,7 @@ from spikeport.backends.fpga.beats import (
     BEGUN,
     BENCH,
     POTENTIAL,
+    SECOND,
     SPIKE,
     STEP_END,
     Beats,
@@ -31,6 +32,8 @@ class Answer:
     spikes: Mapping[int, Whole]
     potentials: Mapping[int, Whole]
     """Of the places that are told."""
+    seconds: Mapping[int, Whole] = field(default_factory=dict)
+    """Second states of the leaky ones among them."""
     cycles: Whole = field(default_factory=lambda: np.zeros(0, np.int64))
     """Of the clock, of each sample; none where nothing has a clock."""
 
@@ -43,6 +46,11 @@ def told(machine: Machine, report: int) -> list[int]:
         for place in range(machine.parameters["FIRST_POPULATION"], machine.parameters["PLACES"])
         if places["kind"][place] != KINDS.index("maximum") and (report == 2 or (report == 1 and places["shown"][place]))
     ]
+
+
+def is_leaky(machine: Machine, place: int) -> bool:
+    """Whether a place has a second state."""
+    return int(machine.memories["places"]["kind"][place]) == KINDS.index("leaky")
 
 
 def read(machine: Machine, beats: Beats, steps: int, batch: int, report: int) -> Answer:
@@ -73,6 +81,7 @@ def read(machine: Machine, beats: Beats, steps: int, batch: int, report: int) ->
     return Answer(
         gathered(SPIKE, list(counts)),
         gathered(POTENTIAL, told(machine, report)),
+        gathered(SECOND, [place for place in told(machine, report) if is_leaky(machine, place)]),
         f.value[f.kind == BENCH],
     )
 
@@ -89,15 +98,11 @@ def written(answer: Answer, *, begins: bool) -> Beats:
             for place in places:
                 sent = answer.spikes[place][step, sample]
                 neurons = np.arange(len(sent))
-                beats = np.stack(
-                    [beat(SPIKE, place, neurons, sent)]
-                    + (
-                        [beat(POTENTIAL, place, neurons, answer.potentials[place][step, sample])]
-                        if place in answer.potentials
-                        else []
-                    ),
-                    axis=1,
-                )
+                columns = [beat(SPIKE, place, neurons, sent)]
+                for kind, found in ((POTENTIAL, answer.potentials), (SECOND, answer.seconds)):
+                    if place in found:
+                        columns.append(beat(kind, place, neurons, found[place][step, sample]))
+                beats = np.stack(columns, axis=1)
                 there = np.ones(beats.shape, np.bool_)
                 there[:, 0] = sent != 0
                 parts.append(beats[there])

@@ -30,10 +30,11 @@ KINDS = (
     "levels",
     "thermometer",
     "digits",
+    "leaky",
 )
 """Kinds of neurons, by the number that the core knows them by."""
 INPUT = 15
-REGISTERS = ("threshold", "share", "rest", "initial", "extra", "deaf_for")
+REGISTERS = ("threshold", "share", "rest", "initial", "extra", "deaf_for", "leak_u", "leak_v")
 """Numbers of a neuron."""
 
 
@@ -64,6 +65,8 @@ LAYOUT: Mapping[str, tuple[tuple[str, str | int], ...]] = {
         ("extra", "EW"),
         ("deaf_for", "FW"),
         ("table", "TA"),
+        ("leak_u", "DW"),
+        ("leak_v", "DW"),
     ),
     "steps": (("threshold", "HW"),),
 }
@@ -109,11 +112,13 @@ class Unit:
     """Of a maximum: the places that each neuron looks at."""
     inputs: int = 0
     """Of a maximum: places where spikes arrive."""
+    ports: int = 1
+    """Of leaky units: sums that arrive apart, since each is shifted by itself."""
 
     @property
     def region(self) -> int:
         """Addresses that it takes."""
-        return max(self.count, self.inputs)
+        return max(self.count * self.ports, self.inputs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,6 +129,7 @@ class Link:
     target: str
     rows: RowSet
     delay: int = 0
+    port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +203,7 @@ def build(
     firsts = np.cumsum([0, *(unit.region for unit in units)])
     neurons = int(firsts[-1])
     first = {unit.name: int(at) for unit, at in zip(units, firsts, strict=False)}
+    sizes = {unit.name: unit.count for unit in units}
     patterns = _Patterns()
     rows: dict[str, list[Whole]] = {"pattern": [], "length": [], "weight": [], "target": []}
     weights: list[Whole] = []
@@ -231,7 +238,7 @@ def build(
         columns["shown"].append(int(unit.shown))
         columns["windows"].append(0 if unit.windows is None else add(unit.windows, first[unit.name]))
         for link in mine:
-            projections["row"].append(add(link.rows, first[link.target]))
+            projections["row"].append(add(link.rows, first[link.target] + link.port * sizes[link.target]))
             projections["delay"].append(link.delay)
 
     registers, tables = _registers(units)
@@ -255,7 +262,7 @@ def build(
         "PW": widths.payload,
         "AW": widths.arrived,
         "VW": widths.potential,
-        "UW": 0,
+        "UW": 32 if any(unit.kind == "leaky" for unit in units) else 0,
         "SW": widths.sent,
     }
     lengths = np.concatenate(rows["length"]) if rows["length"] else np.zeros(0, np.int64)
@@ -269,9 +276,18 @@ def build(
     w["BW"], w["EW"] = _span(column["share"]), _span(column["extra"])
     w["RW"] = int(column["rest"].max(initial=0)).bit_length() and unsigned_bits(presentation - 1)
     w["FW"] = int(column["deaf_for"].max(initial=0)).bit_length()
+    w["DW"] = max(int(column[leak].max(initial=0)).bit_length() for leak in ("leak_u", "leak_v"))
     w["IW"] = (
         max(
-            w["VW"] + 1, w["AW"] + 1, w["BW"] + 1, w["EW"] + 1, w["HW"] + w["QW"], w["SW"] + 1, w["PW"] + 1, w["OW"] + 1
+            w["VW"] + 1,
+            w["AW"] + 1,
+            w["BW"] + 1,
+            w["EW"] + 1,
+            w["HW"] + w["QW"],
+            w["SW"] + 1,
+            w["PW"] + 1,
+            w["OW"] + 1,
+            w["UW"] and 40,
         )
         + 2
     )

@@ -10,12 +10,25 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.backends.fpga.answer import Answer, told
+from spikeport.backends.fpga.answer import Answer, is_leaky, told
 from spikeport.backends.fpga.beats import Frame
 from spikeport.backends.fpga.machine import KINDS, Machine
 from spikeport.errors import BackendError, Problem
 
 Whole = NDArray[np.int64]
+
+
+def wrapped(x: Whole, bits: int) -> Whole:
+    """Two's complement of so many bits."""
+    half = 1 << (bits - 1)
+    return (x + half) % (2 * half) - half
+
+
+def leaked(x: Whole, factor: Whole) -> Whole:
+    """So many 4096ths, rounded towards zero."""
+    product = x * factor
+    found: Whole = np.sign(product) * (np.abs(product) >> 12)
+    return found
 
 
 class Model:
@@ -33,7 +46,7 @@ class Model:
         n = self._p["NEURONS"]
         self.batch, self.step = batch, 0
         self.v = np.repeat(self._registers["initial"][None], batch, axis=0)
-        self.sent, self.phase, self.deaf = (np.zeros((batch, n), np.int64) for _ in range(3))
+        self.sent, self.phase, self.deaf, self.u = (np.zeros((batch, n), np.int64) for _ in range(4))
         self.arrived = np.zeros((self._p["SLOTS"], batch, n), np.int64)
 
     def close(self) -> None:
@@ -44,6 +57,7 @@ class Model:
         first, end = self._p["FIRST_POPULATION"], self._p["PLACES"]
         spikes: dict[int, list[Whole]] = {place: [] for place in range(first, end)}
         potentials: dict[int, list[Whole]] = {place: [] for place in told(self.machine, frame.report)}
+        seconds: dict[int, list[Whole]] = {place: [] for place in potentials if is_leaky(self.machine, place)}
         for step in range(frame.steps):
             for place, values in frame.events.items():
                 self._require(values[step], self._p["PW"], f"payload of place {place}")
@@ -58,10 +72,13 @@ class Model:
                 self._send(place, sent)
                 if place in potentials:
                     potentials[place].append(self.v[:, self._at(place)].copy())
+                if place in seconds:
+                    seconds[place].append(self.u[:, self._at(place)].copy())
             self.step += 1
         return Answer(
             {place: np.array(values) for place, values in spikes.items()},
             {place: np.array(values) for place, values in potentials.items()},
+            {place: np.array(values) for place, values in seconds.items()},
         )
 
     @property
@@ -92,6 +109,8 @@ class Model:
             for neuron in np.flatnonzero(payloads.any(axis=0)):
                 targets, weights = self._row(int(projections["row"][number]) + int(neuron))
                 self.arrived[into][:, targets] += payloads[:, neuron, None] * weights
+                if self._p.get("WRAPS", 0):
+                    self.arrived[into][:, targets] = wrapped(self.arrived[into][:, targets], self._p["AW"])
                 self._require(self.arrived[into][:, targets], self._p["AW"], f"what arrives from place {place}")
 
     def _require(self, values: Whole, width: int, what: str) -> None:
@@ -115,9 +134,7 @@ class Model:
     def _fit(self, v: Whole) -> Whole:
         """A potential in its width: saturated, or wrapped."""
         half = 1 << (self._p["VW"] - 1)
-        if self._p.get("SATURATE", 1):
-            return v.clip(-half, half - 1)
-        return (v + half) % (2 * half) - half
+        return v.clip(-half, half - 1) if self._p.get("SATURATE", 1) else wrapped(v, self._p["VW"])
 
     def _update(self, place: int) -> Whole:
         word = self._place(place)
@@ -129,7 +146,9 @@ class Model:
         x = arrived[:, here] + self._share(here)
         arrived[:, here] = 0
         r = {name: values[here] for name, values in self._registers.items()}
-        if kind in ("fires", "memoryless"):
+        if kind == "leaky":
+            payload = self._leaky(word, here, x, r)
+        elif kind in ("fires", "memoryless"):
             payload = self._hand_made(kind, here, x, r)
         else:
             payload = self._converted(kind, word, here, x, r)
@@ -146,6 +165,19 @@ class Model:
         payload = sent - self.sent[:, here]
         self.sent[:, here] = sent
         return payload
+
+    def _leaky(self, word: Mapping[str, int], here: slice, x: Whole, r: Mapping[str, Whole]) -> Whole:
+        steps, size = self.machine.memories["steps"]["threshold"], word["count"]
+        for port in range(1, word["range"]):
+            there = slice(here.start + port * size, here.stop + port * size)
+            x = x + (self.arrived[self.slot][:, there] >> steps[r["table"] + port])
+            self.arrived[self.slot][:, there] = 0
+        u = wrapped(leaked(self.u[:, here], r["leak_u"]) + (wrapped(x, 32) << 6), 32)
+        u = np.where(u > 2**23, u - 2**24, np.where(u <= -(2**23), u + 2**24, u))
+        v = (leaked(self.v[:, here], r["leak_v"]) + u + r["extra"]).clip(1 - 2**23, 2**23 - 1)
+        fires = v > r["threshold"]
+        self.u[:, here], self.v[:, here] = u, np.where(fires, 0, v)
+        return fires.astype(np.int64)
 
     def _hand_made(self, kind: str, here: slice, x: Whole, r: Mapping[str, Whole]) -> Whole:
         greater = self._p.get("GREATER", 0)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.backends.dynamics import make_plan
-from spikeport.backends.fpga.answer import Answer
+from spikeport.backends.fpga.answer import Answer, is_leaky
 from spikeport.backends.fpga.beats import Frame
 from spikeport.backends.fpga.hand_made import current_gain
 from spikeport.backends.fpga.machine import Machine
@@ -59,7 +59,7 @@ class FpgaSession(BackendSession):
         self._frame: dict[int, NDArray[np.int64]] | None = None
         network = program.network
         self._gains: dict[str, NDArray[np.int64]] = {}
-        if isinstance(network, DynamicNetwork):
+        if isinstance(network, DynamicNetwork) and not network.contract.chip:
             self._gains = {p.name: current_gain(p) for p in make_plan(network).populations}
         self.reset()
 
@@ -93,6 +93,11 @@ class FpgaSession(BackendSession):
             answer = Answer(
                 {places[n]: np.zeros((n_steps, 0, names[n].size), np.int64) for n in self.record},
                 {places[n]: np.zeros((n_steps, 0, names[n].size), np.int64) for n in self.potentials},
+                {
+                    places[n]: np.zeros((n_steps, 0, names[n].size), np.int64)
+                    for n in self.potentials
+                    if self._is_leaky(n)
+                },
             )
         else:
             answer = self._executor.advance(Frame(n_steps, batch, events, driven, self._report))
@@ -105,6 +110,7 @@ class FpgaSession(BackendSession):
         return Step(
             {name: shaped(answer.spikes[places[name]], name) for name in self.record},
             {name: shaped(answer.potentials[places[name]], name) for name in self.potentials},
+            {n: shaped(answer.seconds[places[n]], n) for n in self.potentials if places[n] in answer.seconds},
         )
 
     def run(
@@ -130,6 +136,9 @@ class FpgaSession(BackendSession):
         if not self.closed:
             self.closed = True
             self._executor.close()
+
+    def _is_leaky(self, name: str) -> bool:
+        return is_leaky(self.machine, self.machine.places[name])
 
     def _weighs_input(self, network: SpikingNetwork) -> bool:
         return network.input.kind == "static" and network.input.name in self.machine.inputs

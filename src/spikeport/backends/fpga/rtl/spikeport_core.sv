@@ -8,8 +8,8 @@
 //   patterns     (distance from the first target, distance from the first weight); rows that are alike share one
 //   weights      each weight of a layer once
 //   classes      number of the parameters of each neuron
-//   parameters   threshold, share of the bias, remainder, initial potential, extra, refractory steps, table
-//   steps        tables of thresholds
+//   parameters   threshold, share of the bias, remainder, initial potential, extra, refractory steps, table, two leaks
+//   steps        tables of thresholds; of leaky units how far to the right what arrives at each port is shifted
 //
 // A beat of 64 bits, in and out: kind 63:60, place 59:52, index 51:32, value 31:0 (signed).
 //   in    0 event (value is its payload)   1 current (value)   2 end of a step (value 1:0 says what is told besides spikes: 1 potentials
@@ -53,6 +53,7 @@ module spikeport_core #(
     parameter SW = 0,    // what has been sent
     parameter RW = 0,    // remainder of the bias
     parameter FW = 0,    // refractory steps
+    parameter DW = 0,    // leaks, in 4096ths
     parameter HW = 2,    // thresholds
     parameter BW = 2,    // share of the bias
     parameter EW = 1,    // extra
@@ -65,6 +66,7 @@ module spikeport_core #(
     parameter PRESENT = 1,   // steps over which biases are split; 0: the same in every step
     parameter GREATER = 0,   // fires where v > threshold, not where v >= threshold (kinds 8 and 9)
     parameter TO_VALUE = 0,  // is reset to a value, not by subtraction (kind 8)
+    parameter WRAPS = 0,     // what arrives wraps at AW bits, by contract
     parameter SATURATE = 1,  // at the ends of VW bits, or wraps (kinds 8 and 9)
     parameter [15:0] KINDS = 16'hffff,  // kinds of neurons that there are
     // files
@@ -89,18 +91,18 @@ module spikeport_core #(
 );
     // kinds of neurons
     localparam [3:0] ACCUMULATOR = 0, SIGNED = 1, GRADED = 2, BANK = 3, PLAIN = 4, PHASED = 5, RADIX = 6, MAXIMUM = 7;
-    localparam [3:0] FIRES = 8, MEMORYLESS = 9, STAIRCASE = 10, LEVELS = 11, THERMOMETER = 12, DIGITS = 13, INPUT = 15;
+    localparam [3:0] FIRES = 8, MEMORYLESS = 9, STAIRCASE = 10, LEVELS = 11, THERMOMETER = 12, DIGITS = 13, LEAKY = 14, INPUT = 15;
 
     // kinds of beats
     localparam [3:0] IN_EVENT = 0, IN_CURRENT = 1, IN_STEP = 2, IN_BEGIN = 3, IN_RESUME = 4;
-    localparam [3:0] OUT_SPIKE = 0, OUT_POTENTIAL = 1, OUT_STEP = 2, OUT_BEGUN = 3, OUT_RESUMED = 5;
+    localparam [3:0] OUT_SPIKE = 0, OUT_POTENTIAL = 1, OUT_STEP = 2, OUT_BEGUN = 3, OUT_SECOND = 4, OUT_RESUMED = 5;
 
     // words of the memories, lowest field first
     localparam PLACE_W = 4 + NA + CB + JA + (JA + 1) + TW + TW + OW + QW + 1 + RA;
     localparam PROJECTION_W = RA + SA;
     localparam ROW_W = PA + LB + WA + NA;
     localparam PATTERN_W = TD + WD;
-    localparam PARAMETER_W = HW + BW + RW + VW + EW + FW + TA;
+    localparam PARAMETER_W = HW + BW + RW + VW + EW + FW + TA + 2 * DW;
     localparam STATE_W = VW + UW + SW + RW + FW;
 
     reg [PLACE_W-1:0]      places      [0:PLACES-1];
@@ -133,7 +135,8 @@ module spikeport_core #(
         NEURON_0 = 15, NEURON_1 = 16, NEURON_2 = 17, NEURON_3 = 18, NEURON_4 = 19,
         DIVIDE = 20, TABLE_0 = 21, TABLE_1 = 22, WINDOW = 23, ROW_READ = 24, LARGEST = 25,
         WRITE = 26, SPIKE = 27, SEND_0 = 28, SEND_1 = 29, ROW_0 = 30, ROW_1 = 31, WALK = 32,
-        POTENTIAL = 33, NEXT = 34, STEP_END = 35, RESUMED = 36, SECOND = 37;
+        POTENTIAL = 33, NEXT = 34, STEP_END = 35, RESUMED = 36, SECOND = 37,
+        PORT_0 = 39, PORT_1 = 40, PORT_2 = 41, LEAK_0 = 42, LEAK_1 = 43, LEAK_2 = 44, LEAK_3 = 45;
     reg [5:0] at;
 
     // what is being worked on
@@ -170,6 +173,10 @@ module spikeport_core #(
     reg [TA-1:0]        table_at;
     reg [QW:0]          index;        // of a table; or bits that are left to divide
     reg [QW:0]          quotient;
+    reg signed [31:0]   u;            // second state
+    reg [12:0]          leak_u, leak_v;
+    reg signed [46:0]   leaked;
+    reg [NA-1:0]        port;         // where more has arrived
 
     // memories: an address in one state, the word in the next
     reg [PLACE_W-1:0]      place_q;
@@ -201,7 +208,7 @@ module spikeport_core #(
     wire          walking = issue | valid_1 | valid_2 | valid_3 | valid_4;
     wire signed [AW:0] after = brought + product;
 
-    wire [SA+NA-1:0] arrived_at = (at == WALK) ? {into, target_read} : {slot, address};
+    wire [SA+NA-1:0] arrived_at = (at == WALK) ? {into, target_read} : (at == PORT_0 || at == PORT_1) ? {slot, port} : {slot, address};
     reg              arrived_we;
     reg [SA+NA-1:0]  arrived_to;
     reg [AW-1:0]     arrived_d;
@@ -225,7 +232,7 @@ module spikeport_core #(
     localparam P1 = 4, P2 = P1 + NA, P3 = P2 + CB, P4 = P3 + JA, P5 = P4 + JA + 1, P6 = P5 + TW, P7 = P6 + TW;
     localparam P8 = P7 + OW, P9 = P8 + QW, P10 = P9 + 1;
     localparam R1 = PA, R2 = R1 + LB, R3 = R2 + WA;
-    localparam C1 = HW, C2 = C1 + BW, C3 = C2 + RW, C4 = C3 + VW, C5 = C4 + EW, C6 = C5 + FW;
+    localparam C1 = HW, C2 = C1 + BW, C3 = C2 + RW, C4 = C3 + VW, C5 = C4 + EW, C6 = C5 + FW, C7 = C6 + TA, C8 = C7 + DW;
     localparam S1 = VW, S2 = S1 + UW, S3 = S2 + SW, S4 = S3 + RW;
     wire [PARAMETER_W+63:0] parameter_f = {64'b0, parameter_q};
     wire [STATE_W+63:0]     state_f = {64'b0, state_q};
@@ -236,6 +243,9 @@ module spikeport_core #(
     wire signed [EW-1:0]    extra_f = parameter_f[C4 +: EW];
     wire [FW:0]             deaf_for_f = (FW == 0) ? 0 : parameter_f[C5 +: (FW == 0 ? 1 : FW)];
     wire [TA-1:0]           table_f = parameter_f[C6 +: TA];
+    wire [12:0]             leak_u_f = (DW == 0) ? 0 : parameter_f[C7 +: (DW == 0 ? 1 : DW)];
+    wire [12:0]             leak_v_f = (DW == 0) ? 0 : parameter_f[C8 +: (DW == 0 ? 1 : DW)];
+    wire signed [31:0]      u_f = (UW == 0) ? 0 : state_f[S1 +: 32];
     wire signed [VW-1:0]    v_f = state_f[0 +: VW];
     wire [SW:0]             sent_f = (SW == 0) ? 0 : {state_f[S2 + (SW == 0 ? 0 : SW - 1)], state_f[S2 +: (SW == 0 ? 1 : SW)]};
     wire [RW:0]             phase_f = (RW == 0) ? 0 : state_f[S3 +: (RW == 0 ? 1 : RW)];
@@ -248,6 +258,7 @@ module spikeport_core #(
 
     // what a neuron keeps
     wire [STATE_W+63:0] kept = ({{(STATE_W + 64 - VW){1'b0}}, v[VW-1:0]})
+        | ((UW == 0) ? 0 : ({{(STATE_W + 32){1'b0}}, u} << S1))
         | (({{(STATE_W + 63 - SW){1'b0}}, sent} & ((1 << SW) - 1)) << S2)
         | (({{(STATE_W + 63 - RW){1'b0}}, phase} & ((1 << RW) - 1)) << S3)
         | (({{(STATE_W + 63 - FW){1'b0}}, deaf} & ((1 << FW) - 1)) << S4);
@@ -266,6 +277,13 @@ module spikeport_core #(
         if (SATURATE != 0) fit = (a > HIGHEST) ? HIGHEST : (a < LOWEST) ? LOWEST : a;
         else fit = $signed({{(IW - VW){a[VW-1]}}, a[VW-1:0]});
     endfunction
+
+    // a leak: a product of 4096ths, rounded towards zero
+    wire signed [46:0] towards_zero = (leaked < 0) ? -(-leaked >>> 12) : leaked >>> 12;
+    wire signed [46:0] u_long = towards_zero + $signed({{15{x[25]}}, x[25:0], 6'b0});
+    wire signed [31:0] u_sum = u_long[31:0];
+    wire signed [31:0] u_next = (u_sum > 8388608) ? u_sum - 16777216 : (u_sum <= -8388608) ? u_sum + 16777216 : u_sum;
+    wire signed [46:0] v_sum = towards_zero + u + extra;
 
     wire is_open = (now == opens);
     wire beyond = (GREATER != 0) ? (v > threshold) : (v >= threshold);
@@ -287,7 +305,7 @@ module spikeport_core #(
     wire tells = (kind != MAXIMUM) && (report[1] || (report[0] && shown));
 
     assign s_axis_tready = (at == IDLE);
-    assign m_axis_tvalid = (at == SPIKE) || (at == POTENTIAL) || (at == STEP_END) || (at == BEGUN) || (at == RESUMED);
+    assign m_axis_tvalid = (at == SPIKE) || (at == POTENTIAL) || (at == SECOND) || (at == STEP_END) || (at == BEGUN) || (at == RESUMED);
     assign m_axis_tlast = (at == STEP_END) || (at == BEGUN) || (at == RESUMED);
     wire [7:0]  place_told = {{(10 - LA){1'b0}}, place};
     wire [19:0] neuron_told = {{(21 - CB){1'b0}}, neuron};
@@ -297,6 +315,7 @@ module spikeport_core #(
         case (at)
             SPIKE: m_axis_tdata = {OUT_SPIKE, place_told, neuron_told, payload_told};
             POTENTIAL: m_axis_tdata = {OUT_POTENTIAL, place_told, neuron_told, v_told};
+            SECOND: m_axis_tdata = {OUT_SECOND, place_told, neuron_told, u};
             STEP_END: m_axis_tdata = {OUT_STEP, 60'b0};
             BEGUN: m_axis_tdata = {OUT_BEGUN, 60'b0};
             default: m_axis_tdata = {OUT_RESUMED, 60'b0};
@@ -315,6 +334,7 @@ module spikeport_core #(
             CLEAR_SLOTS: begin arrived_we = 1'b1; arrived_to = {clearing, address}; end
             CURRENT_4: begin arrived_we = 1'b1; arrived_d = x[AW-1:0]; end
             WRITE: arrived_we = (kind != MAXIMUM);
+            PORT_2: begin arrived_we = 1'b1; arrived_to = {slot, port}; end
             WALK: begin arrived_we = valid_4 && !gathering; arrived_to = {into, target_written}; arrived_d = after[AW-1:0]; end
             default: ;
         endcase
@@ -427,6 +447,9 @@ module spikeport_core #(
                 NEURON_0: at <= NEURON_1;
                 NEURON_1: begin
                     v <= v_f;
+                    u <= u_f;
+                    port <= address + count;
+                    index <= 1;
                     sent <= sent_f;
                     phase <= phase_f;
                     deaf <= deaf_f;
@@ -440,10 +463,31 @@ module spikeport_core #(
                     extra <= extra_f;
                     deaf_for <= deaf_for_f;
                     table_at <= table_f;
+                    leak_u <= leak_u_f;
+                    leak_v <= leak_v_f;
+                    steps_at <= table_f + 1;
                     x <= x + share;
                     if (presents && PRESENT != 0) phase <= carries ? phase_sum - PRESENT : phase_sum;
-                    at <= (kind == MAXIMUM && KINDS[MAXIMUM]) ? WINDOW : NEURON_3;
+                    at <= (kind == MAXIMUM && KINDS[MAXIMUM]) ? WINDOW : (kind == LEAKY && KINDS[LEAKY]) ? PORT_0 : NEURON_3;
                 end
+                // a leaky unit: what arrived at further ports, each shifted; then both leaks
+                PORT_0: at <= (index >= range) ? LEAK_0 : PORT_1;
+                PORT_1: at <= PORT_2;
+                PORT_2: begin
+                    x <= x + (arrived_s >>> steps_q);
+                    port <= port + count;
+                    index <= index + 1;
+                    steps_at <= steps_at + 1;
+                    at <= PORT_0;
+                end
+                LEAK_0: begin leaked <= u * $signed({1'b0, leak_u}); at <= LEAK_1; end
+                LEAK_1: begin u <= u_next; at <= LEAK_2; end
+                LEAK_2: begin leaked <= $signed(v[VW-1:0]) * $signed({1'b0, leak_v}); at <= LEAK_3; end
+                LEAK_3: begin
+                    v <= (v_sum > 8388607) ? 8388607 : (v_sum < -8388607) ? -8388607 : v_sum;
+                    at <= NEURON_4;
+                end
+
                 NEURON_3: begin
                     case (kind)
                         PHASED: if (KINDS[PHASED]) v <= v + x + (is_open ? extra : (now == closes) ? -extra : 0);
@@ -487,6 +531,7 @@ module spikeport_core #(
                             end
                         end
                         MEMORYLESS: if (KINDS[MEMORYLESS]) payload <= beyond ? 1 : 0;
+                        LEAKY: if (KINDS[LEAKY] && v > threshold) begin payload <= 1; v <= 0; end
                         STAIRCASE: if (KINDS[STAIRCASE]) begin
                             // the step above what was sent so far, then the one below
                             index <= 0;
@@ -591,7 +636,8 @@ module spikeport_core #(
                 end
                 WALK: if (!walking) at <= gathering ? LARGEST : SEND_0;
 
-                POTENTIAL: if (m_axis_tready) at <= NEXT;
+                POTENTIAL: if (m_axis_tready) at <= (kind == LEAKY && KINDS[LEAKY]) ? SECOND : NEXT;
+                SECOND: if (m_axis_tready) at <= NEXT;
                 NEXT: begin
                     neuron <= neuron + 1;
                     address <= address + 1;
@@ -615,7 +661,7 @@ module spikeport_core #(
             $display("BEYOND potential of place %0d, neuron %0d: %0d in %0d bits", place, neuron, v, VW);
             $finish;
         end
-        if (at == WALK && valid_4 && !gathering && after !== $signed(after[AW-1:0])) begin
+        if (WRAPS == 0 && at == WALK && valid_4 && !gathering && after !== $signed(after[AW-1:0])) begin
             $display("BEYOND what arrives at %0d: %0d in %0d bits", target_written, after, AW);
             $finish;
         end
