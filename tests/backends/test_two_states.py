@@ -365,7 +365,9 @@ def same(found: DynamicRecording, expected: DynamicRecording) -> bool:
         return a.dtype == b.dtype and np.array_equal(a, b)
 
     return all(
-        equal(found.spikes[n].train().raster, e.train().raster) and equal(found.potentials[n], expected.potentials[n])
+        equal(found.spikes[n].train().raster, e.train().raster)
+        and equal(found.potentials[n], expected.potentials[n])
+        and equal(found.currents[n], expected.currents[n])
         for n, e in expected.spikes.items()
     ) and all(np.array_equal(found.counts[n], counts) for n, counts in expected.counts.items())
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
 
+import spikeport as sp
 from spikeport import native
 from spikeport.errors import NativeError
 from spikeport.native import loader
@@ -34,7 +36,29 @@ def test_a_library_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatc
     if not native.available():
         pytest.skip(native.why_missing())
     monkeypatch.setattr(loader, "ABI_VERSION", -7)
-    assert loader._loaded.__wrapped__() == "has interface version 1, and this spikeport needs -7"
+    own = int(re.search(r"SP_ABI_VERSION = (\d+)", (loader.SOURCES / "abi.h").read_text())[1])
+    assert loader._loaded.__wrapped__() == f"has interface version {own}, and this spikeport needs -7"
+
+
+def test_a_library_of_an_older_interface_is_refused_by_its_version_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its functions take other arguments: none of them may be called."""
+
+    class Stale:
+        sp_abi_version = staticmethod(lambda: loader.ABI_VERSION - 1)
+
+    if not native.available():
+        pytest.skip(native.why_missing())
+    monkeypatch.setattr(loader.ctypes, "CDLL", lambda path: Stale())
+    why = f"has interface version {loader.ABI_VERSION - 1}, and this spikeport needs {loader.ABI_VERSION}"
+    monkeypatch.setattr(loader, "_loaded", loader._loaded.__wrapped__)
+    assert not native.available()
+    net = sp.Network("n")
+    net.population("cells", 2, sp.IF())
+    with pytest.raises(sp.NativeError, match=why):
+        sp.run(net, duration=0.01, on="native")
+    assert sp.run(net, duration=0.01).duration == 0.01  # the reference does it
 
 
 def test_a_library_built_from_other_sources_is_not_used(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import spikeport as sp
+from spikeport import native
 
 
 def network():
@@ -206,3 +207,85 @@ def test_third_factors_of_many_targets_mean_the_same_in_a_session_as_in_one_go(s
         assert np.array_equal(ours, whole.weights["x -> post"])
         found.append(ours)
     assert len({w.tobytes() for w in found}) == 4
+
+
+STATES = {
+    "i": sp.CubaLIF(tau_syn=0.005, tau_mem=0.01, bias=0.4),
+    "w": sp.AdaptiveLIF(tau=0.02, tau_adapt=0.05, increment=0.3, initial_w=0.125),
+    "u": sp.Izhikevich(bias=12.0),
+}
+
+
+def two_states(what):
+    net = sp.Network("two")
+    x, hid = net.input("x", 3), net.population("hid", 3, STATES[what])
+    net.connect(x, hid, sp.OneToOne(2.0))
+    net.probe(hid, what)
+    net.output("out", hid)
+    return net
+
+
+@pytest.mark.parametrize("what", STATES)
+def test_the_second_state_of_neurons_is_recorded_alike_everywhere(what):
+    times = sp.SpikeTimes([0.001, 0.004, 0.0041, 0.02], [0, 1, 2, 2])
+    runs = {}
+    for on in ("reference", "native", "torch"):
+        if on == "torch":
+            pytest.importorskip("torch")
+        if on == "native" and not native.available():
+            continue
+        run = runs[on] = sp.run(two_states(what), {"x": times}, duration=0.05, on=on)
+        assert run.names == (f"hid.{what}", "hid.spikes")
+        assert not run.recording.potentials  # they were not asked for
+        # one step after the other gives the same
+        program = sp.compile(two_states(what), on)
+        with sp.backend(on).open(program, record=("hid",), potentials=("hid",)) as session:
+            session.reset(1)
+            raster = np.zeros((50, 1, 3))
+            raster[1, 0, 0] = raster[4, 0, 1] = raster[4, 0, 2] = raster[20, 0, 2] = 1
+            stepped = [session.step({"x": values}).currents["hid"] for values in raster]
+        assert np.array_equal(np.array(stepped), run[f"hid.{what}"])
+    found = [run[f"hid.{what}"] for run in runs.values()]
+    assert all(np.array_equal(values, found[0]) for values in found)
+    assert found[0].shape == (50, 1, 3)
+    if what == "i":  # a spike of weight 2 arrives a step later, and decays by its own time constant
+        assert found[0][:4, 0, 0].tolist() == [0, 0, 2, 2 * np.exp(-1e-3 / 0.005)]
+    else:
+        assert np.ptp(found[0]) > 0.1
+    assert (found[0][0] == 0.125 * np.exp(-1e-3 / 0.05)).all() or what != "w"
+
+
+def test_second_states_are_drawn_and_go_to_nirdata_and_neo(tmp_path):
+    run = sp.run(two_states("i"), {"x": sp.Poisson(100.0)}, duration=0.05, record=["hid.i", "hid.v", "hid.spikes"])
+    ElementTree.fromstring(run.plot("hid.i").svg)
+    again = sp.read_nirdata(run.to_nirdata(tmp_path / "run.h5")).recording()
+    assert np.array_equal(again.currents["hid"], run["hid.i"])
+    assert np.array_equal(again.potentials["hid"], run["hid.v"])
+    pytest.importorskip("neo")
+    (segment,) = run.to_neo().segments
+    assert [signal.name for signal in segment.analogsignals] == ["hid.i", "hid.v"]
+    assert np.array_equal(np.asarray(segment.analogsignals[0].magnitude), run["hid.i"][:, 0])
+
+
+def test_all_neurons_that_have_a_second_state_have_a_name_for_it():
+    from typing import get_args
+
+    from spikeport.primitives import SECOND_STATES, CubaLI, TwoStates
+
+    assert SECOND_STATES.keys() == {*get_args(TwoStates), sp.CubaLIF, CubaLI}
+
+
+def test_a_second_state_that_a_neuron_has_not_is_refused_with_the_nearest():
+    net, _ = network()
+    with pytest.raises(sp.OptionError, match=r"hid\.i: is nothing to record"):
+        sp.run(net, duration=0.01, record=["hid.i"])
+    with pytest.raises(sp.OptionError, match=r"there are hid\.spikes, hid\.u, hid\.v"):
+        sp.run(two_states("u"), duration=0.01, record=["hid.w"])
+
+
+def test_a_backend_that_gives_no_second_state_is_named(monkeypatch):
+    from spikeport.backends.reference.session import DynamicSession
+
+    monkeypatch.setattr(DynamicSession, "gives_second", False)
+    with pytest.raises(sp.BackendError, match=r"hid\.w: is not given by this backend"):
+        sp.run(two_states("w"), duration=0.01, on="reference")

@@ -252,6 +252,7 @@ class DynamicsHandle:
         inputs: Sequence[tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[Any]]],
         currents: Sequence[NDArray[Any] | None],
         potentials: Sequence[NDArray[Any] | None],
+        seconds: Sequence[NDArray[Any] | None],
         record: Sequence[bool],
         modulation: Sequence[NDArray[Any]] = (),
         threads: int | None = None,
@@ -262,7 +263,7 @@ class DynamicsHandle:
             at: where in the inputs and currents these steps begin.
             inputs: offsets (batch, steps + 1), neurons and values of each input.
             currents: for each population None or (time or 1, batch or 1, neuron).
-            potentials: for each population None or room for (n_steps, batch, neuron).
+            potentials, seconds: for each population None or room for (n_steps, batch, neuron).
             record: for each population whether its spikes are kept.
             modulation: third factors of each projection that learns, one after the other, (time or 1, batch or 1, target or 1).
             threads: fewer than the session was opened for.
@@ -282,13 +283,25 @@ class DynamicsHandle:
             current.values = address(array).value
             current.step_stride = size * array.shape[1] if array.shape[0] > 1 else 0
             current.sample_stride = size if array.shape[1] > 1 else 0
-        room = (_Pointer * max(1, len(potentials)))(*(None if p is None else address(p).value for p in potentials))
+        room, other = (
+            (_Pointer * max(1, len(rooms)))(*(None if p is None else address(p).value for p in rooms))
+            for rooms in (potentials, seconds)
+        )
         kept = (_Int * max(1, len(record)))(*map(int, record))
         assert all(v.dtype == self.dtype and (len(v) == 1 or len(v) >= at + n_steps) for v in modulation)
         told = (Third * max(1, len(modulation)))(*map(third, modulation))
         check(
             library().sp_dynamics_run(
-                self._open(), _Int(threads or self.threads), _Long(at), _Long(n_steps), given, fed, room, kept, told
+                self._open(),
+                _Int(threads or self.threads),
+                _Long(at),
+                _Long(n_steps),
+                given,
+                fed,
+                room,
+                other,
+                kept,
+                told,
             )
         )
 

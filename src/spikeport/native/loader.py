@@ -22,7 +22,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from spikeport.errors import NativeError, Problem
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 """What this Python code expects of the library."""
 LEVELS = ("portable", "avx2", "avx512", "amx")
 """Instruction sets with kernels of their own, narrowest first."""

@@ -26,9 +26,9 @@ from spikeport.primitives import (
 )
 
 Synapses = Recipe | Synapse | Sparse | tuple[Recipe | Synapse, ...]
-Quantity = Literal["spikes", "v", "i"]
-QUANTITIES: tuple[Quantity, ...] = ("spikes", "v", "i")
-"""What a probe may look at: spikes, potential, and the current of neurons that have one."""
+Quantity = Literal["spikes", "v", "i", "w", "u"]
+QUANTITIES: tuple[Quantity, ...] = ("spikes", "v", "i", "w", "u")
+"""What a probe may look at: spikes, potential, and the second state of neurons that have one: their current i, or w, or u of Izhikevich."""
 _RESERVED = "/."
 
 

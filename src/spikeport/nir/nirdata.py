@@ -37,7 +37,8 @@ FILE = hdf5.Kind(
     max_text=limits.MAX_NAME,
     max_attributes=8,
 )
-SPIKES, POTENTIALS = "spikes", "potentials"
+SPIKES, POTENTIALS, CURRENTS = "spikes", "potentials", "currents"
+"""What we call what we observe; the last one is the second state of neurons."""
 MAX_CELLS = 2**27
 """Steps times neurons times samples that events are laid out over."""
 WHOLE = 1e-6
@@ -147,7 +148,7 @@ class NirData:
 
     def recording(self, dt: float | None = None) -> DynamicRecording:
         """The same as what a simulation gives, neurons in one axis: events and truth values are spikes, and whatever is called `spikes`;
-        other numbers are potentials.
+        numbers called `currents` are second states of neurons, and others potentials.
 
         Args:
             dt: seconds of a step, for events; default: that of what is on a grid.
@@ -158,18 +159,25 @@ class NirData:
         step = step_of(self, dt)
         spikes: dict[str, SpikeEvents] = {}
         potentials: dict[str, NDArray[Any]] = {}
+        currents: dict[str, NDArray[Any]] = {}
         for name, observed in self.nodes.items():
+            second = observed.get(CURRENTS)
+            if isinstance(second, Gridded):
+                currents[name] = np.ascontiguousarray(second.data.transpose(1, 0, 2))
+                observed = {what: seen for what, seen in observed.items() if what != CURRENTS}
             fired, kept = sorted_out(name, observed)
             if fired is not None:
                 spikes[name] = _spikes(fired, step)
             if kept is not None:
                 potentials[name] = np.ascontiguousarray(kept.data.transpose(1, 0, 2))
-        lengths = {s.n_steps for s in spikes.values()} | {len(p) for p in potentials.values()}
-        batches = {s.batch for s in spikes.values()} | {p.shape[1] for p in potentials.values()}
+        grids = (*potentials.values(), *currents.values())
+        lengths = {s.n_steps for s in spikes.values()} | {len(p) for p in grids}
+        batches = {s.batch for s in spikes.values()} | {p.shape[1] for p in grids}
         for what, found in (("steps", lengths), ("samples", batches)):
             if len(found) != 1:
                 raise DataError(Problem("recording", f"has {sorted(found)} {what}", f"record the same {what} of all"))
-        return DynamicRecording(lengths.pop(), {name: s.counts for name, s in spikes.items()}, spikes, potentials)
+        counts = {name: s.counts for name, s in spikes.items()}
+        return DynamicRecording(lengths.pop(), counts, spikes, potentials, currents)
 
 
 def step_of(data: NirData, dt: float | None) -> float:
@@ -198,6 +206,8 @@ def sorted_out(name: str, observed: Mapping[str, Observed]) -> tuple[Observed | 
     fired: dict[str, Observed] = {}
     kept: dict[str, Gridded] = {}
     for what, seen in observed.items():
+        if what == CURRENTS and POTENTIALS in observed:
+            continue
         if what == SPIKES or isinstance(seen, Events) or seen.data.dtype.kind == "b":
             fired[what] = seen
         else:

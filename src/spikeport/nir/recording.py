@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spikeport.errors import DataError, OptionError, Problem
 from spikeport.files import write_whole
-from spikeport.nir.nirdata import POTENTIALS, SPIKES, Gridded, NirData, Observed, data_of
+from spikeport.nir.nirdata import CURRENTS, POTENTIALS, SPIKES, Gridded, NirData, Observed, data_of
 from spikeport.primitives import DynamicRecording, SpikeEvents
 
 
@@ -25,12 +25,12 @@ def nirdata_of(recording: DynamicRecording, dt: float) -> nir.NIRGraphData:
     Raises:
         DataError: it holds nothing, or a name that HDF5 would take apart.
     """
-    names = sorted(recording.spikes.keys() | recording.potentials.keys())
+    names = sorted(recording.spikes.keys() | recording.potentials.keys() | recording.currents.keys())
     problems = [
         Problem(name, "has a / in its name, which NIRData cannot hold", "rename it") for name in names if "/" in name
     ]
     if not names:
-        problems.append(Problem("recording", "holds neither spikes nor potentials", "record some populations"))
+        problems.append(Problem("recording", "holds neither spikes nor states", "record some populations"))
     if problems:
         raise DataError(problems)
     nodes: dict[str, Any] = {}
@@ -38,10 +38,10 @@ def nirdata_of(recording: DynamicRecording, dt: float) -> nir.NIRGraphData:
         observed: dict[str, Any] = {}
         if name in recording.spikes:
             observed[SPIKES] = _events(recording.spikes[name])
-        if name in recording.potentials:
-            values = recording.potentials[name]
-            flat = values.reshape(len(values), values.shape[1], -1)
-            observed[POTENTIALS] = nir.TimeGriddedData(np.ascontiguousarray(flat.transpose(1, 0, 2)), float(dt))
+        for what, kept in ((POTENTIALS, recording.potentials), (CURRENTS, recording.currents)):
+            if name in kept:
+                flat = kept[name].reshape(*kept[name].shape[:2], -1)
+                observed[what] = nir.TimeGriddedData(np.ascontiguousarray(flat.transpose(1, 0, 2)), float(dt))
         nodes[name] = nir.NIRNodeData(observed)
     return nir.NIRGraphData(nodes)
 

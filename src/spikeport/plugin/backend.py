@@ -37,7 +37,8 @@ class Step:
     potentials: Mapping[str, NDArray[Any]] = field(default_factory=lambda: _EMPTY)
     """Membrane potentials at the end of the step."""
     currents: Mapping[str, NDArray[Any]] = field(default_factory=lambda: _EMPTY)
-    """Second state of fixed-point neurons, as in `DynamicRecording.currents`; of the populations whose potentials are given."""
+    """Second state of neurons, as in `DynamicRecording.currents`; of the populations whose potentials are given and that have one. Of the fixed-point
+    neurons of chips always, of others from a session that says `gives_second`."""
 
 
 class BackendSession(ABC):
@@ -51,6 +52,8 @@ class BackendSession(ABC):
     """Populations whose spikes each step gives."""
     potentials: Collection[str]
     """Populations whose membrane potentials each step gives."""
+    gives_second: ClassVar[bool] = False
+    """Whether steps give the second state of neurons that are not a chip's."""
     closed: bool = False
     """To be set by `close`; whatever else is called begins with `require_open`."""
 

@@ -12,7 +12,16 @@ from spikeport.errors import DataError, OptionError, Problem
 from spikeport.graph import output_shape
 from spikeport.plugin.driving import LARGEST_CURRENT, LARGEST_INPUT, LARGEST_PAYLOAD
 from spikeport.plugin.presenting import require_names
-from spikeport.primitives import Accumulator, DynamicNetwork, MaxUnit, Shape, SpikingNetwork
+from spikeport.primitives import (
+    SECOND_STATES,
+    Accumulator,
+    DynamicNetwork,
+    FixedNeuron,
+    GradedThreshold,
+    MaxUnit,
+    Shape,
+    SpikingNetwork,
+)
 
 Network = SpikingNetwork | DynamicNetwork
 LARGEST_WHOLE = 2**53
@@ -35,6 +44,19 @@ def spiking(network: Network) -> list[str]:
 def with_membrane(network: Network) -> list[str]:
     """Those that have a membrane potential to show: all but maxima."""
     return [name for name in populations(network) if not isinstance(network[name].neuron, MaxUnit)]
+
+
+def second_state(network: DynamicNetwork, name: str) -> str:
+    """What the second state of a population is called where it is recorded: i, a current, w, or u; empty where there is none."""
+    neuron = network[name].neuron
+    if isinstance(neuron, FixedNeuron):
+        return "" if isinstance(neuron, GradedThreshold) else "i"
+    return SECOND_STATES.get(type(neuron), "")
+
+
+def with_second(network: DynamicNetwork, names: Collection[str]) -> list[str]:
+    """Those of some populations that have a second state, in the network's order."""
+    return [p.name for p in network.populations if p.name in names and second_state(network, p.name)]
 
 
 def checked_names(network: Network, record: Collection[str], potentials: Collection[str]) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from spikeport.errors import BackendError, OptionError, Problem
 from spikeport.plugin.driving import Drive, drive, dtype_of
 from spikeport.plugin.exact import static_currents
-from spikeport.plugin.inputs import populations, spiking
+from spikeport.plugin.inputs import populations, spiking, with_second
 from spikeport.plugin.pieces import joined
 from spikeport.plugin.presenting import (
     as_array,
@@ -32,7 +32,6 @@ from spikeport.primitives import (
     Accumulator,
     DynamicNetwork,
     DynamicRecording,
-    GradedThreshold,
     MaxUnit,
     Recording,
     Shape,
@@ -222,7 +221,7 @@ def go_on(
     assert isinstance(network, DynamicNetwork)
     fire = spiking(network)
     batch, total, latest = entering.batch, entering.n_steps, max(offsets.values(), default=0)
-    seconds = [n for n in kept if network.contract.chip and not isinstance(network[n].neuron, GradedThreshold)]
+    seconds = with_second(network, kept) if network.contract.chip or session.gives_second else []
     stream = _Stream(network, batch, offsets, fire, kept, seconds)
     counts = {name: np.zeros((batch, *network[name].shape), np.int64) for name in fire}
     events: dict[str, list[SpikeEvents]] = {name: [] for name in trains}

@@ -314,4 +314,14 @@ Analog = I | LI | CubaLI | Relay
 """They never spike; what they send is their potential."""
 TwoStates = AdaptiveLIF | InterpolatedLIF | Izhikevich | ResonateAndFire | SigmaDelta
 """They fire, and have a second state of their own beside the potential."""
+SECOND_STATES: Mapping[type, str] = {
+    CubaLIF: "i",
+    CubaLI: "i",
+    AdaptiveLIF: "w",
+    InterpolatedLIF: "w",
+    Izhikevich: "u",
+    ResonateAndFire: "w",
+    SigmaDelta: "w",
+}
+"""What is kept beside the potential, as recordings call it: the current i, and w of the equations, which Izhikevich calls u."""
 DynamicNeuron = IF | LIF | CubaLIF | RectifiedIF | Threshold | TwoStates | Analog

@@ -125,8 +125,9 @@ class DynamicRecording:
     """Recorded membrane potentials at the end of each step, shape (time, batch, *population); sigma of `FixedSigmaDelta`, the real part
     of `FixedResonateAndFire`, 0 of `GradedThreshold`, which keeps nothing."""
     currents: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    """Second state of fixed-point neurons, as `potentials`: u of `FixedCubaLIF`, the residue of `FixedSigmaDelta`, the imaginary part of
-    `FixedResonateAndFire`; none of `GradedThreshold`."""
+    """Second state of neurons that have one, as `potentials`: the current of `CubaLIF` and `CubaLI`; w of `AdaptiveLIF`, `InterpolatedLIF`, `ResonateAndFire` and
+    `SigmaDelta`, u of `Izhikevich`; u of `FixedCubaLIF`, the residue of `FixedSigmaDelta`, the imaginary part of `FixedResonateAndFire`; none of
+    `GradedThreshold`."""
     weights: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     """Weights at the end, of projections that learn, by their name in `DynamicNetwork.plastic`: the shape that the synapse has them in, with
     the batch before it, (batch, post, pre) of `Dense`."""

@@ -89,6 +89,7 @@ class Pieces:
         alike = [
             n for n, c in first.counts.items() if all(n in r.counts and r.counts[n].shape == c.shape for r in rest)
         ]
+        second = [n for n in first.currents if all(n in r.currents for r in rest)]  # neurons may have become others
         every = {name: np.stack([w[name] for w in self.looked]) for name in weights} if self.looked else {}
         return replace(
             first,
@@ -96,7 +97,7 @@ class Pieces:
             counts={n: np.sum([r.counts[n] for r in self.found], axis=0) for n in alike},
             spikes={n: joined([r.spikes[n] for r in self.found]) for n in first.spikes},
             potentials={n: np.concatenate([r.potentials[n] for r in self.found]) for n in first.potentials},
-            currents={n: np.concatenate([r.currents[n] for r in self.found]) for n in first.currents},
+            currents={n: np.concatenate([r.currents[n] for r in self.found]) for n in second},
             weights=weights,
             weights_over_time=every,
         )

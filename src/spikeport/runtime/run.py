@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.backends.stepping import through_the_door
-from spikeport.errors import DataError, OptionError, Problem
+from spikeport.errors import BackendError, DataError, OptionError, Problem
 from spikeport.network import Network, probed
-from spikeport.plugin.inputs import spiking
+from spikeport.plugin.inputs import second_state, spiking
 from spikeport.plugin.weighing import Learning
 from spikeport.primitives import DynamicNetwork, DynamicRecording, DynamicsContract, Recording, SpikeEvents
 from spikeport.primitives.dynamic_network import WHOLE
@@ -24,7 +24,7 @@ from spikeport.runtime.inputs import entering
 if TYPE_CHECKING:
     import neo
 
-KINDS = {"spikes": "spikes", "v": "potentials", "i": "currents"}
+KINDS = {"spikes": "spikes", "v": "potentials", "i": "currents", "w": "currents", "u": "currents"}
 """What may be recorded, and where a recording has it."""
 
 
@@ -158,7 +158,9 @@ def run(
         contract: how it is stepped; default: `spikeport.network.default_contract`. A network that was built has one.
         currents: by path of the population: what flows in besides, constant, or (batch, *population), or (time, batch, *population).
         modulation: third factors of plasticity, by name: a number, or (time, batch), or (time, batch, *target).
-        record: `"path.spikes"`, `"path.v"`, and of fixed-point neurons `"path.i"`; None: the network's probes, and its outputs.
+        record: `"path.spikes"`, `"path.v"`, and the second state of neurons that have one: `"path.i"`, the current of CubaLIF and CubaLI and of
+            fixed-point neurons, `"path.w"` of AdaptiveLIF, ResonateAndFire and SigmaDelta, `"path.u"` of Izhikevich; None: the network's probes,
+            and its outputs.
         record_weights: projections whose weights at the end are kept, `"source -> target"`; None: all that learn.
         weights_every: those weights at the end of every so many steps are kept besides.
         on: the backend; None: the fastest on this machine that carries it.
@@ -168,6 +170,7 @@ def run(
         OptionError: names that are not there, or a duration of no whole number of steps.
         DataError: input that does not fit.
         LowerError: the backend cannot carry the network.
+        BackendError: second states that the backend does not give.
     """
     probes, made = taken(network, dt, contract)
     n_steps = whole_steps(duration, made.contract.dt)
@@ -194,8 +197,27 @@ def run(
         else:
             found = session.run(given, max_steps=n_steps, currents=currents)
     assert isinstance(found, DynamicRecording)
-    kept = {n.rpartition(".")[0] for n in names if n.endswith(".spikes")}
-    return Run(made, replace(found, spikes={n: s for n, s in found.spikes.items() if n in kept}), names)
+    return Run(made, asked_for(found, names), names)
+
+
+def asked_for(found: DynamicRecording, names: Collection[str]) -> DynamicRecording:
+    """A recording of what was asked for alone.
+
+    Raises:
+        BackendError: second states that the backend does not give.
+    """
+    wanted: dict[str, dict[str, str]] = {kind: {} for kind in KINDS.values()}
+    for name in names:
+        path, _, what = name.rpartition(".")
+        wanted[KINDS[what]][path] = name
+    missing = [name for path, name in wanted["currents"].items() if path not in found.currents]
+    if missing:
+        hint = 'on="native", "reference" or "torch"'
+        raise BackendError([Problem(name, "is not given by this backend", hint) for name in missing])
+    kept: dict[str, Any] = {
+        kind: {n: v for n, v in getattr(found, kind).items() if n in paths} for kind, paths in wanted.items()
+    }
+    return replace(found, **kept)
 
 
 def taken(
@@ -250,11 +272,22 @@ def checked_record(network: DynamicNetwork, record: Collection[str]) -> list[str
         raise OptionError(Problem("record", f"is the text {record!r}", f"a list: [{record!r}]"))
     fires = set(spiking(network))
     known = [f"{p}.spikes" for p in fires] + [f"{p}.v" for p in network.by_name]
-    known += [f"{p}.i" for p in network.by_name] if network.contract.chip else []
-    problems = [Problem(n, "is nothing to record of this network", nearest(n, known)) for n in record if n not in known]
+    known += [f"{p}.{second_state(network, p)}" for p in network.by_name if second_state(network, p)]
+    problems = [
+        Problem(n, "is nothing to record of this network", _recordable(n, known)) for n in record if n not in known
+    ]
     if problems:
         raise OptionError(problems)
     return list(record)
+
+
+def _recordable(name: str, known: list[str]) -> str:
+    """What there is in place of it: of its population, or of the nearest name."""
+    path = f"{str(name).rpartition('.')[0]}."
+    own = sorted(n for n in known if n.startswith(path) and "." not in n.removeprefix(path))
+    # one letter for another is another quantity, and no slip
+    slip = get_close_matches(str(name), known, n=1, cutoff=0.9)
+    return f"there are {', '.join(own)}" if own and not slip else nearest(name, known)
 
 
 def nearest(name: str, known: list[str]) -> str:

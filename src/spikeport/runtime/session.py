@@ -28,7 +28,7 @@ from spikeport.runtime.inputs import going_on
 from spikeport.runtime.journal import Applied, Entry, Forgotten, Journal, Planned, Ran, Restored, Snapshot, Undone
 from spikeport.runtime.pieces import Pieces, piece_of
 from spikeport.runtime.reconfigure import reconfigured
-from spikeport.runtime.run import Run, checked_record, default_record, nearest, taken, whole_steps
+from spikeport.runtime.run import Run, asked_for, checked_record, default_record, nearest, taken, whole_steps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -429,7 +429,7 @@ class Session:
         if unknown:
             raise OptionError([Problem(n, "does not learn any more at the end", "leave it out") for n in unknown])
         recording = pieces.joined({name: self.weights(name) for name in entry.record_weights})
-        return Run(self.network, recording, entry.record)
+        return Run(self.network, asked_for(recording, entry.record), entry.record)
 
     def _happen(self) -> None:
         """Apply what is planned for now."""

@@ -39,7 +39,7 @@ def block_of(recording: DynamicRecording, names: Collection[str], dt: float, nam
                     train = neo.SpikeTrain(times, units=pq.s, t_stop=end * pq.s, name=f"{path}[{neuron}]")
                     segment.spiketrains.append(train)
                 continue
-            values = getattr(recording, {"v": "potentials", "i": "currents"}[what])[path][:, sample]
+            values = (recording.potentials if what == "v" else recording.currents)[path][:, sample]
             signal = neo.AnalogSignal(
                 values.reshape(len(values), -1),
                 units=pq.dimensionless,

@@ -147,6 +147,8 @@ class ConvertedSession(BackendSession):
 class HandMadeSession(BackendSession):
     """Of a network with dynamics."""
 
+    gives_second = True
+
     def __init__(self, program: Program, record: Collection[str], potentials: Collection[str]) -> None:
         assert isinstance(program.network, DynamicNetwork)
         checked_names(program.network, record, potentials)
@@ -184,7 +186,8 @@ class HandMadeSession(BackendSession):
             potentials=self.potentials,
             modulation=self._modulation,
         )
-        return Step({name: events.train().raster for name, events in found.spikes.items()}, found.potentials)
+        spikes = {name: events.train().raster for name, events in found.spikes.items()}
+        return Step(spikes, found.potentials, found.currents)
 
     def run(
         self,

@@ -21,6 +21,7 @@ from spikeport.errors import DataError, Interrupted, NativeError, OptionError, P
 from spikeport.native import DynamicsHandle, default_threads
 from spikeport.native.dynamics import NUMBERS, SECOND
 from spikeport.plugin.driving import Drive, drive
+from spikeport.plugin.inputs import with_second
 from spikeport.plugin.restoring import require_state
 from spikeport.plugin.state import SessionState
 from spikeport.plugin.weighing import Gauge, Learning, checked_projections
@@ -222,15 +223,16 @@ def _run(
     gauge: Gauge,
 ) -> DynamicRecording:
     names, batch = [p.name for p in plan.populations], entering.batch
-    rooms = [
-        np.empty((entering.n_steps, batch, p.size), plan.dtype) if p.name in potentials else None
-        for p in plan.populations
-    ]
+    second = with_second(plan.network, potentials)
+    rooms, others = (
+        [np.empty((entering.n_steps, batch, p.size), plan.dtype) if p.name in names else None for p in plan.populations]
+        for names in (potentials, second)
+    )
     spiking = [i for i, p in enumerate(plan.populations) if p.fires]
     before = {i: handle.counts(i) for i in spiking}
     begin = handle.steps
     with suppress(KeyboardInterrupt):  # the library stops between two steps; what it did by then is whole
-        _advance(handle, pace, plan, entering, rooms, [name in kept for name in names], gauge)
+        _advance(handle, pace, plan, entering, rooms, others, [name in kept for name in names], gauge)
     done = handle.steps - begin
     gauge.finish(partial(_weights, handle, plan))
     shapes = [plan.network[name].shape for name in names]
@@ -238,11 +240,8 @@ def _run(
         n_steps=done,
         counts={names[i]: (handle.counts(i) - before[i]).reshape(batch, *shapes[i]) for i in spiking},
         spikes={name: _events(handle, plan, names.index(name), begin, done) for name in kept},
-        potentials={
-            name: room[:done].reshape(done, batch, *shape)
-            for name, room, shape in zip(names, rooms, shapes, strict=True)
-            if room is not None
-        },
+        potentials=_shown(names, rooms, shapes, done),
+        currents=_shown(names, others, shapes, done),
         weights=gauge.last,
         weights_over_time=gauge.over_time,
     )
@@ -251,12 +250,21 @@ def _run(
     return recording
 
 
+def _shown(
+    names: list[str], rooms: list[NDArray[Any] | None], shapes: list[tuple[int, ...]], done: int
+) -> dict[str, NDArray[Any]]:
+    """What was written of each population, in its shape."""
+    each = zip(names, rooms, shapes, strict=True)
+    return {name: room[:done].reshape(done, room.shape[1], *shape) for name, room, shape in each if room is not None}
+
+
 def _advance(
     handle: DynamicsHandle,
     pace: _Pace,
     plan: Plan,
     entering: Drive,
     rooms: list[NDArray[Any] | None],
+    others: list[NDArray[Any] | None],
     record: list[bool],
     gauge: Gauge,
 ) -> None:
@@ -270,9 +278,17 @@ def _advance(
     while done < entering.n_steps:
         threads, count = pace.next(min(entering.n_steps - done, gauge.until_next(done)))
         start = time.perf_counter()
-        room = [None if room is None else room[done:] for room in rooms]
+        potentials, seconds = ([None if room is None else room[done:] for room in each] for each in (rooms, others))
         handle.run(
-            done, count, inputs=inputs, currents=fed, potentials=room, record=record, modulation=told, threads=threads
+            done,
+            count,
+            inputs=inputs,
+            currents=fed,
+            potentials=potentials,
+            seconds=seconds,
+            record=record,
+            modulation=told,
+            threads=threads,
         )
         pace.learn(threads, count, time.perf_counter() - start)
         done += count

@@ -21,11 +21,11 @@ from spikeport.backends.reference.plastic import Plastic
 from spikeport.backends.reference.second import advance, after_spikes, deaf_until, difference, fit, is_beyond
 from spikeport.errors import OptionError, Problem
 from spikeport.plugin.driving import Drive, drive
-from spikeport.plugin.inputs import spiking
+from spikeport.plugin.inputs import spiking, with_second
 from spikeport.plugin.presenting import require_names
 from spikeport.plugin.running import counts_of, events_of
 from spikeport.plugin.weighing import Gauge, Learning
-from spikeport.primitives import DynamicNetwork, DynamicRecording, GradedThreshold
+from spikeport.primitives import DynamicNetwork, DynamicRecording
 
 
 @dataclass
@@ -257,9 +257,7 @@ def simulate_dynamics(
     )
     found: dict[str, list[NDArray[Any]]] = {name: [] for name in spiking(network)}
     membranes: dict[str, list[NDArray[Any]]] = {name: [] for name in potentials}
-    seconds: dict[str, list[NDArray[Any]]] = {
-        name: [] for name in potentials if chip and not isinstance(network[name].neuron, GradedThreshold)
-    }
+    seconds: dict[str, list[NDArray[Any]]] = {name: [] for name in with_second(network, potentials)}
     for step in range(entering.n_steps):
         fed = {name: values[min(step, len(values) - 1)] for name, values in entering.currents.items()}
         if isinstance(stepper, DynamicStepper):

@@ -15,11 +15,11 @@ from spikeport.backends.reference.state import state_of, stepper_of
 from spikeport.backends.reference.stepper import Stepper
 from spikeport.plugin import BackendSession, Intake, Program, Step
 from spikeport.plugin.driving import checked_modulators, dtype_of, require_modulation
-from spikeport.plugin.inputs import checked_batch, checked_names, checked_step
+from spikeport.plugin.inputs import checked_batch, checked_names, checked_step, with_second
 from spikeport.plugin.restoring import require_state
 from spikeport.plugin.state import SessionState
 from spikeport.plugin.weighing import checked_projections
-from spikeport.primitives import DynamicNetwork, GradedThreshold, SpikingNetwork
+from spikeport.primitives import DynamicNetwork, SpikingNetwork
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -61,6 +61,8 @@ class ConvertedSession(_Session):
 
 class DynamicSession(_Session):
     """Of a network with dynamics."""
+
+    gives_second = True
 
     def reset(self, batch: int = 1) -> None:
         self.require_open()
@@ -114,11 +116,10 @@ class DynamicSession(_Session):
         def shaped(values: NDArray[Any], name: str) -> NDArray[Any]:
             return values.reshape(stepper.batch, *network[name].shape)
 
-        second = [n for n in self.potentials if not isinstance(network[n].neuron, GradedThreshold)]
         return Step(
             {name: shaped(sent[name], name) for name in self.record},
             {name: shaped(stepper.state[name].v, name) for name in self.potentials},
-            {n: shaped(stepper.state[n].current, n) for n in second} if network.contract.chip else {},
+            {n: shaped(stepper.state[n].current, n) for n in with_second(network, self.potentials)},
         )
 
 

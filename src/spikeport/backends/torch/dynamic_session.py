@@ -26,6 +26,8 @@ _EMPTY: Arrays = {}
 class DynamicSession(BackendSession):
     """Of a network with dynamics, on a processor; a whole run computes where its input lies."""
 
+    gives_second = True
+
     def __init__(self, program: Program, record: Collection[str], potentials: Collection[str]) -> None:
         assert isinstance(program.network, DynamicNetwork)
         checked_names(program.network, record, potentials)
@@ -55,7 +57,7 @@ class DynamicSession(BackendSession):
 
         inputs = {i: flat(given[place.name]) for i, place in enumerate(network.inputs) if place.name in given}
         with exact_arithmetic():
-            sent, potentials = self._stepper.window(
+            sent, potentials, second = self._stepper.window(
                 n_steps, inputs, {n: flat(v) for n, v in fed.items()}, self.potentials
             )
 
@@ -68,6 +70,7 @@ class DynamicSession(BackendSession):
         return Step(
             {name: shaped(spikes_of(name), name) for name in self.record},
             {name: shaped(values, name) for name, values in potentials.items()},
+            {name: shaped(values, name) for name, values in second.items()},
         )
 
     def snapshot(self) -> SessionState:

@@ -26,7 +26,7 @@ from spikeport.backends.torch.precision import exact_arithmetic
 from spikeport.backends.torch.routes import TORCH_DTYPES, Route, make_routes
 from spikeport.errors import DataError, Problem
 from spikeport.plugin.driving import Drive, drive, dtype_of
-from spikeport.plugin.inputs import spiking
+from spikeport.plugin.inputs import spiking, with_second
 from spikeport.plugin.state import NeuronState, SessionState
 from spikeport.primitives import DynamicNetwork, DynamicRecording, SigmaDelta, SpikeEvents
 
@@ -105,8 +105,8 @@ class TorchStepper:
         inputs: Mapping[int, Tensor],
         fed: Mapping[str, Tensor],
         potentials: Collection[str] = (),
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Step on; what populations sent, and the potentials that were asked for, shape (time, batch, neuron).
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        """Step on; what populations sent, and the potentials that were asked for and their second states, shape (time, batch, neuron).
 
         Args:
             inputs: values by number of the input, shape (time, batch, line).
@@ -121,12 +121,16 @@ class TorchStepper:
                     self._send(route, values, 0, rooms)
         sent: dict[int, Tensor] = {}
         kept: dict[int, Tensor] = {}
+        second: dict[int, Tensor] = {}
+        names = [p.name for p in self.plan.populations]
+        for k in (names.index(name) for name in with_second(self.plan.network, potentials)):
+            second[k] = self._silence(steps, self.plan.populations[k].size)
         for group in self.plan.groups:
-            self._group(group, steps, rooms, fed, potentials, sent, kept)
+            self._group(group, steps, rooms, fed, potentials, sent, kept, second)
         self._waiting = [room[steps:].clone() for room in rooms]
         self.index += steps
-        names = [p.name for p in self.plan.populations]
-        return {names[k]: v for k, v in sent.items()}, {names[k]: v for k, v in kept.items()}
+        by_name = ({names[k]: v for k, v in found.items()} for found in (sent, kept, second))
+        return next(by_name), next(by_name), next(by_name)
 
     def snapshot(self) -> SessionState:
         """All that it knows; what waits for the next steps is as the reference has it."""
@@ -154,6 +158,7 @@ class TorchStepper:
         potentials: Collection[str],
         sent: dict[int, Tensor],
         kept: dict[int, Tensor],
+        second: dict[int, Tensor],
     ) -> None:
         """A window of populations that reach each other."""
         populations, first = self.plan.populations, self._inputs
@@ -170,6 +175,8 @@ class TorchStepper:
                 sent[k][t] = self.neurons[k].step(self.index + t, rooms[k][t], now)
                 if k in kept:
                     kept[k][t] = self.neurons[k].v
+                if k in second:
+                    second[k][t] = self.neurons[k].current
                 for route in inside:
                     if route.source - first == k:
                         self._send(route, sent[k][t : t + 1], t, rooms)
@@ -260,13 +267,20 @@ class _Found:
     values: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
     """What each was."""
     potentials: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+    second: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
 
     @property
     def graded(self) -> frozenset[str]:
         """Those that send numbers with spikes."""
         return frozenset(p.name for p in self.network.populations if isinstance(p.neuron, SigmaDelta))
 
-    def add(self, start: int, sent: Mapping[str, Tensor], potentials: Mapping[str, Tensor]) -> None:
+    def add(
+        self,
+        start: int,
+        sent: Mapping[str, Tensor],
+        potentials: Mapping[str, Tensor],
+        second: Mapping[str, Tensor],
+    ) -> None:
         for name in spiking(self.network):
             spikes = sent[name]
             multi = self.network.contract_of(name).spikes == "multi"
@@ -280,19 +294,23 @@ class _Found:
                 if name not in self.graded:
                     values = values.to(torch.int64)
                 self.values.setdefault(name, []).append(values.numpy(force=True))
-        for name, values in potentials.items():
-            self.potentials.setdefault(name, []).append(values.numpy(force=True))
+        for kept, given in ((self.potentials, potentials), (self.second, second)):
+            for name, values in given.items():
+                kept.setdefault(name, []).append(values.numpy(force=True))
 
     def recording(self, n_steps: int) -> DynamicRecording:
         shapes = {p.name: p.shape for p in self.network.populations}
+
+        def over_time(kept: Mapping[str, list[NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+            whole = {name: np.concatenate(parts) for name, parts in kept.items()}
+            return {name: values.reshape(n_steps, self.batch, *shapes[name]) for name, values in whole.items()}
+
         return DynamicRecording(
             n_steps=n_steps,
             counts={n: c.numpy(force=True).reshape(self.batch, *shapes[n]) for n, c in self.counts.items()},
             spikes={name: self._events(name, n_steps) for name in self.record},
-            potentials={
-                name: np.concatenate(parts).reshape(n_steps, self.batch, *shapes[name])
-                for name, parts in self.potentials.items()
-            },
+            potentials=over_time(self.potentials),
+            currents=over_time(self.second),
         )
 
     def _events(self, name: str, n_steps: int) -> SpikeEvents:

@@ -14,7 +14,7 @@
 #define SP_API extern "C" __attribute__((visibility("default")))
 #endif
 
-constexpr int SP_ABI_VERSION = 1;
+constexpr int SP_ABI_VERSION = 2;
 
 enum Status : int32_t {
     SP_OK = 0,

@@ -81,7 +81,7 @@ public:
     virtual int64_t now() const = 0;
     virtual void reset() = 0;
     virtual void run(int32_t threads, int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed, void* const* potentials,
-                     const int32_t* record, const SpThird* thirds) = 0;
+                     void* const* seconds, const int32_t* record, const SpThird* thirds) = 0;
     virtual void weights(int32_t index, int32_t sample, void* room) const = 0;
     virtual void go_to(int64_t step) = 0;
     virtual void read_neurons(int32_t population, int32_t sample, const SpNeuronState& room) const = 0;
@@ -349,7 +349,7 @@ public:
     }
 
     void run(int32_t threads, int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed, void* const* potentials,
-             const int32_t* record, const SpThird* thirds) override {
+             void* const* seconds, const int32_t* record, const SpThird* thirds) override {
         if (parts_ == 1) {
             std::vector<uint8_t> failed(static_cast<size_t>(batch_));
             sp::parallel_for(batch_, threads, [&](int64_t sample, int32_t) {
@@ -357,7 +357,7 @@ public:
                     for (int64_t t = 0; t < n_steps; ++t) {
                         remember_inputs(sample, at + t, now_ + t, inputs);
                         for (int32_t stage = 0; stage < stages_; ++stage) {
-                            step(stage, 0, sample, at + t, now_ + t, t, inputs, fed, potentials);
+                            step(stage, 0, sample, at + t, now_ + t, t, inputs, fed, potentials, seconds);
                             log(stage, sample, now_ + t, record);
                             remember(stage, sample, now_ + t);
                         }
@@ -374,7 +374,7 @@ public:
                 for (int32_t stage = 0; stage < stages_; ++stage) {
                     sp::parallel_for(parts_, threads, [&](int64_t part, int32_t) {
                         for (int64_t sample = 0; sample < batch_; ++sample) {
-                            step(stage, part, sample, at + t, now_ + t, t, inputs, fed, potentials);
+                            step(stage, part, sample, at + t, now_ + t, t, inputs, fed, potentials, seconds);
                         }
                     });
                     for (int64_t sample = 0; sample < batch_; ++sample) {
@@ -514,7 +514,7 @@ private:
 
     // Adds what arrives, or will, at one part of a population; then steps it, for every population of a stage.
     void step(int32_t stage, int64_t part, int64_t sample, int64_t at, int64_t now, int64_t t, const SpInput* inputs,
-              const SpCurrent* fed, void* const* potentials) {
+              const SpCurrent* fed, void* const* potentials, void* const* seconds) {
         std::vector<State>& states = samples_[sample];
         for (size_t k = 0; k < populations_.size(); ++k) {
             const Population& p = *populations_[k];
@@ -543,6 +543,10 @@ private:
             T* values = valued(p) ? s.values[now & 1].data() + begin : nullptr;
             s.found[now & 1][part] = update<T>(neurons, s.ring.data() + now % p.slots * p.size, constant, current, kept,
                                                s.spikes[now & 1].data() + begin, values, begin, end);
+            if (seconds[k] != nullptr) {
+                T* other = static_cast<T*>(seconds[k]) + (t * batch_ + sample) * p.size;
+                std::copy(s.current.begin() + begin, s.current.begin() + end, other + begin);
+            }
         }
     }
 
@@ -699,11 +703,11 @@ SP_API int32_t sp_dynamics_reset(void* session) {
 }
 
 // Steps [at, at + n_steps) of the given inputs and currents, with at most so many threads as the session was opened for or fewer;
-// `potentials` has room for these steps alone.
+// `potentials` and `seconds` have room for these steps alone.
 SP_API int32_t sp_dynamics_run(void* session, int32_t threads, int64_t at, int64_t n_steps, const SpInput* inputs, const SpCurrent* fed,
-                               void* const* potentials, const int32_t* record, const SpThird* thirds) {
+                               void* const* potentials, void* const* seconds, const int32_t* record, const SpThird* thirds) {
     return sp::guarded([&]() -> int32_t {
-        cast(session)->run(threads, at, n_steps, inputs, fed, potentials, record, thirds);
+        cast(session)->run(threads, at, n_steps, inputs, fed, potentials, seconds, record, thirds);
         return SP_OK;
     });
 }
