@@ -78,7 +78,7 @@ def described(summary: Mapping[str, Any], name: str) -> str:
     lines += [f"{path}: {rate:.1f} Hz" for path, rate in summary.get("rates_hz", {}).items()]
     for backend, found in summary["on"].items():
         if "refused" in found:
-            lines.append(f"{backend}: cannot carry it")
+            lines.append(f"{backend}: cannot carry it, or cannot be used")
             lines += [f"  {reason}" for reason in found["refused"]]
             continue
         beside = "equal to the reference" if found["ok"] else f"differs from the reference: {found['differing']}"

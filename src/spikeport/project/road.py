@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.config.options import ProjectOptions
-from spikeport.errors import DataError, LowerError, NirError, OptionError, Problem
+from spikeport.errors import BackendError, DataError, LowerError, NativeError, NirError, OptionError, Problem
 from spikeport.primitives import DynamicNetwork, Recording, SpikingNetwork
 from spikeport.project.folder import SUMMARY
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PART = 64
 """Most samples that are stepped together."""
+UNUSABLE = (BackendError, LowerError, NativeError)
+"""What a backend raises that is not there, does not work, or cannot carry the network: the others are run all the same."""
 Say = Callable[[str], None]
 
 
@@ -106,6 +108,7 @@ def _on_target(
     options: ProjectOptions, snn: SpikingModel, name: str, folder: Path, sources: Sources, say: Say
 ) -> dict[str, Any]:
     """A conversion on one backend: compiled, run, and every count and read-out compared with the reference."""
+    from spikeport.backends.opening import open_program
     from spikeport.compile import compile
 
     say(f"compiling for {name}")
@@ -114,15 +117,16 @@ def _on_target(
         program = compile(
             snn, name, data=sources.data(options.data), test=sources.data(test), **options.targets.get(name, {})
         )
-    except LowerError as error:
+    except UNUSABLE as error:
         return {"ok": False, "refused": list(map(str, error.problems))}
     program.save(folder / f"{name.replace(':', '-')}.spp")
     whole = program.network if program.whole is None else program.whole
-    from spikeport.backends.opening import open_program
-
     say(f"running on {name}")
-    with open_program(program) as session:
-        found = _compared(whole, session, _parts(sources.data(test), options.run.samples))
+    try:
+        with open_program(program) as session:
+            found = _compared(whole, session, _parts(sources.data(test), options.run.samples))
+    except UNUSABLE as error:
+        return {"ok": False, "refused": list(map(str, error.problems))}
     return {
         **found,
         "code": whole.contract.code if isinstance(whole, SpikingNetwork) else None,
@@ -155,11 +159,10 @@ def _network_on(options: ProjectOptions, network: Any, name: str, parts: Iterabl
     from spikeport.compile import compile
 
     try:
-        program = compile(network, name, **options.targets.get(name, {}))
-    except LowerError as error:
+        with open_program(compile(network, name, **options.targets.get(name, {}))) as session:
+            return _compared(network, session, parts)
+    except UNUSABLE as error:
         return {"ok": False, "refused": list(map(str, error.problems))}
-    with open_program(program) as session:
-        return _compared(network, session, parts)
 
 
 def _samples(options: ProjectOptions, network: Any, sources: Sources) -> Iterable[Any]:
@@ -214,7 +217,7 @@ def _hand_made(options: ProjectOptions, folder: Path, sources: Sources, say: Say
         start = time.perf_counter()
         try:
             found = run(network, dict(inputs), on=name, **more)
-        except LowerError as error:
+        except UNUSABLE as error:
             on[name] = {"ok": False, "refused": list(map(str, error.problems))}
             continue
         seconds = time.perf_counter() - start
