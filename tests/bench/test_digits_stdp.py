@@ -19,6 +19,7 @@ pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 CLOSE = 1e-12
 """Of a threshold: sums of exponentials beside products of one, in some thousand steps."""
+compiled = pytest.mark.skipif(not native.available(), reason="as many steps as learning needs take minutes in numpy")
 
 
 @pytest.fixture
@@ -47,10 +48,11 @@ def small(bench: Any) -> Any:
         tau_theta=5.0,
         inhibition=45.0,
         rate=(0.2, 0.05),
-        on="native" if native.available() else "reference",
+        on="native",
     )
 
 
+@compiled
 def test_digits_are_learned_without_labels_and_only_by_learning(bench: Any, small: Any) -> None:
     train, test = (few(data, n) for data, n in zip(bench.digits(), (100, 100), strict=True))
 
@@ -71,6 +73,7 @@ def test_training_and_test_images_are_apart(bench: Any) -> None:
     assert not {image.tobytes() for image in train.images} & {image.tobytes() for image in test.images}
 
 
+@compiled
 def test_weights_keep_the_length_of_the_images(bench: Any, small: Any) -> None:
     train = few(bench.digits()[0], 100)
     before, after = bench.untaught(small, train.images), bench.learn(small, train.images)[-1]
@@ -111,6 +114,18 @@ def test_thresholds_are_those_of_the_neurons(bench: Any, small: Any) -> None:
     zero = np.zeros(len(steps), int)
     train = replace(entering, samples=zero, steps=np.array(steps), neurons=np.array(neurons), shape=(12,), values=None)
     np.testing.assert_allclose(bench.thetas(train, setup, len(raster)), second, rtol=CLOSE, atol=CLOSE)
+
+
+def test_reading_changes_nothing(bench: Any, small: Any) -> None:
+    images = few(bench.digits()[0], 4).images
+    start = replace(bench.untaught(small, images), thetas=np.linspace(-39.0, 5.0, small.neurons))
+    raster = bench.spikes(images, small, np.random.default_rng(0), in_a_row=True).train().raster
+    built = bench.network(small, start, learns=False).build()
+    assert not built.plastic
+    with opened(REFERENCE, built) as session:
+        fired = sum(session.step({"retina": row}).spikes["cortex"].sum() for row in raster)
+        assert fired > 20
+        assert np.array_equal(session.snapshot().populations["cortex"].second[0], start.thetas)
 
 
 def test_the_same_images_give_the_same_spikes_in_a_row_and_in_a_batch(bench: Any, small: Any) -> None:
