@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.backends.stepping import simulate, through_the_door
+from spikeport.backends.stepping import through_the_door
 from spikeport.errors import DataError, OptionError, Problem
 from spikeport.nengo.nodes import Source
-from spikeport.nengo.probes import Readout
-from spikeport.plugin.inputs import spiking
-from spikeport.primitives import DynamicNetwork, Ledger, SpikeEvents
+from spikeport.nengo.probes import Readout, What
+from spikeport.primitives import DynamicNetwork, DynamicRecording, Ledger, SpikeEvents
 
 Values = NDArray[np.float64]
 
@@ -132,8 +131,8 @@ class NengoModel:
             given[name] = found.reshape(n_steps, 1, size)
         return given
 
-    def _recorded(self) -> list[str]:
-        return list(dict.fromkeys(r.place for r in self.readouts.values() if r.what in ("v", "spikes")))
+    def _recorded(self, *what: What) -> list[str]:
+        return list(dict.fromkeys(r.place for r in self.readouts.values() if r.what in what))
 
     def _values(self, r: Readout, found: Mapping[str, Values], given: Mapping[str, Values], n_steps: int) -> Values:
         match r.what:
@@ -149,32 +148,30 @@ class NengoModel:
 
     def _whole(self, given: Mapping[str, Values], n_steps: int, on: str | None) -> dict[str, Values]:
         """All steps at once."""
-        names = self._recorded()
-        made = simulate(self.network, dict(given) or None, record=names, max_steps=n_steps, on=on)
-        found = {f"{name}.v": made.potentials[name][:, 0] for name in names}
-        return found | {name: raster(events) for name, events in made.spikes.items()}
+        shown = self._recorded("v")
+        with through_the_door(self.network, on, shown) as session:
+            made = session.run(dict(given) or None, max_steps=n_steps)
+        assert isinstance(made, DynamicRecording)
+        found = {f"{name}.v": made.potentials[name][:, 0] for name in shown}
+        return found | {name: raster(made.spikes[name]) for name in self._recorded("spikes")}
 
     def _learning(self, given: Mapping[str, Values], n_steps: int, on: str | None) -> dict[str, Values]:
         """Step by step: an error that the network computes is told to its rule in the step in which it arrives there."""
-        weights = {r.place for r in self.readouts.values() if r.what == "weights"}
+        shown, fires, weights = self._recorded("v"), self._recorded("spikes"), self._recorded("weights")
         sending = {name for told in self.told for name, _ in told.terms}
-        names = self._recorded()
-        shown = list(dict.fromkeys([*names, *sending]))
-        fires = set(spiking(self.network))
-        found: dict[str, list[Values]] = {name: [] for name in names if name in fires}
-        found |= {f"{name}.v": [] for name in names} | {name: [] for name in weights}
+        found: dict[str, list[Values]] = {name: [] for name in (*fires, *weights, *(f"{name}.v" for name in shown))}
         sent = {name: np.zeros(self.network[name].size) for name in sending}
-        with through_the_door(self.network, on, shown) as session:
+        with through_the_door(self.network, on, list(dict.fromkeys([*shown, *sending]))) as session:
             session.reset(1)
             for step in range(n_steps):
                 now = {name: values[step] for name, values in given.items()}
                 session.modulate({told.name: _arriving(told, sent, now)[None] for told in self.told})
                 made = session.step(now)
                 sent = {name: made.potentials[name][0] for name in sending}
-                for name in names:
+                for name in shown:
                     found[f"{name}.v"].append(made.potentials[name][0])
-                    if name in fires:
-                        found[name].append(made.spikes[name][0])
+                for name in fires:
+                    found[name].append(made.spikes[name][0])
                 for name in weights:
                     found[name].append(session.weights(name)[0])
         return {name: np.array(values, dtype=np.float64) for name, values in found.items()}

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+What = Literal["v", "spikes", "input", "weights", "constant"]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Readout:
@@ -16,7 +18,7 @@ class Readout:
     probe: Any
     place: str
     """A population, an input, or a projection that learns."""
-    what: Literal["v", "spikes", "input", "weights", "constant"]
+    what: What
     lines: NDArray[np.int64] | None = None
     """Which neurons or lines, in which order; None: all."""
     scale: float = 1.0
@@ -31,10 +33,13 @@ class Readout:
         """From values at the end of each step, (time, ...), to what the probe holds."""
         if self.lines is not None:
             found = found[:, self.lines]
-        found = found * self.scale
+        if self.scale != 1:
+            found = found * self.scale
         if self.late:
             before = np.zeros_like(found[:1]) if self.constant is None else self.constant[None]
             found = np.concatenate([before, found[:-1]])
+        if self.period <= 1:
+            return found
         steps = np.arange(1, len(found) + 1)
         sampled: NDArray[np.float64] = found[steps % self.period < 1]
         return sampled

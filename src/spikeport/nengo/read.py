@@ -15,7 +15,7 @@ from spikeport.nengo.model import NengoModel, Told
 from spikeport.nengo.names import connections, paths
 from spikeport.nengo.neurons import Built, add_neurons
 from spikeport.nengo.nodes import Source, generators, of_function, of_process
-from spikeport.nengo.probes import Readout
+from spikeport.nengo.probes import Readout, What
 from spikeport.nengo.wiring import filtered, scaled, synapses_of
 from spikeport.primitives import Approximation, Dense, DynamicsContract, OneToOne, Relay, remark
 
@@ -309,9 +309,11 @@ class Reader:
         if isinstance(obj, nengo.Connection):
             return self._of_connection(probe, period)
         place, what, worth = self._signal(obj, attr)
-        lines = np.arange(draft.size(place)) if probe.slice is None else np.arange(draft.size(place))[probe.slice]
+        every = np.arange(draft.size(place))
+        lines = every if probe.slice is None else every[probe.slice]
         if probe.synapse is None:
-            return Readout(probe, place, what, lines, worth, period=period)  # type: ignore[arg-type]
+            shown = None if probe.slice is None else lines
+            return Readout(probe, place, what, shown, worth, period=period)
         if what == "v" and place in {e.name for e in self.ensembles.values() if not e.direct}:
             raise Refused("potentials are recorded without a synapse")
 
@@ -322,7 +324,7 @@ class Reader:
         filter_, delay = filtered(draft, name, len(lines), probe.synapse, feed)
         return Readout(probe, filter_, "v", late=delay, period=period)
 
-    def _signal(self, obj: Any, attr: str) -> tuple[str, str, float]:
+    def _signal(self, obj: Any, attr: str) -> tuple[str, What, float]:
         """Where what a probe looks at stands, what it is there, and what one is worth."""
         import nengo
 
@@ -345,8 +347,8 @@ class Reader:
             raise Refused("connections are recorded without a synapse")
         if attr == "output" and conn in self.given_by:
             place, _ = self.given_by[conn]
-            every = np.arange(self.draft.size(place))
-            return Readout(probe, place, "v", every if probe.slice is None else every[probe.slice], period=period)
+            shown = None if probe.slice is None else np.arange(self.draft.size(place))[probe.slice]
+            return Readout(probe, place, "v", shown, period=period)
         if attr == "weights" and probe.slice is None:
             weights = np.asarray(self._weights(conn), dtype=np.float64)
             if conn in self.learned:
