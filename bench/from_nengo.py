@@ -34,6 +34,7 @@ NAMES = (
     "product",
     "basal ganglia",
     "adaptive and rectified neurons",
+    "neurons of Izhikevich",
 )
 
 

@@ -156,7 +156,7 @@ def neuron(rng: np.random.Generator, contract: DynamicsContract, shape: tuple[in
                 tau=taus, tau_adapt=tau_adapt, increment=values(), v_leak=values(), **more, **common, **spiking
             )
         case "Izhikevich":
-            return izhikevich(rng, shape)
+            return izhikevich(rng, contract, shape)
         case "ResonateAndFire" | "rf" as kind:
             turn: dict[str, Any] = {"tau": taus, "frequency": rng.uniform(0, 300, shape), "threshold": values() / 2}
             if kind == "rf":
@@ -168,8 +168,9 @@ def neuron(rng: np.random.Generator, contract: DynamicsContract, shape: tuple[in
             return CubaLI(tau_syn=0.005, tau_mem=taus, v_leak=values(), w_in=values(), **common)
 
 
-def izhikevich(rng: np.random.Generator, shape: tuple[int, ...]) -> Izhikevich:
+def izhikevich(rng: np.random.Generator, contract: DynamicsContract, shape: tuple[int, ...]) -> Izhikevich:
     """Driven so that it fires every few steps."""
+    resets = contract.synapse == "current" and contract.reset_when == "same_step"
     return Izhikevich(
         a=rng.uniform(0.02, 0.1, shape),
         b=rng.uniform(0.2, 0.25, shape),
@@ -179,7 +180,7 @@ def izhikevich(rng: np.random.Generator, shape: tuple[int, ...]) -> Izhikevich:
         r=rng.uniform(0.5, 1.5),
         initial=rng.uniform(-80, 30, shape) if rng.random() < 0.5 else None,
         initial_u=rng.uniform(-20, 5, shape) if rng.random() < 0.5 else None,
-        recovery=["new", "old"][rng.integers(2)],
+        recovery=["new", "old", "reset"][rng.integers(3 if resets else 2)],
         substeps=int(rng.integers(1, 4)),
         v_recovery=-65.0 if rng.random() < 0.2 else 0.0,
         leak=rng.uniform(0, 1.5, shape) if rng.random() < 0.5 else 1.0,

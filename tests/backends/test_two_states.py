@@ -170,6 +170,25 @@ def test_one_step_of_izhikevich_by_hand() -> None:
     assert run(old, [6, 0])[1] == [113.0, 113 + (0.25 * 113 * 113 + 5 * 113 + 140 - -2.0)]
 
 
+@pytest.mark.parametrize(("compare", "v"), [(">=", -64.0), (">", 113.0)])
+def test_the_recovery_takes_the_potential_after_a_reset(compare: str, v: float) -> None:
+    """As by hand above: v reaches 113, which is the threshold; what comes next is held below it."""
+    neuron = Izhikevich(
+        a=0.5, b=0.25, c=-64.0, d=8.0, square=0.25, initial=-8.0, substeps=1, threshold=113.0, recovery="reset"
+    )
+    fires = v < 0
+    u = -2 + 0.5 * (0.25 * v + 2) + (8 if fires else 0)
+    after = v + (0.25 * v * v + 5 * v + 140 - u)
+    held = 100 - after
+    assert run(neuron, [3, held], compare=compare) == ([int(fires), 0], [v, 100.0])
+
+
+def test_a_recovery_after_the_reset_needs_a_reset_in_the_step() -> None:
+    for choices in ({"synapse": "delta"}, {"reset_when": "next_step"}):
+        with pytest.raises(GraphError, match='n: its recovery="reset"'):
+            network(Izhikevich(recovery="reset"), **choices)
+
+
 def test_jumps_come_after_the_substeps_and_are_compared() -> None:
     still: dict[str, Any] = {
         "a": 0.0,

@@ -91,6 +91,18 @@ def test_many_spikes_in_a_step() -> None:
     compared(network(one_of(nengo.SpikingRectifiedLinear(), max_rates=nengo.dists.Uniform(2500, 4000))), 0.1)
 
 
+def test_izhikevich_is_the_same_where_nengo_clips_nothing() -> None:
+    def describe() -> None:
+        kind, of_each = nengo.Izhikevich(reset_recovery=6.0), np.full(30, 8.0)
+        a = nengo.Ensemble(30, 1, neuron_type=kind, gain=of_each, bias=of_each - 1, label="a")
+        nengo.Connection(nengo.Node(lambda t: np.sin(25 * t)), a)
+
+    made = network(describe)
+    del made.probes[1]  # decoders of a few spikes, which rounding says little about
+    model = compared(made, 0.2)
+    assert [entry.node for entry in model.ledger if not entry.is_remark] == ["a"]
+
+
 def wired() -> None:
     """Slices, synapses of each kind, weights from neurons to neurons, passthrough nodes, full weight matrices, nested networks."""
     white = nengo.Node(nengo.processes.WhiteSignal(1.0, high=20), size_out=2, label="a.b/c")

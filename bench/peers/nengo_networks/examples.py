@@ -129,6 +129,13 @@ def adaptive_and_rectified() -> None:
     nengo.Connection(a, b, synapse=nengo.Alpha(0.02))
 
 
+def izhikevich() -> None:
+    drive = nengo.Node(lambda t: np.sin(10 * t))
+    for reset, increment in ((-65, 8), (-55, 4), (-50, 2)):
+        kind, each = nengo.Izhikevich(reset_voltage=reset, reset_recovery=increment), np.full(50, 8.0)
+        nengo.Connection(drive, nengo.Ensemble(50, 1, neuron_type=kind, gain=each, bias=each))
+
+
 EXAMPLES: dict[str, tuple[float, Callable[[], None]]] = {
     "single neuron": (1, single_neuron),
     "two neurons": (1, two_neurons),
@@ -146,5 +153,6 @@ EXAMPLES: dict[str, tuple[float, Callable[[], None]]] = {
     "product": (1, product),
     "basal ganglia": (1, basal_ganglia),
     "adaptive and rectified neurons": (3, adaptive_and_rectified),
+    "neurons of Izhikevich": (1, izhikevich),
 }
 """Seconds that they are run for, and what they hold."""

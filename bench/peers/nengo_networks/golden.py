@@ -13,6 +13,7 @@ KINDS = {
     "parts": nengo.LIF(tau_rc=0.05, tau_ref=0.00237, min_voltage=-0.5),
     "none": nengo.LIF(tau_ref=0.0),
     "rectified": nengo.SpikingRectifiedLinear(),
+    "izhikevich": nengo.Izhikevich(),
 }
 
 

@@ -130,12 +130,11 @@ def _izhikevich(draft: Draft, built: Built) -> None:
         c=kind.reset_voltage,
         d=kind.reset_recovery,
         substeps=1,
+        recovery="reset",
         bias=built.bias,
         initial=built.initial("voltage"),
         initial_u=built.initial("recovery"),
     )
     draft.population(built.name, built.size, neuron, replace(draft.contract, compare=">="))
-    jump = draft.dt * 1000 * kind.tau_recovery * kind.coupling * (30 - kind.reset_voltage)
-    what = "in the step of a spike u takes v at its peak, and in Nengo the reset v: it is more by at least this"
-    draft.ledger.append(Approximation(built.name, what, jump))
-    draft.ledger.append(Approximation(built.name, "currents below -30 are not clipped, as Nengo does", 0.0))
+    what = "currents below -30 stay what they are, and in Nengo they are -30"
+    draft.ledger.append(Approximation(built.name, what, 0.0))

@@ -69,7 +69,8 @@ class DynamicsContract:
                          w goes on in a refractory period
         Izhikevich       h = 1000 dt, and so many times as there are substeps, one after the other,
                          v = v + (h / substeps) ((((square (v v) + linear v) + constant) - u) + r i)
-                         u = u + (h a) (b (v - v_recovery) - leak u), v being that after these substeps, or with recovery="old" before them;
+                         u = u + (h a) (b (v - v_recovery) - leak u), v being that after these substeps, or with recovery="old" before them,
+                         or with "reset" v_reset, that is c, where v is beyond the threshold after them;
                          then v = v (+ jump).  v = c and u = u + d are the reset.  Both integrators
         InterpolatedLIF  w = w - dt, at least 0;  h = dt - w, at least 0;  k = -expm1(-h / tau), that of LIF where w = 0
                          v = v + k ((v_leak + r i) - v) (+ jump, where h > 0), and fires where h > 0 alone.

@@ -423,6 +423,13 @@ def _rhythm_problems(name: str, neuron: Izhikevich | ResonateAndFire, contract: 
         yield Problem(name, f"{kind} moves in time, and accumulation knows no dt", hint)
     elif contract.arithmetic == "integer":
         yield Problem(name, f"{kind} has no form in integer arithmetic", "float64 or float32")
+    if isinstance(neuron, Izhikevich) and neuron.recovery == "reset":
+        needed = {"synapse": "current", "reset_when": "same_step"}
+        other = {n: v for n, v in needed.items() if getattr(contract, n) != v}
+        if other:
+            why = f'its recovery="reset" takes v after a reset in the step of the update, and the contract says {", ".join(f"{n}={getattr(contract, n)!r}" for n in other)}'
+            hint = f"give the population a contract of its own with {', '.join(f'{n}={v!r}' for n, v in other.items())}"
+            yield Problem(name, why, hint)
     if isinstance(neuron, Izhikevich) and contract.reset_when == "after_next_update":
         hint = 'give the population a contract of its own with reset_when="same_step" or "next_step"'
         yield Problem(name, f"{kind} goes to infinity beyond its peak, and the contract resets it a step late", hint)

@@ -25,7 +25,7 @@ from spikeport.primitives.frozen import frozen
 Values = NDArray[Any] | float
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "adapts": ("threshold", "current"),
-    "recovery": ("new", "old"),
+    "recovery": ("new", "old", "reset"),
     "kind": ("izhikevich", "rf"),
     "activation": ("relu", "unit"),
 }
@@ -257,8 +257,8 @@ class Izhikevich:
     bias: Values = 0.0
     substeps: int = 2
     """Steps of v in one of u, 1 to 64: 2 in the program of 2003, whose step is 1 ms; 1 in those of 2004, whose steps are 0.1 to 0.5 ms."""
-    recovery: Literal["new", "old"] = "new"
-    """u takes v after its update, as the published programs do, or before, as forward Euler says."""
+    recovery: Literal["new", "old", "reset"] = "new"
+    """u takes v after its update, as the published programs do; or before, as forward Euler says; or after it and the reset, as Nengo does."""
     initial: Values | None = None
     """None: c, whatever the contract says."""
     initial_u: Values | None = None

@@ -281,6 +281,7 @@ def _izhikevich(contract: DynamicsContract, target: Target) -> Iterator[dict[str
     }
     yield published
     yield published | {"recovery": "old", "substeps": 1, "initial": np.array([30, 29, 31, -65, -90, -70, 0, 25])}
+    yield published | {"recovery": "reset", "initial": np.array([30, 29, 31, -65, -90, -70, 0, 25])}
     yield published | {
         "substeps": 3,
         "initial_u": -10.0,

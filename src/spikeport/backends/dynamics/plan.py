@@ -143,7 +143,7 @@ class PopulationPlan:
     @property
     def by_phase(self) -> bool:
         """It fires where its potential rises through zero."""
-        return self.kind is Kind.RESONATE and self.second is not None and self.second.other
+        return self.kind is Kind.RESONATE and self.second is not None and self.second.other == 1
 
     @property
     def adapts(self) -> bool:

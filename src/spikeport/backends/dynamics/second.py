@@ -36,8 +36,8 @@ class SecondPlan:
     """
 
     initial: NDArray[Any]
-    other: bool = False
-    """The second of two choices: adapts="current", recovery="old", kind="rf", activation="unit"."""
+    other: int = 0
+    """Which of several choices: 1 for adapts="current", recovery="old", kind="rf", activation="unit", 2 for recovery="reset"."""
     substeps: int = 1
     rate: NDArray[Any] | None = None
     decay: NDArray[Any] | None = None
@@ -54,7 +54,7 @@ def adaptation(neuron: AdaptiveLIF, contract: DynamicsContract, number: Number, 
     ratio = contract.dt / number("tau_adapt")
     return SecondPlan(
         initial=held(number("initial_w"), "initial_w"),
-        other=neuron.adapts == "current",
+        other=int(neuron.adapts == "current"),
         rate=held(each(lost, ratio) if contract.integrator == "exponential" else ratio, "tau_adapt"),
         decay=held(each(kept, ratio), "tau_adapt"),
         coupling=held(number("coupling"), "coupling"),
@@ -67,7 +67,7 @@ def recovery(neuron: Izhikevich, contract: DynamicsContract, initial: Floats, nu
     at_rest = number("b") * (initial - number("v_recovery"))
     return SecondPlan(
         initial=held(at_rest if neuron.initial_u is None else number("initial_u"), "initial_u"),
-        other=neuron.recovery == "old",
+        other=("new", "old", "reset").index(neuron.recovery),
         substeps=int(neuron.substeps),
         rate=held(milliseconds(contract) * number("a"), "a"),
         decay=held(number("leak"), "leak"),
@@ -95,7 +95,7 @@ def resonance(
     cos, sin, onto_w, onto_v = np.array(turns, dtype=np.float64).T[:, place.ravel()]
     return number("r") * onto_w, SecondPlan(
         initial=held(number("initial_w"), "initial_w"),
-        other=neuron.kind == "rf",
+        other=int(neuron.kind == "rf"),
         rate=held(number("r") * onto_v, "r"),
         decay=held(cos, "tau"),
         coupling=held(sin, "frequency"),
@@ -128,7 +128,7 @@ def interpolation(neuron: InterpolatedLIF, contract: DynamicsContract, number: N
 
 def differences(neuron: SigmaDelta, number: Number, held: Held) -> SecondPlan:
     """What SigmaDelta has sent."""
-    return SecondPlan(initial=held(np.zeros_like(number("bias")), "bias"), other=neuron.activation == "unit")
+    return SecondPlan(initial=held(np.zeros_like(number("bias")), "bias"), other=int(neuron.activation == "unit"))
 
 
 def lost(x: float) -> float:

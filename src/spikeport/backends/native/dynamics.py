@@ -375,7 +375,7 @@ def _flags(population: PopulationPlan) -> dict[str, int]:
         "clipped": population.v_min is not None,
         "sends": not population.fires,
         "second": population.second is not None,
-        "other": population.second is not None and population.second.other,
+        "other": 0 if population.second is None else population.second.other,
         "substeps": 1 if population.second is None else population.second.substeps,
     }
 

@@ -45,7 +45,9 @@ def _izhikevich(p: PopulationPlan, s: SecondPlan, v: Array, u: Array, i: Array) 
         for _ in range(s.substeps):
             slope = ((s.square * (after * after) + s.linear * after) + s.constant) - u
             after = after + p.rate * (slope + p.gain * i)
-        seen = v if s.other else after
+        seen = v if s.other == 1 else after
+        if s.other == 2:
+            seen = np.where(is_beyond(p.contract, after, p.threshold), p.v_reset, after)
         return after, u + s.rate * (s.coupling * (seen - s.v_recovery) - s.decay * u)
 
 

@@ -194,7 +194,9 @@ class Neurons:
                 for _ in range(plan.substeps):
                     slope = ((s["square"] * (after * after) + s["linear"] * after) + s["constant"]) - w
                     after = after + n["rate"] * (slope + driven)
-                seen = v if plan.other else after
+                seen = v if plan.other == 1 else after
+                if plan.other == 2:
+                    seen = torch.where(self._is_beyond(after, n["threshold"]), n["v_reset"], after)
                 self.current = w + s["rate"] * (s["coupling"] * (seen - s["v_recovery"]) - s["decay"] * w)
                 return after
             case Kind.RESONATE:

@@ -175,8 +175,17 @@ void integrate_two(const Neurons<T>& n, const T* __restrict x, const T* __restri
                     v[j] = v[j] + rate[j] * (slope + gain[j] * i[j]);
                 }
             }
+            if (n.flags.other != 1) {
+                for (int64_t j = 0; j < count; ++j) seen[j] = v[j];
+            }
+            if (n.flags.other == 2) {
+                const T* __restrict threshold = n.threshold + begin;
+                const T* __restrict value = n.v_reset + begin;
+                const bool at = n.flags.at_threshold != 0;
+                for (int64_t j = 0; j < count; ++j) seen[j] = (at ? v[j] >= threshold[j] : v[j] > threshold[j]) ? value[j] : v[j];
+            }
             for (int64_t j = 0; j < count; ++j) {
-                const T from = other ? seen[j] : v[j];
+                const T from = seen[j];
                 w[j] = w[j] + second_rate[j] * (coupling[j] * (from - v_recovery[j]) - second_decay[j] * w[j]);
             }
             break;

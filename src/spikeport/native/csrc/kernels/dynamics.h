@@ -22,7 +22,7 @@ struct NeuronFlags {
     int32_t clipped;  // a step ends at v_min or above
     int32_t sends;    // does not fire, and sends its potential
     int32_t second;   // has a second state, which stands in `current`
-    int32_t other;    // the second of two choices: adapts "current", recovery "old", kind "rf", activation "unit"
+    int32_t other;    // which of several choices: 1 adapts "current", recovery "old", kind "rf", activation "unit"; 2 recovery "reset"
     int32_t substeps;
 };
 
