@@ -136,6 +136,9 @@ SIGNATURES = {
     "currents: 'Mapping[str, Any] | None' = None, modulation: 'Mapping[str, Any] | None' = None, "
     "record_weights: 'Collection[str]' = (), weights_every: 'int | None' = None, on: 'str | None' = None) "
     "-> 'Recording | DynamicRecording'",
+    "Session": "(network: 'Network | DynamicNetwork', *, dt: 'float | None' = None, contract: 'DynamicsContract | None' = None, "
+    "batch: 'int' = 1, on: 'str | None' = None) -> 'None'",
+    "replay": "(journal: 'Journal', *, on: 'str | None' = None) -> 'Replay'",
     "load": "(path: 'str | Path') -> 'SpikingModel'",
     "load_state": "(path: 'str | Path', network: 'DynamicNetwork | None' = None) -> 'SessionState'",
     "save_state": "(state: 'SessionState', path: 'str | Path', network: 'DynamicNetwork') -> 'Path'",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import spikeport as sp
+from spikeport import native
 from spikeport.primitives import Threshold
 from spikeport.quantize.integer import encode_input
 
@@ -152,3 +153,27 @@ def test_what_the_conversion_lost_stays_on_record():
     net.connect(net.input("x", 12), net.add("part", model)["input"])
     said = {(e.node, e.what) for e in net.build(contract=INTEGERS).ledger}
     assert said == {(f"part/{e.node}", e.what) for e in model.network.ledger}
+
+
+@pytest.mark.parametrize("on", ["reference", "native", "torch"])
+def test_a_gate_stands_at_the_border_of_a_converted_part(on):
+    if on == "native" and not native.available():
+        pytest.skip("needs the native library")
+    model, integers, readout = converted(Mlp, (12,))
+    net = sp.Network("n")
+    part = net.add("eye", model)
+    net.connect(net.input("x", (12,)), part["input"])
+    net.connect(part["output"], net.population("sum", 4, sp.I()))
+    steps, seconds = len(integers), len(integers) * 1e-3
+    with sp.Session(net, contract=INTEGERS, on=on) as session:
+        runs = [session.run({"x": integers}, duration=seconds, record=["sum.v"])]
+        session.apply(sp.Gate("eye", False))
+        runs.append(session.run({"x": integers}, duration=seconds, record=["sum.v"]))
+        session.apply(sp.Gate("eye", True))
+        runs.append(session.run({"x": integers}, duration=seconds, record=["sum.v"]))
+    first, shut, after = (run["sum.v"][:, 0] for run in runs)
+    assert (readout[:-1] != 0).any()
+    # what the last step before the gate closed sent still arrives, and nothing after it
+    assert (shut == shut[0]).all()
+    assert len(first) == len(after) == steps
+    assert np.array_equal(np.diff(after, axis=0)[1:], np.diff(first, axis=0)[1:])

@@ -214,6 +214,19 @@ def test_a_gate_that_closes_and_opens_at_once_changes_nothing(path):
         assert_equal_networks(session.network, before.network)
 
 
+def test_what_a_reward_waits_for_rests_behind_a_closed_gate_too():
+    rule = sp.RewardSTDP(a_plus=0.05, a_minus=0.04, rate=5.0, w_min=-1.0, w_max=2.0)
+    told = {"modulation": {"reward": 0.5}}
+    with sp.Session(with_projection(network(), 1, plasticity=rule), on="reference") as session:
+        session.run(X, duration=0.04, **told)
+        (waiting,) = session.snapshot().state.plastic[LEARNS].synapse
+        session.apply(sp.Gate("m/b", False))
+        session.run(X, duration=0.01, **told)
+        session.apply(sp.Gate("m/b", True))
+        assert np.array_equal(session.snapshot().state.plastic[LEARNS].synapse[0], waiting)
+        assert waiting.any()
+
+
 def test_events_reach_what_is_behind_a_closed_gate():
     with sp.Session(network(), on="reference") as session:
         session.run(X, duration=0.04)
@@ -300,22 +313,32 @@ def test_what_is_undone_later_leaves_the_network_as_it_was_and_the_rest_goes_on(
 
 def test_pruned_neurons_come_back_as_they_went_with_what_was_learned():
     with sp.Session(network(), on="reference") as session:
-        session.run(X, duration=0.04)
-        before = session.snapshot().state
-        session.apply(sp.PruneNeurons("m/b", [1]))
+        for _ in range(60):  # until enough is under way
+            session.run(X, duration=0.001)
+            before = session.snapshot().state
+            if before.populations["m/a"].arriving[2:, :, 1].any() and before.sent["m/a"][:-2, :, 1].any():
+                break
+        session.apply(sp.PruneNeurons("m/a", [1]))
         session.run(X, duration=0.002)
         now = session.snapshot().state
         session.undo()
         after = session.snapshot().state
-    a, b, c = (s.populations["m/b"] for s in (before, now, after))
-    assert np.array_equal(c.v[:, [0, 2, 3]], b.v)
+    a, b, c = (s.populations["m/a"] for s in (before, now, after))
+    stayed = [0, 2, 3, 4]
+    assert np.array_equal(c.v[:, stayed], b.v)
     assert np.array_equal(c.v[:, 1], a.v[:, 1])
-    assert np.array_equal(c.arriving[:, :, [0, 2, 3]], b.arriving)
+    assert np.array_equal(c.arriving[:, :, stayed], b.arriving)
     assert np.array_equal(c.arriving[:-2, :, 1], a.arriving[2:, :, 1])  # what would have arrived meanwhile did not
+    assert a.arriving[2:, :, 1].any()
     assert not c.arriving[-2:, :, 1].any()
-    a, b, c = (s.plastic[LEARNS].weights.reshape(5, -1) for s in (before, now, after))
-    assert np.array_equal(c[:, [0, 2, 3]], b)
-    assert np.array_equal(c[:, 1], a[:, 1])
+    a, b, c = (s.sent["m/a"] for s in (before, now, after))
+    assert np.array_equal(c[:, :, stayed], b)
+    assert np.array_equal(c[2:, :, 1], a[:-2, :, 1])  # and it sent nothing meanwhile
+    assert a[:-2, :, 1].any()
+    assert not c[:2, :, 1].any()
+    a, b, c = (s.plastic[LEARNS].weights.reshape(-1, 4) for s in (before, now, after))
+    assert np.array_equal(c[stayed], b)
+    assert np.array_equal(c[1], a[1])
 
 
 def test_several_events_are_undone_one_after_the_other():

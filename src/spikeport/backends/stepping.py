@@ -108,9 +108,26 @@ def through_the_door(
         LowerError: what the backend cannot carry.
         NativeError: the compiled backend is missing or does not carry the network.
     """
-    found, target = _fastest(network) if on is None else _found(on)
+    return opened_by(network, *chosen_backend(network, on), potentials)
+
+
+def chosen_backend(network: SpikingNetwork | DynamicNetwork, on: str | None) -> tuple[Backend, Target]:
+    """The backend of that name and its target, or the fastest one on this machine that carries the network.
+
+    Raises:
+        OptionError: a name of no backend.
+    """
+    return _fastest(network) if on is None else _found(on)
+
+
+def opened_by(
+    network: SpikingNetwork | DynamicNetwork, found: Backend, target: Target, potentials: Collection[str] = ()
+) -> BackendSession:
+    """`through_the_door` of a backend that was found."""
     if isinstance(network, DynamicNetwork) and not (target.neurons is None or target.neurons.value):
-        raise OptionError(Problem("on", f"{on!r} steps no networks with dynamics", "native, reference or torch"))
+        raise OptionError(
+            Problem("on", f"{found.name!r} steps no networks with dynamics", "native, reference or torch")
+        )
     unknown = [n for n in dict.fromkeys(potentials) if n not in populations(network)]
     if unknown:
         raise OptionError([Problem(name, "is not a population of this network") for name in unknown])

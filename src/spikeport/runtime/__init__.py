@@ -15,8 +15,9 @@ from spikeport.runtime.events import (
 from spikeport.runtime.figures import Figure
 from spikeport.runtime.inputs import Poisson, SpikeTimes
 from spikeport.runtime.journal import Journal, Snapshot
+from spikeport.runtime.replaying import Replay, replay
 from spikeport.runtime.run import Run, run
-from spikeport.runtime.session import Replay, Session, replay
+from spikeport.runtime.session import Session
 
 __all__ = [
     "AddNeurons",

@@ -10,25 +10,23 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.backends.dynamics.plastic import shaped_weights
-from spikeport.backends.stepping import through_the_door
 from spikeport.errors import BackendError, DataError, OptionError, Problem
 from spikeport.network import Network, with_part
-from spikeport.plugin import BackendSession
 from spikeport.plugin.driving import drive
 from spikeport.plugin.running import go_on
 from spikeport.plugin.state import SessionState
 from spikeport.plugin.weighing import Gauge, Learning
 from spikeport.primitives import DynamicNetwork, DynamicsContract, frozen
 from spikeport.primitives.dynamic_network import WHOLE
-from spikeport.runtime.carrying import Layer, Moves, carried
-from spikeport.runtime.configuration import Configuration, Rest, divided, joined, opened, shapes_of
+from spikeport.runtime.carrying import Layer, Moves
+from spikeport.runtime.configuration import Configuration
 from spikeport.runtime.events import Event, Replace, Swap
 from spikeport.runtime.inputs import going_on
 from spikeport.runtime.journal import Applied, Entry, Forgotten, Journal, Planned, Ran, Restored, Snapshot, Undone
 from spikeport.runtime.pieces import Pieces, piece_of
 from spikeport.runtime.reconfigure import reconfigured
 from spikeport.runtime.run import Run, asked_for, checked_record, default_record, nearest, taken, whole_steps
+from spikeport.runtime.standing import Standing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,17 +39,6 @@ class _Past:
     state: SessionState | None
     """Of before, where the event took something away."""
     step: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Mark:
-    """Where a session stands, to come back to it."""
-
-    configuration: Configuration
-    state: SessionState
-    rest: Rest
-    past: tuple[_Past, ...]
-    planned: tuple[Planned, ...]
 
 
 class Session:
@@ -99,36 +86,27 @@ class Session:
             raise OptionError(Problem("batch", f"is {batch!r}", "a whole number of samples from 1 on"))
         self._probes, made = taken(network, dt, contract)
         self._written = network if isinstance(network, Network) else None
-        self._first, self._batch, self._on = made, int(batch), on
-        self._configuration = Configuration(made)
-        self._rest = Rest()
+        self._first, self._batch = made, int(batch)
+        self._at = Standing(Configuration(made), batch=self._batch, on=on)
         self._past: list[_Past] = []
         self._planned: list[Planned] = []
         self._entries: list[Entry] = []
         self.closed = False
-        self._door = self._opened(self._configuration, ())
-        try:
-            self._door.reset(self._batch)
-            self._rest = divided(self._configuration, opened(self._configuration, self._door.snapshot()))[1]
-        except BaseException:
-            self._door.close()
-            raise
-        self._step = 0
 
     @property
     def time(self) -> float:
         """Seconds since the beginning."""
-        return self._step * self._configuration.network.contract.dt
+        return self._at.step * self._at.configuration.network.contract.dt
 
     @property
     def network(self) -> DynamicNetwork:
         """As it is now, with all gates open."""
-        return self._configuration.network
+        return self._at.configuration.network
 
     @property
     def gates(self) -> tuple[str, ...]:
         """Paths of those that are closed."""
-        return self._configuration.closed
+        return self._at.configuration.closed
 
     @property
     def journal(self) -> Journal:
@@ -171,7 +149,12 @@ class Session:
                 continue
             try:
                 given[name] = going_on(
-                    places[name], spikes, n_steps=n_steps, dt=network.contract.dt, first=self._step, batch=self._batch
+                    places[name],
+                    spikes,
+                    n_steps=n_steps,
+                    dt=network.contract.dt,
+                    first=self._at.step,
+                    batch=self._batch,
                 )
             except DataError as error:
                 problems.extend(error.problems)
@@ -210,7 +193,7 @@ class Session:
         dt = self.network.contract.dt
         exact = float(time) / dt if np.isfinite(time) else -1.0
         step = round(exact)
-        if step < self._step or abs(exact - step) > WHOLE * max(1, step):
+        if step < self._at.step or abs(exact - step) > WHOLE * max(1, step):
             why = f"is {time!r} s, and it is {self.time:g} s now"
             raise OptionError(Problem("time", why, f"a whole number of steps of {dt:g} s, from now on"))
         planned = Planned(step, self._resolved(event))
@@ -236,15 +219,15 @@ class Session:
         if not self._past:
             raise OptionError(Problem("undo", "there is nothing to undo", "apply an event first"))
         past = self._past[-1]
-        layers = [] if past.state is None else [Layer(past.state, Moves(), self._step - past.step)]
-        self._go_to(past.before, [*layers, Layer(self._whole(), past.back)])
+        layers = [] if past.state is None else [Layer(past.state, Moves(), self._at.step - past.step)]
+        self._at.go_to(past.before, [*layers, Layer(self._at.whole(), past.back)])
         self._past.pop()
         self._entries.append(Undone())
 
     def snapshot(self) -> Snapshot:
         """Everything between two steps; `restore` goes on from it, here or in another session."""
         self._require_open()
-        return Snapshot(self.network, self.gates, self._whole())
+        return Snapshot(self.network, self.gates, self._at.whole())
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from there: its network, its gates, its state, its time. What was planned is forgotten, and nothing before can be undone.
@@ -264,16 +247,12 @@ class Session:
             OptionError: it is no projection that learns.
         """
         self._require_open()
-        if name not in self._configuration.resting:
-            return self._door.weights(name)
-        p = self.network.projections[self.network.plastic[name]]
-        source = shapes_of(self.network)[p.source]
-        return shaped_weights(p, source, self._rest.plastic[name].weights)
+        return self._at.weights(name)
 
     def close(self) -> None:
         """Free what it holds; closing twice is no error. The journal stays."""
         self.closed = True
-        self._door.close()
+        self._at.door.close()
 
     def play(self, entry: Entry) -> Run | None:
         """Do what a journal says, and write it down as done."""
@@ -307,42 +286,14 @@ class Session:
         if self.closed:
             raise BackendError(Problem("session", "is closed", "open another one, and restore a snapshot"))
 
-    def _opened(self, configuration: Configuration, potentials: Collection[str]) -> BackendSession:
-        """A session of the backend for what is stepped."""
-        door = through_the_door(configuration.stepped, self._on, list(potentials))
-        late = [name for name, offset in door.program.offsets.items() if offset]
-        if late:
-            door.close()
-            why = "runs behind the network's time on this target, and a session stops all at one step"
-            raise BackendError([Problem(name, why, "another backend") for name in late])
-        return door
-
-    def _whole(self) -> SessionState:
-        return joined(self._configuration, self._door.snapshot(), self._rest)
-
     def _changed(self, event: Event) -> None:
         """Apply an event, so that it can be undone."""
-        before, whole = self._configuration, self._whole()
+        before, whole = self._at.configuration, self._at.whole()
         change = reconfigured(before, event)
         back = change.moves.undone(before.network, whole)
-        self._go_to(change.after, [Layer(whole, change.moves)])
+        self._at.go_to(change.after, [Layer(whole, change.moves)])
         took = isinstance(event, Replace) or back.loses()
-        self._past.append(_Past(before, back, whole if took else None, self._step))
-
-    def _go_to(self, after: Configuration, layers: list[Layer]) -> None:
-        """Open another network, with a state that comes from others; as before where that fails."""
-        shown = [name for name in self._door.potentials if name in after.network.by_name]
-        door = self._opened(after, shown)
-        try:
-            door.reset(self._batch)
-            whole = carried(after.network, opened(after, door.snapshot()), layers)
-            state, rest = divided(after, whole)
-            door.restore(state)
-        except BaseException:
-            door.close()
-            raise
-        self._door.close()
-        self._door, self._configuration, self._rest = door, after, rest
+        self._past.append(_Past(before, back, whole if took else None, self._at.step))
 
     def _restored(self, snapshot: Snapshot) -> None:
         given: Any = snapshot
@@ -355,23 +306,9 @@ class Session:
             why = f"has {snapshot.state.batch} samples, and the session {self._batch}"
             raise DataError(Problem("snapshot", why, f"Session(..., batch={snapshot.state.batch})"))
         after = Configuration(snapshot.network, snapshot.closed)
-        self._go_to_state(after, snapshot.state, self._door.potentials)
+        self._at.go_to_state(after, snapshot.state)
         self._past.clear()
         self._planned.clear()
-
-    def _go_to_state(self, after: Configuration, whole: SessionState, potentials: Collection[str]) -> None:
-        door = self._opened(after, [name for name in potentials if name in after.network.by_name])
-        try:
-            missing = [name for name in after.resting if name not in whole.plastic]
-            if missing:
-                raise DataError([Problem(name, "is not in the state", "save it again") for name in missing])
-            state, rest = divided(after, whole)
-            door.restore(state)
-        except BaseException:
-            door.close()
-            raise
-        self._door.close()
-        self._door, self._configuration, self._rest, self._step = door, after, rest, whole.step
 
     def _resolved(self, event: Event | Swap) -> Event:
         """An event as the journal has it."""
@@ -385,12 +322,12 @@ class Session:
 
     def _ran(self, entry: Ran) -> Run:
         """Go on, or come back to where it stood."""
-        mark = _Mark(self._configuration, self._door.snapshot(), self._rest, tuple(self._past), tuple(self._planned))
+        before, whole, past, planned = self._at.configuration, self._at.whole(), list(self._past), list(self._planned)
         try:
             run = self._through(entry)
         except BaseException as error:
-            self._go_to_state(mark.configuration, joined(mark.configuration, mark.state, mark.rest), ())
-            self._past, self._planned = list(mark.past), list(mark.planned)
+            self._at.go_to_state(before, whole)
+            self._past, self._planned = past, planned
             if isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt("interrupted; the session stands where it stood before this run") from error
             raise
@@ -398,31 +335,28 @@ class Session:
         return run
 
     def _through(self, entry: Ran) -> Run:
-        network, begin, end = self.network, self._step, self._step + entry.n_steps
+        network, begin, end = self.network, self._at.step, self._at.step + entry.n_steps
         checked_record(network, entry.record)
         shown = list(dict.fromkeys(n.rpartition(".")[0] for n in entry.record if not n.endswith(".spikes")))
         trains = list(dict.fromkeys(n.rpartition(".")[0] for n in entry.record if n.endswith(".spikes")))
-        if not set(shown) <= set(self._door.potentials):
-            self._go_to_state(self._configuration, self._whole(), [*dict.fromkeys([*self._door.potentials, *shown])])
+        self._at.show(shown)
         told = entry.modulation if network.third_factors or entry.modulation else None
         entering = drive(
             network, entry.inputs, n_steps=entry.n_steps, currents=entry.currents, modulation=told, batch=self._batch
         )
-        Gauge(
-            network, Learning(entry.modulation, entry.record_weights, entry.weights_every), entering
-        )  # what has no room is refused
+        # refuses what has no room
+        Gauge(network, Learning(entry.modulation, entry.record_weights, entry.weights_every), entering)
         pieces = Pieces(entry)
-        while self._step < end:
+        while self._at.step < end:
             self._happen()
-            changed = self.network is not network
-            if changed:
+            if self.network is not network:
                 pieces.require_alike(network, self.network, entering)
-            now = self._step
+            now = self._at.step
             until = min([end, *(p.step for p in self._planned if p.step > now)])
             if entry.weights_every is not None:
                 until = min(until, now + entry.weights_every - (now - begin) % entry.weights_every)
-            pieces.add(go_on(self._door, piece_of(entering, now - begin, until - begin), trains, shown))
-            self._step = until
+            pieces.add(go_on(self._at.door, piece_of(entering, now - begin, until - begin), trains, shown))
+            self._at.step = until
             if entry.weights_every is not None and (until - begin) % entry.weights_every == 0:
                 pieces.look({name: self.weights(name) for name in entry.record_weights})
         unknown = [n for n in entry.record_weights if n not in self.network.plastic]
@@ -433,27 +367,7 @@ class Session:
 
     def _happen(self) -> None:
         """Apply what is planned for now."""
-        due = [p for p in self._planned if p.step <= self._step]
+        due = [p for p in self._planned if p.step <= self._at.step]
         for planned in due:
             self._changed(planned.event)
             self._planned.remove(planned)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Replay:
-    """What doing a journal again gave."""
-
-    runs: tuple[Run, ...]
-    snapshot: Snapshot
-    """At the end."""
-
-
-def replay(journal: Journal, *, on: str | None = None) -> Replay:
-    """Do again what a session did, from the beginning: on a backend of the same numerics every bit is the same.
-
-    Raises:
-        SpikeportError: what the session would raise, of a backend that cannot carry what is in the journal.
-    """
-    with Session(journal.network, batch=journal.batch, on=on) as session:
-        runs = [run for entry in journal.entries if (run := session.play(entry)) is not None]
-        return Replay(tuple(runs), session.snapshot())
