@@ -16,7 +16,7 @@ ARGS ?=
 # Build, and what makes a program find the sanitizers that it was not linked with.
 SANITIZED := build/sanitize
 RUNTIME = $(shell $(CXX) -print-file-name=libasan.so):$(shell $(CXX) -print-file-name=libubsan.so)
-SANITIZED_TESTS ?= tests/native tests/backends/test_native*.py tests/backends/test_stepping.py tests/plugin/test_sessions.py tests/backends/test_loihi_lockstep.py tests/backends/test_loihi_converted.py
+SANITIZED_TESTS ?= tests/native tests/backends/test_native*.py tests/backends/test_stepping.py tests/backends/test_states.py tests/plugin/test_sessions.py tests/plugin/test_restoring.py tests/backends/test_loihi_lockstep.py tests/backends/test_loihi_converted.py
 
 .PHONY: help venv native sanitize demo test lint types imports unit plugins format dist clean
 

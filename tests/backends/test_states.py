@@ -18,7 +18,7 @@ from spikeport.backends.hosts import NATIVE, REFERENCE, TORCH
 from spikeport.backends.loihi.backend import LOIHI1, LOIHI2
 from spikeport.backends.loihi.engine import Engine, line_spikes, open_engine
 from spikeport.backends.loihi.fixed import place_fixed
-from spikeport.backends.loihi.state import held_of
+from spikeport.backends.loihi.state import LATEST, held_of
 from spikeport.backends.loihi.state import state_of as of_chip
 from spikeport.backends.native import DynamicSession
 from spikeport.errors import BackendError, DataError, GraphError, LowerError
@@ -232,7 +232,7 @@ def test_chips_count_to_the_end_of_their_register(backend: Any) -> None:
         DynamicsContract.loihi(backend.name),
     )
     with opened(backend, network) as session, opened(REFERENCE, network) as other:
-        last = replace(other.snapshot(), step=2**31 - 3)
+        last = replace(other.snapshot(), step=LATEST - 2)
         for each in (session, other):
             each.restore(last)
             each.step({"in": np.ones((1, 2))})
@@ -241,4 +241,4 @@ def test_chips_count_to_the_end_of_their_register(backend: Any) -> None:
         with pytest.raises(DataError, match="beyond step"):
             session.step()
         with pytest.raises(DataError, match=r"state\.step"):
-            session.restore(replace(last, step=2**31))
+            session.restore(replace(last, step=LATEST + 1))

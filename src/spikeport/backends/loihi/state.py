@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from spikeport.backends.loihi.engine import Engine, Held
 from spikeport.plugin.state import NeuronState, SessionState, ahead_of
 from spikeport.primitives import DynamicNetwork, FixedCubaLIF, FixedResonateAndFire, FixedSigmaDelta
+from spikeport.primitives.dynamic_network import MAX_DELAY
 
-LATEST = 2**31 - 1
-"""Steps that the chip counts to."""
+LATEST = 2**31 - 1 - MAX_DELAY
+"""Steps that the simulators count to: a step of arrival still fits 32 bits."""
 
 
 def state_of(engine: Engine, network: DynamicNetwork) -> SessionState:
