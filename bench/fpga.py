@@ -109,7 +109,8 @@ def row(name: str, network: Any, samples: dict[str, NDArray[Any]], places: list[
         try:
             found_area = synthesize(machine, family, size or None)
         except sp.BackendError as error:
-            lines.append(f"  {family} {size}: {str(error).splitlines()[-1]}")
+            told = [line for line in str(error).splitlines() if "ERROR" in line]
+            lines.append(f"  {family} {size}: {(told or [str(error)])[0]}")
             values[family] = None
             continue
         lines.append(f"  {found_area}")

@@ -76,8 +76,9 @@ class FpgaBackend(Backend):
         }
         uses = (*found.bill.uses, Use("memory", machine.memory_bits, None, False, "", unit="bit"))
         ledger = network.ledger
-        if isinstance(network, SpikingNetwork) and network.input.kind == "static" and not machine.inputs:
-            ledger = (*ledger, Approximation(network.input.name, "its static input is weighed by the host", 0.0))
+        if isinstance(network, SpikingNetwork) and network.input.kind == "static":
+            who = "core itself, in the step in which it enters" if machine.inputs else "host"
+            ledger = (*ledger, Approximation(network.input.name, f"its static input is weighed by the {who}", 0.0))
         return Program(
             backend=self.name,
             backend_version=self.version,

@@ -165,7 +165,8 @@ class Machine:
     def memory_bits(self) -> int:
         """Of all memories, those of state among them."""
         p = self.parameters
-        state = p["NEURONS"] * self.state_bits + p["SLOTS"] * 2 ** p["NA"] * p["AW"]
+        slots = p["NEURONS"] if p["SLOTS"] == 1 else p["SLOTS"] * 2 ** p["NA"]
+        state = p["NEURONS"] * self.state_bits + slots * p["AW"]
         return state + sum(memory.bits for memory in self.memories.values())
 
     @property

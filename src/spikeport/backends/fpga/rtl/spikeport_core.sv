@@ -114,7 +114,7 @@ module spikeport_core #(
     reg [PARAMETER_W-1:0]  parameters  [0:CLASSES-1];
     reg [HW-1:0]           steps       [0:STEPS-1];
     (* no_rw_check *) reg [STATE_W-1:0] state [0:NEURONS-1];
-    (* no_rw_check *) reg [AW-1:0]      arrived [0:(1<<NA)*SLOTS-1];
+    (* no_rw_check *) reg [AW-1:0]      arrived [0:(SLOTS == 1 ? NEURONS : (1 << NA) * SLOTS)-1];
 
     initial begin
         $readmemh(PLACES_FILE, places);
@@ -356,6 +356,11 @@ module spikeport_core #(
             valid_3 <= 1'b0;
             valid_4 <= 1'b0;
             gathering <= 1'b0;
+            u <= 0;
+            leaked <= 0;
+            leak_u <= 0;
+            leak_v <= 0;
+            port <= 0;
         end else begin
             // the walk goes on by itself
             valid_1 <= issue;
@@ -447,8 +452,7 @@ module spikeport_core #(
                 NEURON_0: at <= NEURON_1;
                 NEURON_1: begin
                     v <= v_f;
-                    u <= u_f;
-                    port <= address + count;
+                    if (KINDS[LEAKY]) begin u <= u_f; port <= address + count; end
                     index <= 1;
                     sent <= sent_f;
                     phase <= phase_f;
@@ -463,27 +467,25 @@ module spikeport_core #(
                     extra <= extra_f;
                     deaf_for <= deaf_for_f;
                     table_at <= table_f;
-                    leak_u <= leak_u_f;
-                    leak_v <= leak_v_f;
-                    steps_at <= table_f + 1;
+                    if (KINDS[LEAKY]) begin leak_u <= leak_u_f; leak_v <= leak_v_f; steps_at <= table_f + 1; end
                     x <= x + share;
                     if (presents && PRESENT != 0) phase <= carries ? phase_sum - PRESENT : phase_sum;
                     at <= (kind == MAXIMUM && KINDS[MAXIMUM]) ? WINDOW : (kind == LEAKY && KINDS[LEAKY]) ? PORT_0 : NEURON_3;
                 end
                 // a leaky unit: what arrived at further ports, each shifted; then both leaks
-                PORT_0: at <= (index >= range) ? LEAK_0 : PORT_1;
-                PORT_1: at <= PORT_2;
-                PORT_2: begin
+                PORT_0: if (KINDS[LEAKY]) at <= (index >= range) ? LEAK_0 : PORT_1;
+                PORT_1: if (KINDS[LEAKY]) at <= PORT_2;
+                PORT_2: if (KINDS[LEAKY]) begin
                     x <= x + (arrived_s >>> steps_q);
                     port <= port + count;
                     index <= index + 1;
                     steps_at <= steps_at + 1;
                     at <= PORT_0;
                 end
-                LEAK_0: begin leaked <= u * $signed({1'b0, leak_u}); at <= LEAK_1; end
-                LEAK_1: begin u <= u_next; at <= LEAK_2; end
-                LEAK_2: begin leaked <= $signed(v[VW-1:0]) * $signed({1'b0, leak_v}); at <= LEAK_3; end
-                LEAK_3: begin
+                LEAK_0: if (KINDS[LEAKY]) begin leaked <= u * $signed({1'b0, leak_u}); at <= LEAK_1; end
+                LEAK_1: if (KINDS[LEAKY]) begin u <= u_next; at <= LEAK_2; end
+                LEAK_2: if (KINDS[LEAKY]) begin leaked <= $signed(v[VW-1:0]) * $signed({1'b0, leak_v}); at <= LEAK_3; end
+                LEAK_3: if (KINDS[LEAKY]) begin
                     v <= (v_sum > 8388607) ? 8388607 : (v_sum < -8388607) ? -8388607 : v_sum;
                     at <= NEURON_4;
                 end
