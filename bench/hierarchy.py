@@ -3,7 +3,8 @@
     python bench/hierarchy.py
 
 A digit enters; a network converted from PyTorch sorts it; the ten sums of its read-out go to ten columns of ten cells each, the same module 100 times,
-which hand their spikes to a counter. The network is run on reference, native, torch and loihi2 (our simulation of it), written as NIR, read back, and run again.
+which hand their spikes to a counter. The network is run on reference, native, torch and loihi2 (our simulation of it); saved as it was written, loaded and built
+again; written as NIR, read back, and run again.
 """
 
 from __future__ import annotations
@@ -89,11 +90,12 @@ def main() -> int:
     first: dict[str, Any] = {}
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
+        loaded = sp.Network.load(net.save(Path(folder) / "hierarchy.spn")).build(contract=CONTRACT)
         path = Path(folder) / "hierarchy.nir"
         sp.to_nir(built, path)
         again = sp.from_nir(path)
         assert isinstance(again, sp.DynamicNetwork)
-        for name, candidate in (("built", built), ("from NIR", again)):
+        for name, candidate in (("built", built), ("loaded", loaded), ("from NIR", again)):
             names = [f"{p.name}.spikes" for p in candidate.populations if not p.name.endswith("output")]
             for on in BACKENDS:
                 began = time.perf_counter()

@@ -179,7 +179,7 @@ class Module:
         shape: int | Shape,
         neuron: DynamicNeuron | FixedNeuron,
         *,
-        ext: Mapping[str, Any] | None = None,
+        ext: Mapping[str, Any] | tuple[Extension, ...] | None = None,
     ) -> Port:
         """Neurons of one kind.
 
@@ -250,7 +250,7 @@ class Module:
         plasticity: Rule | None = None,
         port: Literal["", "imag"] = "",
         exponent: int = 0,
-        ext: Mapping[str, Any] | None = None,
+        ext: Mapping[str, Any] | tuple[Extension, ...] | None = None,
     ) -> Link:
         """Spikes of `source` pass `synapses` and arrive at `target`.
 
@@ -359,10 +359,14 @@ def _ports_of(network: DynamicNetwork) -> dict[str, Port]:
 
 
 def _inside(module: Module) -> Iterator[Module]:
-    for part in module.parts.values():
-        if isinstance(part, Part) and isinstance(part.module, Module):
-            yield part.module
-            yield from _inside(part.module)
+    """All modules in it, each once, however often it is a part."""
+    found, waiting = set[int](), [module]
+    while waiting:
+        for part in waiting.pop().parts.values():
+            if isinstance(part, Part) and isinstance(part.module, Module) and id(part.module) not in found:
+                found.add(id(part.module))
+                yield part.module
+                waiting.append(part.module)
 
 
 def _checked_name(name: str) -> str:

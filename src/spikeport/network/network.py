@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from spikeport.errors import OptionError, Problem
 from spikeport.network.build import built
 from spikeport.network.defaults import DT, SEED, default_contract
 from spikeport.network.module import Module
+from spikeport.network.saving import load_network, save_network
 from spikeport.primitives import DynamicNetwork, DynamicsContract
 
 T = TypeVar("T")
@@ -53,6 +55,28 @@ class Network(Module):
                 Problem("dt", f"is {dt:g} s, and that of the contract {contract.dt:g} s", "give one of them")
             )
         return built(self, contract=contract, seed=self.seed)
+
+    def save(self, path: str | Path) -> Path:
+        """Write it to one file as it was written: modules once, recipes as recipes, with plasticity, settings and probes; whole or not at all.
+
+        `Network.load` reads it; equal networks give equal bytes.
+
+        Raises:
+            FileError: the folder is missing, not writable or full, or something in it that no file holds: a function as a probability.
+        """
+        return save_network(self, path)
+
+    @staticmethod
+    def load(path: str | Path) -> Network:
+        """Read what `save` wrote; nothing in it is executed, and every size is bounded before it is believed.
+
+        Raises:
+            FileError: the file does not exist.
+            ArchiveError: it is truncated, altered, too large, or holds no such network.
+        """
+        network = load_network(path)
+        assert isinstance(network, Network)
+        return network
 
 
 @overload

@@ -38,8 +38,10 @@ class Uniform:
     high: float
 
 
-Weights = float | NDArray[Any] | Normal | Uniform
-Delays = float | Normal | Uniform
+Weight = int | float | Normal | Uniform
+"""Of synapses that are drawn: whole numbers stay whole."""
+Weights = Weight | NDArray[Any]
+Delays = int | float | Normal | Uniform
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +60,7 @@ class Dense:
 class AllToAll:
     """Every source neuron to every target neuron, with one weight or weights that are drawn."""
 
-    weight: float | Normal | Uniform = 1.0
+    weight: Weight = 1.0
     self_connections: bool = True
     """Whether a population that is joined with itself joins each neuron with itself."""
     delay: Delays = 0.0
@@ -69,7 +71,7 @@ class AllToAll:
 class OneToOne:
     """Each neuron to the one with its index; populations of one shape."""
 
-    weight: float | NDArray[Any] = 1.0
+    weight: int | float | NDArray[Any] = 1.0
     """Broadcastable to the shape."""
     delay: float = 0.0
 
@@ -85,7 +87,7 @@ class Sparse:
     """Source neurons, shape (synapse,)."""
     post: NDArray[Any]
     """Target neurons, shape (synapse,)."""
-    weight: float | NDArray[Any] = 1.0
+    weight: int | float | NDArray[Any] = 1.0
     """One, or shape (synapse,)."""
     delay: float | NDArray[Any] = 0.0
     """One, or shape (synapse,)."""
@@ -99,7 +101,7 @@ class FixedProbability:
     """Each pair of neurons is joined with probability `p`, once at most (Erdős-Rényi)."""
 
     p: float
-    weight: float | Normal | Uniform = 1.0
+    weight: Weight = 1.0
     self_connections: bool = True
     delay: Delays = 0.0
     seed: int | None = None
@@ -110,7 +112,7 @@ class FixedInDegree:
     """Each target neuron has `n` synapses, from source neurons that are drawn, the same one several times too (`multapses`) or not."""
 
     n: int
-    weight: float | Normal | Uniform = 1.0
+    weight: Weight = 1.0
     multapses: bool = True
     self_connections: bool = True
     delay: Delays = 0.0
@@ -127,7 +129,7 @@ class DistanceDependent:
 
     probability: Callable[[NDArray[np.float64]], NDArray[np.float64]] | Normal
     """Of distances, shape (pair,): probabilities; `Normal(0, std)` is the bell `exp(-d^2 / (2 std^2))`, which is 1 at 0."""
-    weight: float | Normal | Uniform = 1.0
+    weight: Weight = 1.0
     periodic: bool = False
     """Whether the space is a torus."""
     self_connections: bool = True

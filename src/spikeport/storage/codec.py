@@ -11,10 +11,9 @@ made of it. Places are given as JSON paths, `$[1].IntegerNetwork.layers[3].Count
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cache
-from math import isfinite
+from math import copysign, inf, isfinite, isnan
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -110,34 +109,40 @@ FORMER: Mapping[str, str] = {"ResonateAndFire": "FixedResonateAndFire", "SigmaDe
 """What types were called in older files; their fields tell them from those that have the name now."""
 LATER: Mapping[str, Mapping[str, object]] = {"DynamicPopulation": {"ext": ()}, "Projection": {"ext": ()}}
 """Fields that older files do not have, with what they then are; where they are that, they are left out."""
-ARRAY = "array"
-"""Key of an array; no type is called so."""
+ARRAY, INFINITY = "array", "infinity"
+"""Keys of an array, and of the sign of an infinite number where there may be one; no type is called so."""
 MAX_DEPTH = 64  # our values nest about ten deep
 MAX_INTEGER = 2**63  # what an int64 holds
 
 
-def encode(value: object) -> tuple[object, dict[str, NDArray[Any]]]:
+def encode(value: object, more: Mapping[str, type[Any]] | None = None) -> tuple[object, dict[str, NDArray[Any]]]:
     """A value as a structure that `json` writes, and its arrays by name.
+
+    Args:
+        more: types that the file holds besides `TYPES`, by names that are none of theirs; numbers in it may be infinite.
 
     Raises:
         ArchiveError: a value of a kind that a file cannot hold.
     """
-    encoder = _Encoder()
+    encoder = _Encoder({kind: name for name, kind in {**TYPES, **(more or {})}.items()}, more is not None)
     return encoder.structure(value, "$", 0), dict(encoder.names.values())
 
 
-def decode(structure: object, arrays: Mapping[str, NDArray[Any]]) -> object:
+def decode(
+    structure: object, arrays: Mapping[str, NDArray[Any]], more: Mapping[str, type[Any]] | None = None
+) -> object:
     """The value that `encode` was given; networks in it are well formed.
 
     Args:
         structure: as `json` reads it.
         arrays: by name; read-only ones are shared.
+        more: as for `encode`.
 
     Raises:
         ArchiveError: a type that is not listed, a missing or additional field, a value of the wrong kind, an array that is
             missing or that nothing uses, a graph or network that is not well formed.
     """
-    decoder = _Decoder(arrays)
+    decoder = _Decoder(arrays, {**TYPES, **(more or {})}, more is not None)
     value = decoder.value(structure, "$", 0)
     unused = sorted(arrays.keys() - decoder.used)
     if unused:
@@ -147,6 +152,8 @@ def decode(structure: object, arrays: Mapping[str, NDArray[Any]]) -> object:
 
 @dataclass
 class _Encoder:
+    types: Mapping[type[Any], str]
+    infinite: bool
     names: dict[int, tuple[str, NDArray[Any]]] = field(default_factory=dict)
     """Name of each array by identity; the array is kept, so that its identity stays its own."""
 
@@ -162,17 +169,20 @@ class _Encoder:
                 return int(value)
             case float() if isfinite(value):
                 return float(value)
+            case float() if self.infinite and not isnan(value):
+                return {INFINITY: int(copysign(1, value))}
             case tuple():
                 return [self.structure(item, f"{place}[{i}]", depth + 1) for i, item in enumerate(value)]
             case np.ndarray():
                 name, _ = self.names.setdefault(id(value), (f"a{len(self.names)}", value))
                 return {ARRAY: name}
-        name = type(value).__name__
-        if TYPES.get(name) is not type(value):
-            raise ArchiveError(Problem(place, f"{str(value)[:80]} of type {name} has no place in a file"))
+        name = self.types.get(type(value), "")
+        if not name:
+            kind = type(value).__name__
+            raise ArchiveError(Problem(place, f"{str(value)[:80]} of type {kind} has no place in a file"))
         inner = f"{place}.{name}"
         absent = LATER.get(name, {})
-        stated = {key: getattr(value, key) for key in _hints(name)}
+        stated = {key: getattr(value, key) for key in _hints(type(value))}
         return {
             name: {
                 key: self.structure(item, f"{inner}.{key}", depth + 1)
@@ -185,6 +195,8 @@ class _Encoder:
 @dataclass
 class _Decoder:
     arrays: Mapping[str, NDArray[Any]]
+    types: Mapping[str, type[Any]]
+    infinite: bool
     used: set[str] = field(default_factory=set)
 
     def value(self, structure: object, place: str, depth: int) -> Any:
@@ -201,6 +213,8 @@ class _Decoder:
                 return tuple(self.value(item, f"{place}[{i}]", depth + 1) for i, item in enumerate(structure))
             case dict() if len(structure) == 1:
                 ((name, content),) = structure.items()
+                if self.infinite and name == INFINITY and content in (1, -1):
+                    return inf * content
                 return self._array(content, place) if name == ARRAY else self._instance(name, content, place, depth)
         raise ArchiveError(Problem(place, f"holds {_shown(structure)}, which is no value of ours"))
 
@@ -212,14 +226,14 @@ class _Decoder:
 
     def _instance(self, name: object, content: object, place: str, depth: int) -> Any:
         former = FORMER.get(name) if isinstance(name, str) else None
-        if former is not None and isinstance(content, dict) and content.keys() == _hints(former).keys():
+        if former is not None and isinstance(content, dict) and content.keys() == _hints(TYPES[former]).keys():
             name = former
-        if not isinstance(name, str) or name not in TYPES:
+        if not isinstance(name, str) or name not in self.types:
             raise ArchiveError(
                 Problem(place, f"{_shown(name)} is not a type that a file can hold", "use the spikeport that wrote it")
             )
         place = f"{place}.{name}"
-        hints, values = _hints(name), dict(LATER.get(name, {}))
+        hints, values = _hints(self.types[name]), dict(LATER.get(name, {}))
         if not isinstance(content, dict) or content.keys() | values.keys() != hints.keys():
             raise ArchiveError(_field_problem(place, content, hints))
         for key, hint in hints.items():
@@ -230,13 +244,13 @@ class _Decoder:
             if fitted is MISFIT:
                 raise ArchiveError(Problem(f"{place}.{key}", f"holds {_shown(value)}, not {_described(hint)}"))
             values[key] = fitted
-        return _made(name, values, place)
+        return _made(self.types[name], values, place)
 
 
-def _made(name: str, values: dict[str, Any], place: str) -> Any:
+def _made(kind: type[Any], values: dict[str, Any], place: str) -> Any:
     """An instance of a listed type, checked as a whole."""
     try:
-        instance = TYPES[name](**values)
+        instance = kind(**values)
     except GraphError as error:
         raise ArchiveError(Problem(f"{place}: {p.where}", p.why, p.hint) for p in error.problems) from error
     except (ValueError, TypeError, LookupError, ArithmeticError) as error:
@@ -260,11 +274,15 @@ def _field_problem(place: str, content: object, hints: Mapping[str, Any]) -> Pro
     return Problem(place, f"missing fields: {missing}; unknown fields: {unknown}", "use the spikeport that wrote it")
 
 
-@cache
-def _hints(name: str) -> dict[str, Any]:
-    """Annotations of the fields that `__init__` takes, in order."""
-    hints = get_type_hints(TYPES[name])
-    return {f.name: hints[f.name] for f in fields(TYPES[name]) if f.init}
+_HINTS: dict[type[Any], dict[str, Any]] = {}
+
+
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    """Annotations of the fields that `__init__` takes, in order; found out once."""
+    if kind not in _HINTS:
+        hints = get_type_hints(kind)
+        _HINTS[kind] = {f.name: hints[f.name] for f in fields(kind) if f.init}
+    return _HINTS[kind]
 
 
 MISFIT = object()
@@ -291,6 +309,8 @@ def fit(value: Any, hint: Any) -> Any:
         return _fitted_tuple(value, arguments)
     if origin is np.ndarray:
         return value if isinstance(value, np.ndarray) and _is_of(value.dtype, arguments[1]) else MISFIT
+    if origin is Callable:
+        return MISFIT  # files hold no functions
     raise NotImplementedError(f"an annotation of the form {hint}")
 
 
