@@ -23,7 +23,9 @@ DOCUMENTS = [*RUNNING, ROOT / "CONTRIBUTING.md", ROOT / "changes" / "README.md"]
 FENCE = re.compile(r"(?P<indent> *)(?P<ticks>`{3,})(?P<language>[\w-]*)[^`]*")
 NOT_RUN = re.compile(r"<!-- not run: \S.* -->")
 LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
-OTHER_TOOLS = {"cat", "cd", "curl", "git", "ls", "pip", "sha256sum", "tar", "unzip"}
+OTHER_TOOLS = {".", "cat", "cd", "curl", "git", "ls", "pip", "sha256sum", "tar", "unzip", "xdg-open"}
+PROJECT = {"train.py"}
+"""Scripts that `spikeport init` writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ GROUPS = ("fpga", "nir")
 def trouble(words: list[str]) -> str | None:
     """Why a reader could not type this command, as far as a glance can tell."""
     options = {word.partition("=")[0] for word in words if word.startswith("--")}
-    match [Path(words[0]).name, *words[1:]]:
+    match [Path(words[0]).name or words[0], *words[1:]]:
         case ["make", *arguments]:
             missing = {word for word in arguments if "=" not in word} - make_targets()
             return f"the Makefile has no {', '.join(sorted(missing))}" if missing else None
@@ -115,7 +117,7 @@ def trouble(words: list[str]) -> str | None:
         case ["python" | "python3", "-m", module, *_]:
             return None if find_spec(module.partition(".")[0]) else f"there is no module {module}"
         case ["python" | "python3", script, *_]:
-            return None if (ROOT / script).is_file() else f"there is no file {script}"
+            return None if script in PROJECT or (ROOT / script).is_file() else f"there is no file {script}"
         case [tool, *_] if tool in OTHER_TOOLS:
             return None
         case _:
