@@ -366,3 +366,13 @@ def test_drawn_delays_below_zero_are_refused_and_no_synapses_keep_their_bias():
     with pytest.raises(sp.GraphError, match="a number, Normal or Uniform"):
         one_way(sp.AllToAll(mine)).build()
     assert mine.flags.writeable
+
+
+@pytest.mark.parametrize("pre", [1, 300, 2**16, 2**16 + 1, 200_000])
+def test_synapses_by_target_are_put_by_source_in_their_order(pre):
+    from spikeport.network.resolve import _by_source
+
+    sources = np.random.default_rng(0).integers(0, pre, 20_000)
+    offsets, targets = _by_source(sources, np.arange(20_000), pre)
+    assert np.array_equal(targets, np.argsort(sources, kind="stable"))
+    assert np.array_equal(np.diff(offsets), np.bincount(sources, minlength=pre))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -95,8 +96,7 @@ def built(module: Module, *, contract: DynamicsContract, seed: int) -> DynamicNe
     if flat.problems:
         raise GraphError(flat.problems)
     read = {output.source for output in outputs}
-    for path in list(flat.ports):
-        _dissolve(path, flat, read)
+    _dissolve_all(flat, read)
     if flat.problems:
         raise GraphError(flat.problems)
     relays = {p.name for p in flat.populations if isinstance(p.neuron, Relay)}
@@ -127,9 +127,12 @@ def _walk(module: Module, prefix: str, flat: _Flat) -> None:
                         _finished(inner, path, flat)
                     case SpikingNetwork() as inner:
                         _converted(inner, path, flat)
-    for number, link in enumerate(module.links):
+    seen = Counter[str]()
+    for link in module.links:
+        twins = seen[link.name]
+        seen[link.name] += 1
         try:
-            flat.edges.extend(_edges(module, prefix, link, number, flat))
+            flat.edges.extend(_edges(module, prefix, link, twins, flat))
         except (ValueError, SpikeportError) as error:
             why = "; ".join(p.why for p in error.problems) if isinstance(error, SpikeportError) else str(error)
             joins = f"(it joins shape {link.source.shape} to shape {link.target.shape})"
@@ -199,10 +202,9 @@ def _converted(network: SpikingNetwork, path: str, flat: _Flat) -> None:
         flat.edges.append(edge)
 
 
-def _edges(module: Module, prefix: str, link: Link, number: int, flat: _Flat) -> Iterator[_Edge]:
+def _edges(module: Module, prefix: str, link: Link, twins: int, flat: _Flat) -> Iterator[_Edge]:
     source, target = _source(module, prefix, link.source), prefix + link.target.path
     path = f"{prefix}{link.name}"
-    twins = sum(other.name == link.name for other in module.links[:number])
     dt = flat.contract.dt
 
     def seeded(own: int | None) -> np.random.Generator:
@@ -233,30 +235,65 @@ def _source(module: Module, prefix: str, port: Port) -> str:
     return prefix + port.name
 
 
-def _dissolve(path: str, flat: _Flat, read: set[str]) -> None:
+class _Ends:
+    """Edges in order, and which of them begin and end at each port: joining them looks at no others."""
+
+    def __init__(self, flat: _Flat) -> None:
+        self.edges: dict[int, _Edge] = {}
+        self.into: dict[str, dict[int, _Edge]] = {path: {} for path in flat.ports}
+        self.out_of: dict[str, dict[int, _Edge]] = {path: {} for path in flat.ports}
+        self._number = 0
+        for edge in flat.edges:
+            self.add(edge)
+
+    def add(self, edge: _Edge) -> None:
+        """Behind all others."""
+        self.edges[self._number] = edge
+        for ends, path in ((self.into, edge.target), (self.out_of, edge.source)):
+            if path in ends:
+                ends[path][self._number] = edge
+        self._number += 1
+
+    def remove(self, number: int) -> None:
+        edge = self.edges.pop(number)
+        for ends, path in ((self.into, edge.target), (self.out_of, edge.source)):
+            ends.get(path, {}).pop(number, None)
+
+
+def _dissolve_all(flat: _Flat, read: set[str]) -> None:
+    """Every port that connections can stand for."""
+    ends = _Ends(flat)
+    gone = {path for path in list(flat.ports) if _dissolved(path, flat, read, ends)}
+    flat.edges[:] = ends.edges.values()
+    flat.populations[:] = [p for p in flat.populations if p.name not in gone]
+
+
+def _dissolved(path: str, flat: _Flat, read: set[str], ends: _Ends) -> bool:
     """Join what arrives at a port with what leaves it, where one connection can say both; else the port stays, as a relay."""
-    arriving = [edge for edge in flat.edges if edge.target == path]
-    leaving = [edge for edge in flat.edges if edge.source == path]
+    arriving, leaving = list(ends.into[path].values()), list(ends.out_of[path].values())
     if not arriving and path not in flat.silent:
         _part, _, name = path.rpartition("/")
         hint = f"connect it, or say so where it is added: silent=({name!r},)"
         flat.problems.append(Problem(path, "is an input that nothing is connected to", hint))
-        return
+        return False
     if path in read or (arriving and not leaving):
-        return
+        return False
     # copies of a connection that learns would learn each for itself
     if (len(arriving) > 1 and any(e.plasticity is not None for e in leaving)) or (
         len(leaving) > 1 and any(e.plasticity is not None for e in arriving)
     ):
-        return
+        return False
     pairs = [(first, second) for first in arriving for second in leaving]
     joined = [_joined(first, second, flat.ports[path]) for first, second in pairs]
     if any(edge is None for edge in joined) or any(edge.bias is not None for edge in leaving):
-        return
-    rest = [edge for edge in flat.edges if edge.target != path and edge.source != path]
-    flat.edges[:] = [*rest, *(edge for edge in joined if edge is not None)]
-    flat.populations[:] = [p for p in flat.populations if p.name != path]
+        return False
+    for number in [*ends.into[path], *ends.out_of[path]]:
+        ends.remove(number)
+    for edge in joined:
+        assert edge is not None
+        ends.add(edge)
     del flat.ports[path]
+    return True
 
 
 def _joined(first: _Edge, second: _Edge, shape: Shape) -> _Edge | None:

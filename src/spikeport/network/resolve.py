@@ -302,5 +302,8 @@ def _offsets(sources: NDArray[Any], pre: int) -> NDArray[np.int64]:
 def _by_source(
     sources: NDArray[np.int64], targets: NDArray[np.int64], pre: int
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    order = np.argsort(sources.astype(np.min_scalar_type(max(0, pre - 1))), kind="stable")
+    # numpy sorts two bytes by counting: wider numbers in two passes are so faster too
+    order = np.argsort(sources.astype(np.uint16), kind="stable")
+    if pre > 2**16:
+        order = order[np.argsort((sources >> 16).astype(np.uint16)[order], kind="stable")]
     return _offsets(sources, pre), targets[order].astype(np.uint32)

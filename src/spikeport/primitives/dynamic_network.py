@@ -306,7 +306,8 @@ def _fits(shape: Shape, target: Shape) -> bool:
 def _network_problems(network: DynamicNetwork) -> Iterator[Problem]:
     contract = network.contract
     names = [*(i.name for i in network.inputs), *(p.name for p in network.populations)]
-    for name in dict.fromkeys(n for n in names if names.count(n) > 1):
+    times = Counter(names)
+    for name in (n for n, count in times.items() if count > 1):
         yield Problem(name, "is the name of two inputs or populations")
     for source in network.inputs:
         yield from _shape_problems(source.name, source.shape)
@@ -319,13 +320,14 @@ def _network_problems(network: DynamicNetwork) -> Iterator[Problem]:
             yield Problem(population.name, f"has a contract of its own with another {what}", "these are the network's")
             continue
         yield from _contract_problems(population, own or contract)
+    given = Counter(output.name for output in network.outputs)
     for output in network.outputs:
-        if [o.name for o in network.outputs].count(output.name) > 1:
+        if given[output.name] > 1:
             yield Problem(output.name, "is the name of two outputs")
         if output.source not in position:
             yield Problem(output.name, f"{output.source} is no population")
     for p in network.projections:
-        if p.source not in names:
+        if p.source not in times:
             yield Problem(p.name, f"{p.source} is no input and no population")
         if p.target not in position:
             yield Problem(p.name, f"{p.target} is no population")
