@@ -5,10 +5,16 @@ Without torch installed the suite still runs: a test module that needs it begins
 """
 
 import os
+import signal
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 
 from hypothesis import settings
+
+# a shell starts what runs in the background deaf to Ctrl-C, and so would be all that the tests start and interrupt
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("here", deadline=None)  # a slow machine is no failure
 settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
