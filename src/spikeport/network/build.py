@@ -15,7 +15,7 @@ from spikeport.errors import GraphError, Problem, SpikeportError
 from spikeport.graph import apply_synapse
 from spikeport.network.converted import INPUT, OUTPUT, beyond, streamed
 from spikeport.network.module import Input, Link, Module, Neurons, Part, Port
-from spikeport.network.resolve import Chain, resolve, steps_of
+from spikeport.network.resolve import Chain, resolve
 from spikeport.primitives import (
     Approximation,
     DynamicNetwork,
@@ -212,11 +212,18 @@ def _edges(module: Module, prefix: str, link: Link, twins: int, flat: _Flat) -> 
 
     first = True
     for made in resolve(
-        link.synapses, link.source.shape, link.target.shape, dt=dt, same=source == target, seeded=seeded
+        link.synapses,
+        link.source.shape,
+        link.target.shape,
+        dt=dt,
+        delay=link.delay,
+        same=source == target,
+        seeded=seeded,
     ):
-        delay = made.delay + steps_of(link.delay, dt)
         bias = link.bias if first else None
-        yield _Edge(source, target, made.chain, delay, 0, bias, link.plasticity, link.port, link.exponent, link.ext)
+        yield _Edge(
+            source, target, made.chain, made.delay, 0, bias, link.plasticity, link.port, link.exponent, link.ext
+        )
         first = False
 
 

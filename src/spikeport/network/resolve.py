@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, assert_never
 
@@ -59,18 +59,34 @@ def resolve(
     target: Shape,
     *,
     dt: float,
+    delay: float,
     same: bool,
     seeded: Callable[[int | None], np.random.Generator],
 ) -> tuple[Resolved, ...]:
-    """The operators of a connection, one entry a delay.
+    """The operators of a connection, one entry a delay; seconds become steps here, and nowhere else.
 
     Args:
+        delay: seconds that the connection takes besides its recipe.
         same: whether source and target are one population.
         seeded: a generator from a recipe's own seed, or None.
 
     Raises:
         ValueError: it does not lead from the one shape to the other; the text says why.
     """
+    made = _resolved(recipe, source, target, dt, same, seeded)
+    more = steps_of(delay, dt)
+    return tuple(replace(each, delay=each.delay + more) for each in made) if more else made
+
+
+def _resolved(
+    recipe: Recipe | Synapse | SparseSynapses | tuple[Any, ...] | None,
+    source: Shape,
+    target: Shape,
+    dt: float,
+    same: bool,
+    seeded: Callable[[int | None], np.random.Generator],
+) -> tuple[Resolved, ...]:
+    """A recipe with its own delays."""
     if isinstance(recipe, AllToAll | FixedProbability | FixedInDegree | DistanceDependent | Sparse):
         return tuple(_synapses(recipe, source, target, dt, same, seeded))
     if isinstance(recipe, tuple):
