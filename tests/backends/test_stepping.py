@@ -64,7 +64,7 @@ def test_without_the_library_the_reference_steps_and_a_name_is_an_error(monkeypa
 
 def test_a_name_of_no_backend_is_refused() -> None:
     network, x = static()
-    with pytest.raises(OptionError, match=r"on: 'gpu' is no backend.*\n.*native, reference, torch"):
+    with pytest.raises(OptionError, match=r"on: 'gpu' is no backend.*\n.*native, pynn, reference, torch"):
         sp.simulate(network, x, on="gpu")  # type: ignore[arg-type]
 
 

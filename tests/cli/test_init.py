@@ -32,6 +32,12 @@ def test_each_kind_runs_as_it_is_written(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / f"my-{kind}"
     made = command(tmp_path, "-m", "spikeport", "init", folder.name, "--kind", kind, "--yes")
     assert made.returncode == 0, made.stderr
+    pytest.importorskip("setuptools", reason="builds the project")
+    pip = [sys.executable, "-m", "pip", "install", "--no-build-isolation", "--no-deps", "--no-index", "--quiet"]
+    installed = subprocess.run(
+        [*pip, "--target", str(tmp_path / "site"), str(folder)], capture_output=True, text=True, check=False
+    )
+    assert installed.returncode == 0, installed.stderr
     if kind in PREPARE:  # type: ignore[comparison-overlap]
         prepared = command(folder, PREPARE[kind])  # type: ignore[index]
         assert prepared.returncode == 0, prepared.stderr

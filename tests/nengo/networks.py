@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import nengo
 import numpy as np
+import pytest
+
+nengo = pytest.importorskip("nengo", reason="Nengo is not installed")
 
 nengo.rc.set("decoder_cache", "enabled", "False")  # workers would wait for each other
 

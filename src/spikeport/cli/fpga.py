@@ -46,7 +46,13 @@ def export_command(console: Console, file: str, output: str, data: str | None, l
 
 @command
 @click.argument("folder", metavar="DIR")
-@click.option("--simulator", type=click.Choice(["icarus", "verilator"]), default="icarus", show_default=True)
+@click.option(
+    "--simulator",
+    type=click.Choice(["icarus", "verilator"]),
+    default="icarus",
+    show_default=True,
+    help="Which one runs it.",
+)
 @click.option(
     "--throttle", type=click.IntRange(0, 15), default=0, show_default=True, help="Of 16 cycles, in which streams wait."
 )
@@ -120,4 +126,9 @@ def _samples(batches: Any, limit: int) -> Any:
 
 @click.group(name="fpga", commands=(export_command, simulate_command, synthesize_command))
 def fpga_command() -> None:
-    """Register-transfer code of a program."""
+    """Register-transfer code of a program.
+
+    \b
+    Example:
+      spikeport fpga export mlp.spp -o mlp-rtl
+    """

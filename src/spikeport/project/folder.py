@@ -116,15 +116,24 @@ def listed(runs: Path) -> list[RunFolder]:
     if not runs.is_dir():
         return []
     try:
-        paths = sorted(path for path in runs.iterdir() if path.is_dir() and not path.name.startswith("."))
+        paths = [path for path in runs.iterdir() if path.is_dir() and not path.name.startswith(".")]
     except OSError as error:
         raise FileError(Problem(str(runs), f"cannot be read: {error.strerror or error}")) from error
     found = []
-    for path in paths:
+    for path in sorted(paths, key=_begun):
         parts = [_read(path / name) for name in (SUMMARY, CONFIGURATION, ENVIRONMENT)]
         if parts[0] is not None:
             found.append(RunFolder(path, parts[0], parts[1] or {}, parts[2] or {}))
     return found
+
+
+def _begun(path: Path) -> tuple[str, int, str]:
+    """What sorts runs: when they were begun, and of those of one second, when they were written."""
+    try:
+        written = (path / SUMMARY).stat().st_mtime_ns
+    except OSError:
+        written = 0
+    return path.name[:15], written, path.name
 
 
 def one(runs: Path, name: str) -> RunFolder:

@@ -194,7 +194,7 @@ def onto_membrane(tau_m: Floats, tau_syn: Floats, dt: float) -> Floats:
     """What a current of 1 that decays adds to a potential that leaks in a step, over the resistance; milliseconds.
 
     >>> round(float(onto_membrane(np.asarray(20.0), np.asarray(5.0), 1.0)), 12)
-    0.044164215871
+    0.044166223808
     """
     x = np.asarray(dt / tau_syn - dt / tau_m)
     near = np.abs(x) < 1e-300  # at equal time constants the quotient is 1

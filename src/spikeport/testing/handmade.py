@@ -61,7 +61,8 @@ def contracts(target: Target) -> Iterator[DynamicsContract]:
     """What a target computes hand-made networks by: each of its integer or floating arithmetics, as far as they are open."""
     chips: frozenset[Any] | None = getattr(target, "integrators", None) and target.known("integrators")
     kind = target.known("arithmetic")
-    if kind == "integer":  # its own arithmetic first; equations of a chip may come on top
+    own = chips is None or target.known("overflow") in ("saturate", "wrap")
+    if kind == "integer" and own:  # that of the integer contract first; equations of a chip may come on top
         yield from _integer(target)
     if chips is not None or kind is None:
         for name in ("loihi1", "loihi2"):
