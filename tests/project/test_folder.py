@@ -86,6 +86,7 @@ def test_runs_are_found_by_name_hash_beginning_and_last(tmp_path: Path) -> None:
     assert one(tmp_path, "last").name == b.name
     assert one(tmp_path, a.name).name == a.name
     assert one(tmp_path, b.name.rpartition("-")[2]).name == b.name
+    assert one(tmp_path, a.name[16:20]).name == a.name
     with pytest.raises(OptionError, match="fits 2 runs"):
         one(tmp_path, "20260301")
     with pytest.raises(OptionError, match="is no run"):

@@ -146,7 +146,7 @@ def one(runs: Path, name: str) -> RunFolder:
     if name in ("last", "latest") and found:
         return found[-1]
     fitting = [run for run in found if run.name == name] or [
-        run for run in found if run.name.startswith(name) or run.name.split("-")[2:3] == [name]
+        run for run in found if run.name.startswith(name) or run.name[16:].startswith(name)
     ]
     if len(fitting) == 1:
         return fitting[0]
