@@ -171,6 +171,8 @@ def test_a_nir_file_is_run_beside_the_reference(project: Write, capsys: Captured
             "spikeport.toml:3: on: 'lohi2' is no installed backend",
         ),
         ('modle = "x"\n', "did you mean model?"),
+        ('kind = "hand-made"\nmodel = "hand_made_of_a_project:net"\nruns = ""\n', "runs: is empty"),
+        ('model = "m:n"\ndata = "m:x"\n[run]\nsamples = 0\n', "run.samples: is 0"),
         ("model = [\n", "is no TOML"),
     ],
 )

@@ -60,6 +60,12 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_project_cannot_read_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), run_folder(tmp_path, {}):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "x.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file", encoding="utf-8")
     with pytest.raises(FileError, match='runs = "FOLDER"'), run_folder(tmp_path / "runs", {}):

@@ -48,6 +48,8 @@ def run_project(console: Console, settings: tuple[str, ...]) -> int:
     found = gathered(settings)
     with contextlib.chdir(found.folder):
         summary, name = _run(console, found)
+        name = os.path.abspath(name)
+    name = os.path.relpath(name)
     console.say(described(summary, name))
     console.document({"run": name, **summary})
     return 0 if summary["ok"] else 1

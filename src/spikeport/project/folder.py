@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from errno import ENOSPC, EROFS
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
@@ -76,8 +77,9 @@ def run_folder(
         filling.path = _free(runs, name)
         os.rename(path, filling.path)
     except OSError as error:
-        if isinstance(error, FileError):
-            raise
+        inside = error.filename is not None and Path(error.filename).is_relative_to(path)
+        if isinstance(error, FileError) or not (inside or error.errno in (ENOSPC, EROFS)):
+            raise  # of what a project reads
         raise _unwritable(Path(error.filename or runs), error) from error
     finally:
         shutil.rmtree(path, ignore_errors=True)

@@ -72,6 +72,10 @@ def _require(options: ProjectOptions) -> None:
         for name in needed
         if not getattr(options, name)
     ]
+    if options.run.samples < 1:
+        problems.append(Problem("run.samples", f"is {options.run.samples}", "at least 1: nothing would be compared"))
+    if not options.runs:
+        problems.append(Problem("runs", "is empty", 'the name of a folder: runs = "runs"'))
     if problems:
         raise OptionError(problems)
 
@@ -286,7 +290,7 @@ def _compared(network: SpikingNetwork | DynamicNetwork, session: Any, parts: Ite
                 right, labelled = right + int((found.output.argmax(axis=1) == y).sum()), labelled + n
         samples, differing = samples + n, differing + int(wrong.sum())
     made: dict[str, Any] = {
-        "ok": not differing,
+        "ok": samples > 0 and not differing,
         "samples": samples,
         "differing": differing,
         "spikes": spikes,
