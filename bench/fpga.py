@@ -63,7 +63,7 @@ def cycles(program: Program, x: NDArray[Any]) -> float:
     network: Any = program.network
     with FPGA.open(program, record=spiking(network), potentials=[network.output]) as session:
         session.run(x, record=())
-        taken: int = session.cycles  # type: ignore[attr-defined]
+        taken: int = session.cycles  # type: ignore[attr-defined]  # of simulators alone
     return taken / (x.shape[1] if network.input.kind == "events" else len(x))
 
 
@@ -78,7 +78,7 @@ def row(name: str, network: Any, samples: dict[str, NDArray[Any]], places: list[
     """
     lines, values, misses = [name], dict[str, Any](name=name), list[str]()
     start = time.perf_counter()
-    made = {e: FPGA.compile(network, FPGA.targets[0], FpgaOptions(executor=e, timeout_s=7200)) for e in samples}  # type: ignore[arg-type]
+    made = {e: FPGA.compile(network, FPGA.targets[0], FpgaOptions(executor=e, timeout_s=7200)) for e in samples}  # type: ignore[arg-type]  # names of executors
     took = (time.perf_counter() - start) / len(made)
     machine = read(next(iter(made.values())))
     p = machine.parameters

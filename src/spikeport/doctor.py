@@ -195,7 +195,7 @@ def _carried(name: str) -> str | None:
     for code in CODES:
         try:
             with open_program(compile(encode(integer, code), name, progress=False)) as session:
-                read = np.asarray(session.run(x).output).tolist()  # type: ignore[union-attr]
+                read = np.asarray(session.run(x).output).tolist()  # type: ignore[union-attr]  # a converted one
         except LowerError:
             continue
         if read != answers:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeport.backends import reference
-from spikeport.backends.fpga import FPGA, FpgaOptions, design, tools
+from spikeport.backends import programs, reference
+from spikeport.backends.fpga import FPGA, FpgaOptions, design
 from spikeport.backends.fpga.backend import machine_of
 from spikeport.backends.fpga.beats import beat, fields, parsed, text
 from spikeport.backends.fpga.document import read
@@ -508,9 +508,9 @@ def _gone(process: int) -> bool:
 
 
 def test_output_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tools, "MOST_OUTPUT", 10_000)
+    monkeypatch.setattr(programs, "MOST_OUTPUT", 10_000)
     with pytest.raises(BackendError, match=r"said more than 10,000 bytes and was ended") as caught:
-        tools.run(["/bin/sh", "-c", "yes"], tmp_path, seconds=30, what="yes")
+        programs.run(["/bin/sh", "-c", "yes"], tmp_path, seconds=30, what="yes")
     assert len(str(caught.value)) < 3000
 
 

@@ -16,8 +16,9 @@ import spikeport as sp  # noqa: E402
 from spikeport import primitives  # noqa: E402
 from spikeport.backends.reference import simulate  # noqa: E402
 from spikeport.cli import main  # noqa: E402
-from spikeport.cli.running import line, parts  # noqa: E402
+from spikeport.cli.running import line  # noqa: E402
 from spikeport.model import load  # noqa: E402
+from spikeport.validate import parts  # noqa: E402
 
 NETS = """
 import torch

@@ -123,7 +123,7 @@ def test_yosys_reads_the_design_without_a_remark() -> None:
     import tempfile
 
     from spikeport.backends.fpga.design import SOURCES, top_name, write
-    from spikeport.backends.fpga.tools import required, run
+    from spikeport.backends.programs import required, run
 
     machine = read(program("graded"))
     with tempfile.TemporaryDirectory() as room:

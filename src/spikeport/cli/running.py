@@ -24,10 +24,7 @@ from spikeport.plugin import BackendSession, load_program
 from spikeport.plugin.inputs import with_membrane
 from spikeport.primitives import DynamicNetwork, DynamicRecording, Recording, SpikingNetwork
 from spikeport.progress import track
-from spikeport.validate import batches
-
-PART = 64
-"""Most samples that are stepped together."""
+from spikeport.validate import parts
 
 Row = dict[str, Any]
 Network = SpikingNetwork | DynamicNetwork
@@ -245,20 +242,6 @@ def table(lanes: list[Lane]) -> str:
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "-" * max(map(len, lines)))
     return "\n".join(lines)
-
-
-def parts(data: Any, limit: int | None) -> Iterator[tuple[NDArray[Any], NDArray[Any] | None]]:
-    """Batches of at most `PART` samples, `limit` samples in all."""
-    left = limit
-    for x, y in batches(data):
-        n = len(x) if left is None else min(left, len(x))
-        for first in range(0, n, PART):
-            part = slice(first, min(first + PART, n))
-            yield x[part], None if y is None else y[part]
-        if left is not None:
-            left -= n
-            if left == 0:
-                return
 
 
 def line(row: Row) -> str:

@@ -72,7 +72,7 @@ def configuration(file: Path | None, environment: Mapping[str, str], flags: Sequ
     """
     problems: list[Problem] = []
     settings: dict[Key, Setting] = {}
-    for layer in (_from_file(file), _from_environment(environment, problems), _from_flags(flags, problems)):
+    for layer in (_from_file(file), _from_environment(environment), _from_flags(flags, problems)):
         for key, setting in layer:
             wrong = _unknown(key, setting)
             if wrong is None:
@@ -144,7 +144,7 @@ def _flat(table: Mapping[str, Any], key: Key = ()) -> Iterator[tuple[Key, Any]]:
             yield (*key, name), value
 
 
-def _from_environment(environment: Mapping[str, str], problems: list[Problem]) -> Iterator[tuple[Key, Setting]]:
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[Key, Setting]]:
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in OTHERS:
             key = tuple(part.lower() for part in name.removeprefix(PREFIX).split(BETWEEN))

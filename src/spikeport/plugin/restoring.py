@@ -218,7 +218,7 @@ class _Check:
         low, high = (None if end is None else self.dtype.type(end) for end in (rule.w_min, rule.w_max))
         yield from within(f"{name}: weights", given.weights, low, high)
         for side in sizes:
-            for trace, values in zip(rule.of(side), getattr(given, side), strict=True):  # type: ignore[arg-type]
+            for trace, values in zip(rule.of(side), getattr(given, side), strict=True):  # type: ignore[arg-type]  # "pre", "post" or "synapse"
                 most: Any = None if trace.limit is None else self.dtype.type(trace.limit)
                 if self.integer:
                     end = p.source if side == "pre" else p.target

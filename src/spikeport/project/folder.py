@@ -171,12 +171,12 @@ def _read(path: Path) -> Mapping[str, Any] | None:
 def changes(a: RunFolder, b: RunFolder) -> list[tuple[str, Any, Any]]:
     """What differs: settings, versions, and figures, by dotted name, in this order."""
     found = []
-    for before, x, y in (
-        ("", _values(a.configuration), _values(b.configuration)),
-        ("", a.environment, b.environment),
-        ("", a.summary, b.summary),
+    for x, y in (
+        (_values(a.configuration), _values(b.configuration)),
+        (a.environment, b.environment),
+        (a.summary, b.summary),
     ):
-        one_side, other = (dict(_flat(side, before)) for side in (x, y))
+        one_side, other = dict(_flat(x)), dict(_flat(y))
         for name in sorted({*one_side, *other}):
             if one_side.get(name) != other.get(name):
                 found.append((name, one_side.get(name), other.get(name)))
@@ -187,7 +187,7 @@ def _values(configuration: Mapping[str, Any]) -> dict[str, Any]:
     return {name: entry.get("value") if isinstance(entry, dict) else entry for name, entry in configuration.items()}
 
 
-def _flat(side: Mapping[str, Any], before: str) -> Iterator[tuple[str, Any]]:
+def _flat(side: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in side.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{before}{name}.")

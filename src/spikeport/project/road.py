@@ -10,18 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikeport.config.options import ProjectOptions
 from spikeport.errors import BackendError, DataError, LowerError, NativeError, NirError, OptionError, Problem
 from spikeport.primitives import DynamicNetwork, Recording, SpikingNetwork
 from spikeport.project.folder import SUMMARY
+from spikeport.validate import parts
 
 if TYPE_CHECKING:
     from spikeport.model import SpikingModel
 
-PART = 64
-"""Most samples that are stepped together."""
 UNUSABLE = (BackendError, LowerError, NativeError)
 """What a backend raises that is not there, does not work, or cannot carry the network: the others are run all the same."""
 Say = Callable[[str], None]
@@ -128,7 +126,7 @@ def _on_target(
     say(f"running on {name}")
     try:
         with open_program(program) as session:
-            found = _compared(whole, session, _parts(sources.data(test), options.run.samples))
+            found = _compared(whole, session, parts(sources.data(test), options.run.samples))
     except UNUSABLE as error:
         return {"ok": False, "refused": list(map(str, error.problems))}
     return {
@@ -158,20 +156,20 @@ def _nir(options: ProjectOptions, folder: Path, sources: Sources, say: Say) -> d
     }
 
 
-def _network_on(options: ProjectOptions, network: Any, name: str, parts: Iterable[Any]) -> dict[str, Any]:
+def _network_on(options: ProjectOptions, network: Any, name: str, given: Iterable[Any]) -> dict[str, Any]:
     from spikeport.backends.opening import open_program
     from spikeport.compile import compile
 
     try:
         with open_program(compile(network, name, **options.targets.get(name, {}))) as session:
-            return _compared(network, session, parts)
+            return _compared(network, session, given)
     except UNUSABLE as error:
         return {"ok": False, "refused": list(map(str, error.problems))}
 
 
 def _samples(options: ProjectOptions, network: Any, sources: Sources) -> Iterable[Any]:
     """Parts as the network takes them: with time first, where it has dynamics."""
-    for x, y in _parts(sources.data(options.data), options.run.samples):
+    for x, y in parts(sources.data(options.data), options.run.samples):
         if isinstance(network, DynamicNetwork):
             if x.ndim < 3:
                 raise DataError(Problem("data", f"holds samples of shape {x.shape[1:]}", "(time, *input) a sample"))
@@ -215,9 +213,13 @@ def _hand_made(options: ProjectOptions, folder: Path, sources: Sources, say: Say
     more: dict[str, Any] = {"duration": options.run.duration, "record": None if record is None else list(record)}
     if isinstance(network, Network):
         more["dt"] = options.run.dt
-    on: dict[str, Any] = {}
-    first = None
-    for name in ("reference", *(n for n in options.on if n != "reference")):
+    start = time.perf_counter()
+    first = run(network, dict(inputs), on="reference", **more)
+    on: dict[str, Any] = {"reference": {"ok": True, "seconds": time.perf_counter() - start, "differing": []}}
+    for name in options.on:
+        if name == "reference":
+            continue
+        say(f"running on {name}")
         start = time.perf_counter()
         try:
             found = run(network, dict(inputs), on=name, **more)
@@ -225,13 +227,9 @@ def _hand_made(options: ProjectOptions, folder: Path, sources: Sources, say: Say
             on[name] = {"ok": False, "refused": list(map(str, error.problems))}
             continue
         seconds = time.perf_counter() - start
-        say(f"ran on {name}")
-        if first is None:
-            first = found
         wrong = [p for p in first.counts if not np.array_equal(first.counts[p], found.counts[p])]
         wrong += [n for n in first.names if n.endswith(".spikes") and _rows(first[n]) != _rows(found[n])]
         on[name] = {"ok": not wrong, "seconds": seconds, "differing": wrong}
-    assert first is not None
     if first.names:
         first.plot().save(folder / "run.svg")
         first.to_nirdata(folder / "run.nird")
@@ -250,27 +248,13 @@ def _rows(events: Any) -> list[tuple[int, ...]]:
     return sorted(zip(events.samples.tolist(), events.steps.tolist(), events.neurons.tolist(), strict=True))
 
 
-def _parts(data: Iterable[Any], limit: int) -> Iterable[tuple[NDArray[Any], NDArray[Any] | None]]:
-    """Batches of at most `PART` samples, `limit` samples in all."""
-    from spikeport.validate import batches
-
-    left = limit
-    for x, y in batches(data):
-        for first in range(0, min(left, len(x)), PART):
-            part = slice(first, min(first + PART, left, len(x)))
-            yield x[part], None if y is None else y[part]
-        left -= min(left, len(x))
-        if not left:
-            return
-
-
-def _compared(network: SpikingNetwork | DynamicNetwork, session: Any, parts: Iterable[Any]) -> dict[str, Any]:
+def _compared(network: SpikingNetwork | DynamicNetwork, session: Any, given: Iterable[Any]) -> dict[str, Any]:
     """How a backend does beside the reference: samples that differ in any count or read-out, accuracy, spikes, time."""
     from spikeport.backends.stepping import simulate
 
     samples = differing = spikes = right = labelled = 0
     seconds = 0.0
-    for x, y in parts:
+    for x, y in given:
         start = time.perf_counter()
         found = session.run(x, record=() if isinstance(network, SpikingNetwork) else None)
         seconds += time.perf_counter() - start

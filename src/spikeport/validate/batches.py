@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from spikeport.errors import DataError, Problem
 
 SAME = "give batches of one kind: the same shape, all with labels or none"
+PART = 64
+"""Most samples that are stepped together."""
 
 Batch = tuple[NDArray[Any], NDArray[Any] | None]
 
@@ -50,6 +52,20 @@ def batches(data: Iterable[Any]) -> Iterator[Batch]:
         yield x, y
     if shape is None:
         raise DataError(Problem("data", "is empty", "a generator can be read only once: give a list or a DataLoader"))
+
+
+def parts(data: Iterable[Any], limit: int | None = None) -> Iterator[Batch]:
+    """Batches of at most `PART` samples, `limit` samples in all."""
+    left = limit
+    for x, y in batches(data):
+        n = len(x) if left is None else min(left, len(x))
+        for first in range(0, n, PART):
+            part = slice(first, min(first + PART, n))
+            yield x[part], None if y is None else y[part]
+        if left is not None:
+            left -= n
+            if left == 0:
+                return
 
 
 def collect(data: Iterable[Any], limit: int) -> NDArray[Any]:

@@ -6,7 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
 
-from spikeport.backends.fpga import converted, hand_made, tools
+from spikeport.backends import programs
+from spikeport.backends.fpga import converted, hand_made
 from spikeport.backends.fpga.beats import MOST_INDEX, MOST_PLACES
 from spikeport.backends.fpga.document import read, written
 from spikeport.backends.fpga.machine import Machine
@@ -134,9 +135,9 @@ def executor_of(machine: Machine, options: FpgaOptions) -> Executor:
     """
     name = options.executor
     if name is None:
-        if tools.found("iverilog") and tools.found("vvp"):
+        if programs.found("iverilog") and programs.found("vvp"):
             name = "icarus"
-        elif tools.found("verilator"):
+        elif programs.found("verilator"):
             name = "verilator"
         else:
             why = "needs a simulator: neither 'iverilog' nor 'verilator' is installed, or on the path"

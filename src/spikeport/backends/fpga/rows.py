@@ -60,7 +60,7 @@ def rows_of(chain: Iterable[Synapse | Sparse], source: Shape, target: Shape, sca
         scale = None
     weighted = [s for s in chain if isinstance(s, Dense | Conv | OneToOne | Sparse)]
     one_path = len(weighted) == 1 and not isinstance(weighted[0], Sparse) and scale is None
-    if one_path and (len(chain) == 1 or placed(chain, source) is not None):  # type: ignore[arg-type]
+    if one_path and (len(chain) == 1 or placed(chain, source) is not None):  # type: ignore[arg-type]  # without a Sparse
         return _shared(chain, source, target)
     found = rows(Projection("", "", chain), source, target)
     weights = np.broadcast_to(

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from spikeport.backends.fpga import tools
+from spikeport.backends import programs
 from spikeport.backends.fpga.answer import Answer, read
 from spikeport.backends.fpga.beats import Beats, Frame, parsed, stimulus, text
 from spikeport.backends.fpga.design import CORE, TESTBENCH, TOP, design
@@ -37,11 +37,11 @@ def build(name: str, folder: Path, simulator: Simulator, *, seconds: float = BUI
     way_out = "use executor='model', which runs the memories without a simulator"
     what = f"building {name!r} with {simulator}"
     if simulator == "icarus":
-        compiler, runtime = tools.required("iverilog", way_out), tools.required("vvp", way_out)
+        compiler, runtime = programs.required("iverilog", way_out), programs.required("vvp", way_out)
         command = [compiler, "-g2012", "-o", "simulation.vvp", "-s", "testbench", CORE, TOP, TESTBENCH]
-        tools.run(command, folder, seconds=seconds, what=what)
+        programs.run(command, folder, seconds=seconds, what=what)
         return [runtime, "-N", str(folder / "simulation.vvp")]
-    compiler = tools.required("verilator", way_out)
+    compiler = programs.required("verilator", way_out)
     sources = {file: (folder / file).read_text("utf-8") for file in (CORE, TOP, TESTBENCH)}
     key = sha256("\0".join([compiler, *sources.values()]).encode()).hexdigest()
     if key not in _BUILT:
@@ -63,7 +63,7 @@ def build(name: str, folder: Path, simulator: Simulator, *, seconds: float = BUI
             TOP,
             TESTBENCH,
         ]
-        tools.run(command, room, seconds=seconds, what=what)
+        programs.run(command, room, seconds=seconds, what=what)
         _BUILT[key] = room / "obj_dir" / "simulation"
     return [str(_BUILT[key])]
 
@@ -79,7 +79,7 @@ def exchange(
     (folder / "stimulus.mem").write_text(text(beats), "ascii")
     arguments = [*command, "+stimulus=stimulus.mem", "+response=response.mem", *options]
     what = f"simulating {name!r}"
-    said = tools.run(arguments, folder, seconds=seconds, what=what)
+    said = programs.run(arguments, folder, seconds=seconds, what=what)
     if "PASS:" not in said:
         raise BackendError(Problem(what, f"the simulation did not come to its end; it said:\n{said or '(nothing)'}"))
     try:
@@ -109,7 +109,7 @@ def check(folder: Path, simulator: Simulator, *, seconds: float, throttle: int =
                 (inside / path.name).write_bytes(path.read_bytes())
         command = build(folder.name, inside, simulator)
         arguments = [*command, f"+stimulus={STIMULUS}", f"+expected={EXPECTED}", f"+throttle={throttle}"]
-        said = tools.run(arguments, inside, seconds=seconds, what=what)
+        said = programs.run(arguments, inside, seconds=seconds, what=what)
     verdict = next((line for line in said.splitlines() if line.startswith("PASS:")), None)
     if verdict is None:
         raise BackendError(Problem(what, f"it does not answer as expected; it said:\n{said or '(nothing)'}"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from spikeport.backends.fpga import tools
+from spikeport.backends import programs
 from spikeport.backends.fpga.design import SOURCES, top_name, write
 from spikeport.backends.fpga.machine import Machine
 from spikeport.errors import BackendError, OptionError, Problem
@@ -99,8 +99,8 @@ def synthesize(
     if device is None and (family != "xc7" or size):
         sizes = [s for f, s in DEVICES if f == family]
         raise OptionError(Problem("size", f"is {size!r}", " or ".join(map(repr, sizes)) or "leave it out"))
-    yosys = tools.required("yosys")
-    placer = tools.required(f"nextpnr-{family}") if device is not None else ""
+    yosys = programs.required("yosys")
+    placer = programs.required(f"nextpnr-{family}") if device is not None else ""
     with tempfile.TemporaryDirectory(prefix="spikeport-fpga-") as room:
         folder = Path(room)
         write(machine, folder)
@@ -109,7 +109,7 @@ def synthesize(
             "write_json design.json; tee -o cells.txt stat"
         )
         what = f"synthesizing {machine.name!r} for {family}"
-        tools.run([yosys, "-q", "-p", script], folder, seconds=seconds, what=what)
+        programs.run([yosys, "-q", "-p", script], folder, seconds=seconds, what=what)
         cells = _cells((folder / "cells.txt").read_text("utf-8"))
         counts = {
             name: sum(count for cell, count in cells.items() if re.fullmatch(pattern, cell))
@@ -131,7 +131,7 @@ def synthesize(
             free,
             "-q",
         ]
-        tools.run(command, folder, seconds=seconds, what=what)
+        programs.run(command, folder, seconds=seconds, what=what)
         used, fmax = _report((folder / "report.json").read_text("utf-8"), what)
     return Synthesis(family, device.title, **counts, used=used, fmax_mhz=fmax)
 

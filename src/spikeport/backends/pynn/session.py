@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.backends.fpga import tools
+from spikeport.backends import programs
 from spikeport.backends.pynn.written import Simulator, written
 from spikeport.errors import BackendError, DataError, Problem
 from spikeport.plugin import BackendSession, Intake, Program, Step
@@ -157,7 +157,7 @@ class PyNNSession(BackendSession):
             members: dict[str, Any] = {**arrays, "document": np.array(json.dumps(document))}
             np.savez(given, **members)
             command = [self._python, str(SCRIPT), self.simulator, str(given), str(answer)]
-            said = tools.run(command, folder, seconds=self._seconds, what=f"pynn ({self.simulator})")
+            said = programs.run(command, folder, seconds=self._seconds, what=f"pynn ({self.simulator})")
             try:
                 with np.load(answer, allow_pickle=False) as found:
                     return {
